@@ -1,0 +1,1 @@
+"""The tests of Tallystick; `make test` runs them all."""

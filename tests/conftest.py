@@ -1,0 +1,41 @@
+"""Fixtures that every test package may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.support.postgres import Database, PostgresCluster, cluster
+
+# A shared machine makes single examples slow now and then; pytest-timeout is what ends a hanging test.
+settings.register_profile("tallystick", deadline=None, print_blob=True)
+settings.load_profile("tallystick")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    """The PostgreSQL of this test process; it starts with the first test that asks for it."""
+    with cluster() as shared:
+        yield shared
+
+
+@pytest.fixture
+def database(postgres: PostgresCluster) -> Iterator[Database]:
+    """An empty database for one test, with the URLs of its owner, its service role and the superuser."""
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: PostgresCluster) -> Iterator[Database]:
+    """An empty database that the tests of one module share."""
+    with postgres.database() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """The owner's URL of an empty database, for tests to which the role does not matter."""
+    return database.owner_url
