@@ -1,0 +1,108 @@
+"""The stored form of what later commands read back: an entry's detail, a tier's state, allocations.
+
+JSON with short keys: readable by an operator, written and parsed in C. A key that is absent has its default.
+What is stored stays readable for ever: keys may be added, never renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tallystick.core.entry import (
+    NO_DETAIL,
+    AppliedReward,
+    Detail,
+    Explanation,
+    LineShare,
+    ReturnedLine,
+    TaxTotal,
+)
+from tallystick.core.ids import Minor, Ms
+from tallystick.core.state import NO_TIER, Alloc, TierState
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+
+
+def detail_to_text(detail: Detail) -> str:
+    """Return the stored text of a detail; the empty string for the empty detail."""
+    body: dict[str, object] = {}
+    if detail.explanations:
+        body["explain"] = [(x.rule_id, x.line_no, x.points, x.code, x.args) for x in detail.explanations]
+    if detail.lines:
+        body["lines"] = [_share(line) for line in detail.lines]
+    if detail.allocs:
+        body["allocs"] = [(a.lot_seq, a.points) for a in detail.allocs]
+    if detail.tax_totals:
+        body["tax"] = [(t.code, t.net_minor, t.tax_minor, t.gross_minor) for t in detail.tax_totals]
+    if detail.rewards:
+        body["rewards"] = [(r.reward_id, r.points, r.discount_minor) for r in detail.rewards]
+    if detail.returned:
+        body["returned"] = [(r.line_no, r.quantity_milli, r.amount_minor) for r in detail.returned]
+    for key in _SCALARS:
+        value = getattr(detail, key)
+        if value:
+            body[key] = value
+    return _encode(body) if body else ""
+
+
+_SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
+
+
+def _share(line: LineShare) -> tuple[int, int, int, int, int, int]:
+    return (
+        line.amount_minor,
+        line.quantity_milli,
+        line.discount_minor,
+        line.earned_points,
+        line.burned_points,
+        line.credits,
+    )
+
+
+def detail_from_text(text: str) -> Detail:
+    """Return the detail of a stored text. Raises ValueError or KeyError when the text is not one of ours."""
+    if not text:
+        return NO_DETAIL
+    body: dict[str, Any] = json.loads(text)
+    return Detail(
+        explanations=tuple(
+            Explanation(rule, line_no, points, code, tuple((k, v) for k, v in args))
+            for rule, line_no, points, code, args in body.get("explain", ())
+        ),
+        lines=tuple(
+            LineShare(Minor(amount), quantity, Minor(discount), earned, burned, credits)
+            for amount, quantity, discount, earned, burned, credits in body.get("lines", ())
+        ),
+        allocs=tuple(Alloc(lot_seq, points) for lot_seq, points in body.get("allocs", ())),
+        tax_totals=tuple(TaxTotal(*row) for row in body.get("tax", ())),
+        rewards=tuple(AppliedReward(*row) for row in body.get("rewards", ())),
+        returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
+        **{key: body[key] for key in _SCALARS if key in body},
+    )
+
+
+def tier_to_text(tier: TierState) -> str:
+    """Return the stored text of a tier's state; the empty string where there is none."""
+    if tier == NO_TIER:
+        return ""
+    return _encode([tier.tier_id, tier.prior_id, tier.reached_ms, tier.review_ms, tier.basis, tier.buckets])
+
+
+def tier_from_text(text: str) -> TierState:
+    """Return the tier's state of a stored text."""
+    if not text:
+        return NO_TIER
+    tier_id, prior_id, reached_ms, review_ms, basis, buckets = json.loads(text)
+    pairs = tuple((day, credits) for day, credits in buckets)
+    return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs)
+
+
+def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:
+    """Return the stored text of the lots behind a hold."""
+    return _encode([(a.lot_seq, a.points) for a in allocs])
+
+
+def allocs_from_text(text: str) -> tuple[Alloc, ...]:
+    """Return the lots behind a hold."""
+    return tuple(Alloc(lot_seq, points) for lot_seq, points in json.loads(text))

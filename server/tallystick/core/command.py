@@ -1,0 +1,242 @@
+"""Commands: what a caller asks of the ledger, each with an id that the caller minted before its first send.
+
+A *request* may be refused. An *advice* (``SettleSale``) reports a fact and is always posted in full.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from tallystick.core.basket import Assurance, Basket, Line, Origin
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+
+FINGERPRINT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """How many points to burn on a basket.
+
+    ``points`` exactly, or, with ``up_to``, as many whole units as balance, caps and basket allow, at most ``points``.
+    """
+
+    points: int
+    up_to: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One basket sold: its burn, rewards and earn are one command and one entry."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    basket: Basket
+    spend: Spend | None = None
+    reward_ids: tuple[str, ...] = ()
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class Earn:
+    """Post points for an action rather than for goods; ``points`` > 0."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    points: int
+    reason: str
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """Spend ``points`` > 0 outside a basket; ``reason`` says on what."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    points: int
+    reason: str
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceHold:
+    """Reserve points for a checkout for ``ttl_s`` seconds.
+
+    With a basket the spend and the rewards are priced against it; without one ``spend.points`` are held as they are.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    ttl_s: int
+    spend: Spend | None = None
+    reward_ids: tuple[str, ...] = ()
+    basket: Basket | None = None
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Turn a hold into a burn; with the final basket, also earn. What the basket no longer needs is given back."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    hold_id: CommandId
+    basket: Basket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Give a hold back."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    hold_id: CommandId
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLine:
+    """Goods of one line brought back: by quantity, or by amount when ``quantity_milli`` is 0."""
+
+    line_no: int
+    quantity_milli: int = 0
+    amount_minor: Minor = Minor(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Goods of one sale brought back, whole or in part, as often as there is something left."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    sale_id: CommandId
+    lines: tuple[ReturnLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """Mirror an earlier entry whole: a sale rung up by mistake, a wrong adjustment."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    entry_id: CommandId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Correct a balance by hand: ``points`` is signed and not 0; ``reason`` is kept in the entry."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    points: int
+    reason: str
+    expires_ms: Ms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """Do what time has made due for one member: mature, expire, release holds, review the tier.
+
+    Posts no entry of its own; the nightly job sends it, and every other command does the same first.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class SettleSale:
+    """A sale that a till has already made while the server was away (an advice: a fact, never refused).
+
+    ``burned_points`` and ``discount_minor`` are what the till gave; ``earned_points`` what it printed.
+    ``rule_set`` is the version that it used.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    basket: Basket
+    rule_set: int
+    earned_points: int
+    burned_points: int = 0
+    discount_minor: Minor = Minor(0)
+    reward_ids: tuple[str, ...] = ()
+    assurance: Assurance = Assurance.TYPED
+
+
+Command = Sale | Earn | Burn | PlaceHold | Capture | Void | Return | Reverse | Adjust | CatchUp | SettleSale
+
+
+def fingerprint(command: Command) -> bytes:
+    """Return 16 bytes that differ when the content differs, so that a reused id is told from a retry.
+
+    The bytes are kept as long as the ledger: the encoding below may gain kinds, but never change for a kind that
+    has been used.
+    """
+    name = type(command).__name__
+    body = [name, command.member_id, *_origin(command.origin), *_ENCODERS[type(command)](command)]
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).digest()[:FINGERPRINT_BYTES]
+
+
+def _origin(origin: Origin) -> tuple[int, int, str, str, str]:
+    return (origin.occurred_ms, int(origin.channel), origin.store_id, origin.till_id, origin.reference)
+
+
+def _line(line: Line) -> tuple[object, ...]:
+    return (line.sku, line.quantity_milli, line.amount_minor, line.tax_code, line.categories, line.brand)
+
+
+def _basket(basket: Basket | None) -> object:
+    if basket is None:
+        return None
+    groups = [(group.code, group.rate_ppm) for group in basket.tax_groups]
+    return (basket.currency, basket.prices_include_tax, groups, [_line(line) for line in basket.lines])
+
+
+def _spend(spend: Spend | None) -> object:
+    return None if spend is None else (spend.points, spend.up_to)
+
+
+def _sale(c: Sale) -> list[object]:
+    return [_basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+
+
+def _hold(c: PlaceHold) -> list[object]:
+    return [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+
+
+def _settle(c: SettleSale) -> list[object]:
+    till = [c.rule_set, c.earned_points, c.burned_points, c.discount_minor]
+    return [_basket(c.basket), *till, c.reward_ids, int(c.assurance)]
+
+
+def _return(c: Return) -> list[object]:
+    return [c.sale_id, [(line.line_no, line.quantity_milli, line.amount_minor) for line in c.lines]]
+
+
+_ENCODERS = {
+    Sale: _sale,
+    Earn: lambda c: [c.points, c.reason, int(c.assurance)],
+    Burn: lambda c: [c.points, c.reason, int(c.assurance)],
+    PlaceHold: _hold,
+    Capture: lambda c: [c.hold_id, _basket(c.basket)],
+    Void: lambda c: [c.hold_id],
+    Return: _return,
+    Reverse: lambda c: [c.entry_id, c.reason],
+    Adjust: lambda c: [c.points, c.reason, c.expires_ms],
+    CatchUp: lambda c: [],
+    SettleSale: _settle,
+}

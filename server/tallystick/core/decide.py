@@ -1,0 +1,134 @@
+"""The one way in: a command and a member's state become entries or a refusal, by a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tallystick.core.command import (
+    Adjust,
+    Burn,
+    Capture,
+    CatchUp,
+    Command,
+    Earn,
+    PlaceHold,
+    Return,
+    Reverse,
+    Sale,
+    SettleSale,
+    Void,
+)
+from tallystick.core.draft import Draft, Overflow
+from tallystick.core.due import catch_up
+from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
+from tallystick.core.hold import capture, place_hold, void
+from tallystick.core.ids import POINTS_MAX, CommandId, Ms
+from tallystick.core.manual import post_adjust, post_burn, post_earn
+from tallystick.core.returns import post_return, reverse
+from tallystick.core.rules.model import RuleSet
+from tallystick.core.sale import post_sale, settle_sale
+from tallystick.core.state import MemberState, MemberStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """What a command refers to: the entry it returns against or reverses, and the entries that did so before."""
+
+    target: Entry | None = None
+    before: tuple[Entry, ...] = ()
+
+
+NO_REFS = Refs()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The state afterwards, every entry made (what time had made due comes first), and the answer to the caller."""
+
+    state: MemberState
+    entries: tuple[Entry, ...]
+    decision: Decision
+
+
+def needs_lots(command: Command) -> bool:
+    """Return whether deciding needs the member's lots and holds, apart from what time has made due."""
+    match command:
+        case Sale():
+            return command.spend is not None or bool(command.reward_ids)
+        case SettleSale():
+            return command.burned_points > 0
+        case Earn():
+            return False
+        case _:
+            return True
+
+
+def refers_to(command: Command) -> CommandId | None:
+    """Return the id of the entry that a command refers to."""
+    match command:
+        case Return():
+            return command.sale_id
+        case Reverse():
+            return command.entry_id
+        case _:
+            return None
+
+
+def decide(command: Command, state: MemberState, rules: RuleSet, refs: Refs = NO_REFS) -> Outcome:
+    """Decide one command on one member.
+
+    First everything that time has made due up to the command's instant is posted (also when the command is then
+    refused); business time never runs backwards for a member. The same input always gives the same outcome.
+    """
+    draft = Draft(state)
+    at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
+    catch_up(draft, rules, at_ms)
+    if isinstance(command, CatchUp):
+        return Outcome(draft.finish(at_ms), tuple(draft.entries), CaughtUp(len(draft.entries)))
+    if no := _not_open(command, state):
+        return Outcome(draft.finish(at_ms), tuple(draft.entries), no)
+    due = len(draft.entries)
+    caught_up = draft.finish(at_ms) if due else state
+    try:
+        no = _apply(draft, command, rules, refs)
+    except Overflow:
+        no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
+    if no is not None:
+        # What the command half did is dropped with its draft; what time had made due stays.
+        return Outcome(caught_up, tuple(draft.entries[:due]), no)
+    return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(draft.entries[-1]))
+
+
+def _not_open(command: Command, state: MemberState) -> Refused | None:
+    """A blocked member neither earns nor burns, but goods come back and facts stay facts."""
+    if state.account.status is MemberStatus.OPEN or isinstance(
+        command, (SettleSale, Return, Reverse, Void, Adjust)
+    ):
+        return None
+    return refused(Refusal.MEMBER_BLOCKED, status=state.account.status.name)
+
+
+def _apply(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    match command:
+        case Sale():
+            return post_sale(draft, rules, command)
+        case SettleSale():
+            return settle_sale(draft, rules, command)
+        case Earn():
+            return post_earn(draft, rules, command)
+        case Burn():
+            return post_burn(draft, rules, command)
+        case PlaceHold():
+            return place_hold(draft, rules, command)
+        case Capture():
+            return capture(draft, rules, command)
+        case Void():
+            return void(draft, rules, command)
+        case Return():
+            return post_return(draft, rules, command, refs.target, refs.before)
+        case Reverse():
+            return reverse(draft, rules, command, refs.target, refs.before)
+        case Adjust():
+            return post_adjust(draft, rules, command)
+        case _:
+            raise AssertionError(f"no rule for {type(command).__name__}")

@@ -1,0 +1,162 @@
+"""A member's state while one command is decided: the only mutable thing in the core, never seen outside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tallystick.core.basket import Assurance, Origin
+from tallystick.core.entry import Detail, Entry, EntryKind, Moves
+from tallystick.core.ids import NEVER_MS, POINTS_MAX, CommandId, MemberId, Ms
+from tallystick.core.lots import take
+from tallystick.core.state import Account, Alloc, Hold, HoldStatus, Lot, MemberState, TierState
+
+
+class Overflow(Exception):
+    """A balance would leave the range of points; turned into a refusal by ``decide``."""
+
+
+class Draft:
+    """Balances, lots and holds being changed by one command, and the entries made so far."""
+
+    __slots__ = (
+        "account",
+        "active",
+        "debt",
+        "entries",
+        "held",
+        "holds",
+        "lots",
+        "pending",
+        "seq",
+        "state",
+        "tier",
+    )
+
+    def __init__(self, state: MemberState) -> None:
+        account = state.account
+        self.state = state
+        self.account = account
+        self.active = account.active
+        self.pending = account.pending
+        self.held = account.held
+        self.debt = account.debt
+        self.seq = account.seq
+        self.tier = account.tier
+        self.lots = {lot.lot_seq: lot for lot in state.lots}
+        self.holds = {hold.hold_id: hold for hold in state.holds}
+        self.entries: list[Entry] = []
+
+    @property
+    def member_id(self) -> MemberId:
+        """The member whose state this is."""
+        return self.account.member_id
+
+    def take_active(self, points: int) -> tuple[Alloc, ...]:
+        """Take points from the matured lots, soonest expiry first. The caller has checked the balance."""
+        changed, allocs = take(self.lots.values(), points)
+        for lot in changed:
+            self.lots[lot.lot_seq] = lot
+        return allocs
+
+    def give_back(self, allocs: tuple[Alloc, ...], at_ms: Ms, grace_expires_ms: Ms) -> None:
+        """Put points back into the lots they came from, with their old expiry, or the grace when that is past."""
+        for alloc in allocs:
+            lot = self.lots[alloc.lot_seq]
+            remaining = lot.remaining + alloc.points
+            assert remaining <= lot.points, "a lot never exceeds what it was"
+            expires = lot.expires_ms if lot.expires_ms > at_ms else max(lot.expires_ms, grace_expires_ms)
+            self.lots[alloc.lot_seq] = replace(lot, remaining=remaining, expires_ms=expires)
+
+    def post(
+        self,
+        *,
+        command_id: CommandId,
+        kind: EntryKind,
+        moves: Moves,
+        origin: Origin,
+        rule_set: int,
+        assurance: Assurance = Assurance.TYPED,
+        detail: Detail,
+        reverses_seq: int = 0,
+        hold_id: str = "",
+        shortfall: int = 0,
+        claimed_points: int = -1,
+    ) -> Entry:
+        """Apply the moves and append the entry. Raises ``Overflow`` when a balance leaves its range."""
+        assert sum(moves) == 0, "every entry balances"
+        self.active += moves.active
+        self.pending += moves.pending
+        self.held += moves.held
+        self.debt -= moves.debt
+        self.seq += 1
+        if max(self.active, self.pending, self.held, self.debt) > POINTS_MAX:
+            raise Overflow
+        assert min(self.active, self.pending, self.held, self.debt) >= 0, "no balance is negative"
+        entry = Entry(
+            command_id,
+            self.account.member_id,
+            self.seq,
+            kind,
+            moves,
+            self.active,
+            self.pending,
+            self.held,
+            self.debt,
+            self.tier.tier_id,
+            rule_set,
+            assurance,
+            origin,
+            reverses_seq,
+            hold_id,
+            shortfall,
+            claimed_points,
+            detail,
+        )
+        self.entries.append(entry)
+        return entry
+
+    def finish(self, at_ms: Ms) -> MemberState:
+        """Return the state after the command."""
+        account = self.account
+        now = Account(
+            account.member_id,
+            account.status,
+            account.enrolled_ms,
+            self.active,
+            self.pending,
+            self.held,
+            self.debt,
+            self.seq,
+            max(at_ms, account.as_of_ms),
+            self._due_ms(),
+            self.tier,
+        )
+        state = self.state
+        lots, holds = tuple(self.lots.values()), tuple(self.holds.values())
+        return MemberState(now, lots, holds, state.complete, state.rest_due_ms)
+
+    def _due_ms(self) -> Ms:
+        """Return when time next changes something, or something earlier: a look too many does no harm."""
+        due = self.state.rest_due_ms
+        for lot in self.lots.values():
+            if lot.pending:
+                due = min(due, lot.matures_ms)
+            elif lot.remaining:
+                due = min(due, lot.expires_ms)
+        for hold in self.holds.values():
+            if hold.status is HoldStatus.OPEN:
+                due = min(due, hold.expires_ms)
+        return min(due, self.tier.review_ms)
+
+    def set_tier(self, tier: TierState) -> None:
+        """Replace the tier's state; the next entry carries its name."""
+        self.tier = tier
+
+    def add_lot(self, lot: Lot) -> None:
+        """Add the lot that the next entry makes."""
+        assert lot.lot_seq == self.seq + 1, "a lot is named after the entry that makes it"
+        self.lots[lot.lot_seq] = lot
+
+    def set_hold(self, hold: Hold) -> None:
+        """Add or replace a hold."""
+        self.holds[hold.hold_id] = hold

@@ -1,0 +1,228 @@
+"""What a decision makes: a balanced entry, or a refusal. Both are values; both are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from tallystick.core.basket import Assurance, Origin
+from tallystick.core.ids import CommandId, MemberId, Minor
+from tallystick.core.state import Alloc
+
+
+class EntryKind(IntEnum):
+    """What an entry records. The numbers are those of the contract and of the ledger."""
+
+    SALE = 1
+    EARN = 2
+    BURN = 3
+    HOLD = 4
+    CAPTURE = 5
+    VOID = 6
+    RETURN = 7
+    REVERSE = 8
+    ADJUST = 9
+    EXPIRE = 10
+    MATURE = 11
+    HOLD_RELEASE = 12
+    TIER = 13
+
+
+class Moves(NamedTuple):
+    """Signed change of each account by one entry; the nine always sum to 0 (double entry).
+
+    The first four are the member's: ``active``, ``pending`` and ``held`` grow with points, ``debt`` is negative
+    when the member owes more. The others are the program's: ``issued`` falls when points are made, ``burned``,
+    ``breakage`` grow when they are spent or expire, ``store_loss`` falls when a store stands in for points that
+    a member did not have, ``adjusted`` mirrors corrections by hand.
+    """
+
+    active: int = 0
+    pending: int = 0
+    held: int = 0
+    debt: int = 0
+    issued: int = 0
+    burned: int = 0
+    breakage: int = 0
+    store_loss: int = 0
+    adjusted: int = 0
+
+
+NO_MOVES = Moves()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why points came or went: a rule, the line it looked at (0 is the whole sale), the signed points.
+
+    ``code`` names a text that every language has; ``args`` are its values.
+    """
+
+    rule_id: str
+    line_no: int
+    points: int
+    code: str
+    args: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LineShare:
+    """One line's part of a sale, stored so that partial returns sum exactly to a full one.
+
+    ``amount_minor`` and ``quantity_milli`` are those of the basket; ``discount_minor`` is paid by points and
+    rewards, ``burned_points`` what that cost, ``earned_points`` what the rest earned, ``credits`` what it
+    counted towards the tier.
+    """
+
+    amount_minor: Minor
+    quantity_milli: int
+    discount_minor: Minor = Minor(0)
+    earned_points: int = 0
+    burned_points: int = 0
+    credits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTotal:
+    """A tax group after the discount; ``net + tax = gross`` to the minor unit."""
+
+    code: str
+    net_minor: Minor
+    tax_minor: Minor
+    gross_minor: Minor
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedReward:
+    """A reward bought within a sale."""
+
+    reward_id: str
+    points: int
+    discount_minor: Minor
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedLine:
+    """What one return brought back of one line of its sale."""
+
+    line_no: int
+    quantity_milli: int
+    amount_minor: Minor
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The part of an entry that later commands read: shares, lots taken, explanations.
+
+    For a return ``due_points``, ``restored_points``, ``refund_minor`` say what it took back, gave back, and is to be paid out.
+    """
+
+    explanations: tuple[Explanation, ...] = ()
+    lines: tuple[LineShare, ...] = ()
+    allocs: tuple[Alloc, ...] = ()
+    tax_totals: tuple[TaxTotal, ...] = ()
+    rewards: tuple[AppliedReward, ...] = ()
+    payable_minor: Minor = Minor(0)
+    credit_day: int = 0
+    returned: tuple[ReturnedLine, ...] = ()
+    due_points: int = 0
+    restored_points: int = 0
+    refund_minor: Minor = Minor(0)
+    reason: str = ""
+
+
+NO_DETAIL = Detail()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The balanced postings of one command on one member, and what the balances are after it.
+
+    ``lot_seq`` of a lot made by this entry is ``seq``. ``reverses_seq`` is the entry that a return or reverse
+    mirrors (0: none), ``shortfall`` the points of an advice that the member did not have.
+    ``claimed_points`` is what a till printed as earned (advices only; -1 otherwise).
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    seq: int
+    kind: EntryKind
+    moves: Moves
+    active_after: int
+    pending_after: int
+    held_after: int
+    debt_after: int
+    tier_after: str
+    rule_set: int
+    assurance: Assurance
+    origin: Origin
+    reverses_seq: int = 0
+    hold_id: str = ""
+    shortfall: int = 0
+    claimed_points: int = -1
+    detail: Detail = field(default=NO_DETAIL)
+
+
+class Refusal(IntEnum):
+    """Why a request was refused; where several hold, the one that stands first is given."""
+
+    COMMAND_ID_REUSED = 1
+    MEMBER_UNKNOWN = 2
+    MEMBER_BLOCKED = 3
+    OCCURRED_AT_OUT_OF_RANGE = 4
+    RULE_SET_UNKNOWN = 5
+    CURRENCY_MISMATCH = 6
+    BASKET_EMPTY = 7
+    BASKET_INVALID = 8
+    TAX_CODE_UNKNOWN = 9
+    AMOUNT_OVERFLOW = 10
+    REWARD_UNKNOWN = 11
+    REWARD_NOT_IN_TIER = 12
+    REWARD_NOT_APPLICABLE = 13
+    ABOVE_ASSURANCE_CAP = 14
+    NOT_WHOLE_UNITS = 15
+    BELOW_MINIMUM = 16
+    ABOVE_SHARE_CAP = 17
+    INSUFFICIENT_POINTS = 18
+    HOLD_TTL = 19
+    HOLD_UNKNOWN = 20
+    HOLD_CLOSED = 21
+    HOLD_EXPIRED = 22
+    SALE_UNKNOWN = 23
+    LINE_UNKNOWN = 24
+    OVER_RETURN = 25
+    ENTRY_UNKNOWN = 26
+    NOT_REVERSIBLE = 27
+    ALREADY_REVERSED = 28
+    HOLDS_TOO_MANY = 29
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A stored no. ``details`` are facts for the caller's message, never personal data."""
+
+    reason: Refusal
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A stored yes."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """The answer to ``CatchUp``: how many entries time had made due (0: nothing to do)."""
+
+    entries: int
+
+
+Decision = Posted | Refused | CaughtUp
+
+
+def refused(reason: Refusal, **details: object) -> Refused:
+    """Return a refusal with its facts as text."""
+    return Refused(reason, tuple((name, str(value)) for name, value in details.items()))

@@ -1,0 +1,93 @@
+"""Points without a basket: for an action, on something outside the shop, and corrections by hand."""
+
+from __future__ import annotations
+
+from tallystick.core.command import Adjust, Burn, Earn
+from tallystick.core.draft import Draft
+from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
+from tallystick.core.ids import POINTS_MAX, Ms
+from tallystick.core.lots import expires_ms
+from tallystick.core.rules.benefit import check_burn
+from tallystick.core.rules.model import RuleSet, TierBasis
+from tallystick.core.rules.tier import current_tier
+from tallystick.core.sale import earn_into
+from tallystick.core.state import Lot
+
+
+def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
+    """Post points for an action; they mature, expire and qualify as the rule set says."""
+    if not 0 < command.points <= POINTS_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, points=command.points, points_max=POINTS_MAX)
+    draft.set_tier(current_tier(rules, draft.tier))
+    qualifies = rules.tiers is not None and rules.tiers.basis is TierBasis.POINTS
+    credits = command.points if qualifies else 0
+    earned = earn_into(draft, rules, command.origin, Moves(), command.points, credits)
+    why = Explanation("action", 0, command.points, "action")
+    detail = Detail(
+        explanations=(why, *earned.explanations), credit_day=earned.credit_day, reason=command.reason
+    )
+    draft.post(
+        command_id=command.command_id,
+        kind=EntryKind.EARN,
+        moves=earned.moves,
+        origin=command.origin,
+        rule_set=rules.version,
+        assurance=command.assurance,
+        detail=detail,
+    )
+    return None
+
+
+def post_burn(draft: Draft, rules: RuleSet, command: Burn) -> Refused | None:
+    """Burn points outside a basket."""
+    if command.points <= 0:
+        return refused(Refusal.BELOW_MINIMUM, points=command.points, minimum_points=1)
+    no = check_burn(rules.burning, command.points, available=draft.active, assurance=command.assurance)
+    if no:
+        return no
+    allocs = draft.take_active(command.points)
+    why = Explanation("burn", 0, -command.points, "burned")
+    draft.post(
+        command_id=command.command_id,
+        kind=EntryKind.BURN,
+        moves=Moves(active=-command.points, burned=command.points),
+        origin=command.origin,
+        rule_set=rules.version,
+        assurance=command.assurance,
+        detail=Detail(explanations=(why,), allocs=allocs, reason=command.reason),
+    )
+    return None
+
+
+def post_adjust(draft: Draft, rules: RuleSet, command: Adjust) -> Refused | None:
+    """Correct a balance by hand: neither issued nor burned, but on an account of its own for the books.
+
+    Points given are spendable at once and never qualify for a tier; points taken must be there.
+    """
+    if command.points == 0 or abs(command.points) > POINTS_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, points=command.points, points_max=POINTS_MAX)
+    at_ms = max(command.origin.occurred_ms, draft.account.as_of_ms)
+    why = Explanation("adjust", 0, command.points, "adjusted")
+    detail = Detail(explanations=(why,), reason=command.reason)
+    if command.points < 0:
+        points = -command.points
+        if points > draft.active:
+            return refused(Refusal.INSUFFICIENT_POINTS, points=points, available=draft.active)
+        detail = Detail(explanations=(why,), reason=command.reason, allocs=draft.take_active(points))
+        moves = Moves(active=-points, adjusted=points)
+    else:
+        repaid = min(draft.debt, command.points)
+        rest = command.points - repaid
+        expiry = command.expires_ms or expires_ms(rules.expiry, at_ms, rules.zone)
+        if rest:
+            draft.add_lot(Lot(draft.seq + 1, rest, rest, Ms(at_ms), Ms(expiry), Ms(at_ms)))
+        moves = Moves(active=rest, debt=repaid, adjusted=-command.points)
+    draft.post(
+        command_id=command.command_id,
+        kind=EntryKind.ADJUST,
+        moves=moves,
+        origin=command.origin,
+        rule_set=rules.version,
+        detail=detail,
+    )
+    return None

@@ -1,0 +1,338 @@
+"""Returns and reversals: what goods earned is taken back, what was burned on them goes back to its lots.
+
+Every line of a sale keeps its own share. What is due for all that was returned so far, less what earlier returns
+took, is what this return takes: so any series of partial returns sums exactly to one full return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tallystick.core.command import Return, Reverse
+from tallystick.core.draft import Draft
+from tallystick.core.due import count_credits, grace_ms
+from tallystick.core.entry import (
+    Detail,
+    Entry,
+    EntryKind,
+    Explanation,
+    LineShare,
+    Moves,
+    Refusal,
+    Refused,
+    ReturnedLine,
+    refused,
+)
+from tallystick.core.ids import Minor, Ms
+from tallystick.core.lots import burn_order, slice_allocs
+from tallystick.core.rules.model import RuleSet, SpentPolicy
+
+SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is due of a sale for what was brought back: earned points, burned points, refund and credits."""
+
+    earned: int
+    burned: int
+    discount: int
+    credits: int
+    amount: int
+
+
+def post_return(
+    draft: Draft, rules: RuleSet, command: Return, sale: Entry | None, before: Sequence[Entry]
+) -> Refused | None:
+    """Decide a return against its sale. ``before`` are the returns and reverses of that sale so far."""
+    if sale is None or sale.kind not in SOLD or not sale.detail.lines:
+        return refused(Refusal.SALE_UNKNOWN, sale_id=command.sale_id)
+    if any(entry.kind is EntryKind.REVERSE for entry in before):
+        return refused(Refusal.ALREADY_REVERSED, sale_id=command.sale_id)
+    so_far = _returned_so_far(sale.detail.lines, before)
+    new = _asked(sale.detail.lines, so_far, command)
+    if isinstance(new, Refused):
+        return new
+    after = _add(so_far, new)
+    due = _due_between(sale.detail.lines, so_far, after)
+    earned_before = sum(entry.detail.due_points for entry in before)
+    restored_before = sum(entry.detail.restored_points for entry in before)
+    _take_and_give(
+        draft,
+        rules,
+        command,
+        sale,
+        EntryKind.RETURN,
+        earned=due.earned,
+        burned=due.burned,
+        credits=due.credits,
+        earned_before=earned_before,
+        restored_before=restored_before,
+        returned=tuple(new),
+        refund_minor=due.amount - due.discount,
+        reason="",
+    )
+    return None
+
+
+def _returned_so_far(lines: Sequence[LineShare], before: Sequence[Entry]) -> list[ReturnedLine]:
+    sums = [ReturnedLine(number, 0, Minor(0)) for number in range(1, len(lines) + 1)]
+    for entry in before:
+        sums = _add(sums, entry.detail.returned)
+    return sums
+
+
+def _add(sums: Sequence[ReturnedLine], more: Sequence[ReturnedLine]) -> list[ReturnedLine]:
+    result = list(sums)
+    for part in more:
+        old = result[part.line_no - 1]
+        result[part.line_no - 1] = ReturnedLine(
+            part.line_no,
+            old.quantity_milli + part.quantity_milli,
+            Minor(old.amount_minor + part.amount_minor),
+        )
+    return result
+
+
+def _asked(
+    lines: Sequence[LineShare], so_far: Sequence[ReturnedLine], command: Return
+) -> list[ReturnedLine] | Refused:
+    """Return what each line of the command brings back, by quantity and by amount."""
+    if not command.lines:
+        return refused(Refusal.BASKET_EMPTY)
+    total = list(so_far)
+    for ask in command.lines:
+        if not 1 <= ask.line_no <= len(lines):
+            return refused(Refusal.LINE_UNKNOWN, line_no=ask.line_no, lines=len(lines))
+        share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
+        if ask.quantity_milli < 0 or ask.amount_minor < 0 or not (ask.quantity_milli or ask.amount_minor):
+            return refused(Refusal.BASKET_INVALID, line_no=ask.line_no)
+        quantity, amount = _by_quantity(share, old, ask.quantity_milli)
+        if not ask.quantity_milli:
+            quantity, amount = _by_amount(share, old, ask.amount_minor)
+        left = share.quantity_milli - old.quantity_milli
+        if quantity > left or amount > share.amount_minor - old.amount_minor:
+            return refused(Refusal.OVER_RETURN, line_no=ask.line_no, quantity_milli_left=left)
+        part = ReturnedLine(ask.line_no, quantity, Minor(amount))
+        total = _add(total, [part])
+    return [
+        ReturnedLine(
+            new.line_no, new.quantity_milli - old.quantity_milli, Minor(new.amount_minor - old.amount_minor)
+        )
+        for new, old in zip(total, so_far, strict=True)
+        if new != old
+    ]
+
+
+def _by_quantity(share: LineShare, old: ReturnedLine, quantity: int) -> tuple[int, int]:
+    """The amount of a quantity, rounded down, cumulatively: the last piece brings the rest."""
+    if old.quantity_milli + quantity >= share.quantity_milli:
+        return quantity, share.amount_minor - old.amount_minor
+    due = share.amount_minor * (old.quantity_milli + quantity) // share.quantity_milli
+    return quantity, max(0, due - old.amount_minor)
+
+
+def _by_amount(share: LineShare, old: ReturnedLine, amount: int) -> tuple[int, int]:
+    """The quantity that an amount stands for, rounded down; the whole rest of the amount is the whole rest of it."""
+    if share.amount_minor == 0 or old.amount_minor + amount >= share.amount_minor:
+        return share.quantity_milli - old.quantity_milli, amount
+    due = share.quantity_milli * (old.amount_minor + amount) // share.amount_minor
+    return max(0, due - old.quantity_milli), amount
+
+
+def _due_between(
+    lines: Sequence[LineShare], before: Sequence[ReturnedLine], after: Sequence[ReturnedLine]
+) -> _Due:
+    """Return what is due after, less what was due before; each rounded down per line, so the sums telescope."""
+    first, last = _due(lines, before), _due(lines, after)
+    return _Due(
+        last.earned - first.earned,
+        last.burned - first.burned,
+        last.discount - first.discount,
+        last.credits - first.credits,
+        last.amount - first.amount,
+    )
+
+
+def _due(lines: Sequence[LineShare], returned: Sequence[ReturnedLine]) -> _Due:
+    earned = burned = discount = credits = amount = 0
+    for share, back in zip(lines, returned, strict=True):
+        part, whole = int(back.amount_minor), int(share.amount_minor)
+        if whole == 0:
+            part, whole = back.quantity_milli, share.quantity_milli
+        earned += share.earned_points * part // whole
+        burned += share.burned_points * part // whole
+        discount += share.discount_minor * part // whole
+        credits += share.credits * part // whole
+        amount += back.amount_minor
+    return _Due(earned, burned, discount, credits, amount)
+
+
+def reverse(
+    draft: Draft, rules: RuleSet, command: Reverse, target: Entry | None, before: Sequence[Entry]
+) -> Refused | None:
+    """Mirror an earlier entry whole. A sale with returns is brought back by further returns instead."""
+    if target is None:
+        return refused(Refusal.ENTRY_UNKNOWN, entry_id=command.entry_id)
+    if any(entry.kind is EntryKind.REVERSE for entry in before):
+        return refused(Refusal.ALREADY_REVERSED, entry_id=command.entry_id)
+    kinds = (*SOLD, EntryKind.EARN, EntryKind.BURN, EntryKind.ADJUST)
+    if before or target.kind not in kinds:
+        return refused(Refusal.NOT_REVERSIBLE, entry_id=command.entry_id, kind=target.kind.name)
+    moves = target.moves
+    _take_and_give(
+        draft,
+        rules,
+        command,
+        target,
+        EntryKind.REVERSE,
+        earned=-moves.issued + max(0, -moves.adjusted),
+        burned=moves.burned + max(0, moves.adjusted),
+        credits=_credits_of(target),
+        earned_before=0,
+        restored_before=0,
+        returned=(),
+        refund_minor=int(target.detail.payable_minor),
+        reason=command.reason,
+    )
+    return None
+
+
+def _credits_of(target: Entry) -> int:
+    """Return what an entry counted towards the tier: by line for a sale, its points for an action that qualified."""
+    if target.kind is EntryKind.EARN and target.detail.credit_day:
+        return -target.moves.issued
+    return sum(share.credits for share in target.detail.lines)
+
+
+def _take_and_give(
+    draft: Draft,
+    rules: RuleSet,
+    command: Return | Reverse,
+    target: Entry,
+    kind: EntryKind,
+    *,
+    earned: int,
+    burned: int,
+    credits: int,
+    earned_before: int,
+    restored_before: int,
+    returned: tuple[ReturnedLine, ...],
+    refund_minor: int,
+    reason: str,
+) -> None:
+    """Give burned points back to their lots, take earned points back, correct the credits, post it as one entry.
+
+    Points that a store stood in for are given back to the store first: the member never had them.
+    """
+    at_ms = Ms(max(command.origin.occurred_ms, draft.account.as_of_ms))
+    taken = sum(alloc.points for alloc in target.detail.allocs)
+    to_store = min(burned, max(0, target.shortfall - restored_before))
+    to_member = burned - to_store
+    member_before = max(0, restored_before - target.shortfall)
+    assert member_before + to_member <= taken, "never more goes back than was burned"
+    back = slice_allocs(target.detail.allocs, member_before, to_member)
+    draft.give_back(back, at_ms, grace_ms(rules, at_ms))
+    take = _TakeBack(draft, rules, target).run(earned, also_active=to_member)
+    told = _correct_credits(draft, rules, target, credits, at_ms)
+    by_hand = target.kind is EntryKind.ADJUST
+    moves = Moves(
+        active=to_member - take.from_active,
+        pending=-take.from_pending,
+        debt=-take.owed,
+        issued=0 if by_hand else take.total,
+        burned=0 if by_hand else -burned,
+        store_loss=to_store,
+        adjusted=take.total - burned if by_hand else 0,
+    )
+    explanations = [*take.explanations(earned), *told]
+    if to_member:
+        explanations.append(Explanation("burned", 0, to_member, "points_given_back"))
+    draft.post(
+        command_id=command.command_id,
+        kind=kind,
+        moves=moves,
+        origin=command.origin,
+        rule_set=rules.version,
+        reverses_seq=target.seq,
+        detail=Detail(
+            explanations=tuple(explanations),
+            returned=returned,
+            due_points=earned,
+            restored_points=burned,
+            refund_minor=Minor(refund_minor),
+            reason=reason,
+        ),
+    )
+
+
+class _TakeBack:
+    """Takes earned points back: from the lot they made, then from other lots, then as the rule set's policy says."""
+
+    def __init__(self, draft: Draft, rules: RuleSet, target: Entry) -> None:
+        self.draft = draft
+        self.policy = rules.returns.spent
+        self.target = target
+        self.from_pending = 0
+        self.from_active = 0
+        self.owed = 0
+        self.forgiven = 0
+
+    @property
+    def total(self) -> int:
+        """Points taken back, now or as debt."""
+        return self.from_pending + self.from_active + self.owed
+
+    def run(self, points: int, *, also_active: int) -> _TakeBack:
+        """Take up to ``points``; ``also_active`` has just come back into the lots but not yet into the balance."""
+        draft = self.draft
+        own = draft.lots.get(self.target.seq)
+        left = points
+        if own is not None and own.pending:
+            self.from_pending = min(left, own.remaining)
+            left -= self.from_pending
+            draft.lots[own.lot_seq] = replace(own, remaining=own.remaining - self.from_pending)
+        if self.policy is not SpentPolicy.ONLY_PENDING:
+            self.from_active = min(left, draft.active + also_active)
+            self._from_lots(self.from_active)
+            left -= self.from_active
+        if self.policy is SpentPolicy.DEBT:
+            self.owed = left
+        else:
+            self.forgiven = left
+        return self
+
+    def _from_lots(self, points: int) -> None:
+        draft = self.draft
+        matured = [lot for lot in draft.lots.values() if not lot.pending and lot.remaining]
+        own_first = sorted(matured, key=lambda lot: (lot.lot_seq != self.target.seq, *burn_order(lot)))
+        for lot in own_first:
+            part = min(points, lot.remaining)
+            points -= part
+            draft.lots[lot.lot_seq] = replace(lot, remaining=lot.remaining - part)
+        assert points == 0, "the account's active balance is the sum of its matured lots"
+
+    def explanations(self, due: int) -> list[Explanation]:
+        """Say what was taken, what is owed, and what was let go."""
+        parts = []
+        if self.total:
+            parts.append(Explanation("earned", 0, -self.total, "points_taken_back", (("due", str(due)),)))
+        if self.owed:
+            parts.append(Explanation("debt", 0, 0, "points_owed", (("points", str(self.owed)),)))
+        if self.forgiven:
+            parts.append(Explanation("earned", 0, 0, "points_let_go", (("points", str(self.forgiven)),)))
+        return parts
+
+
+def _correct_credits(
+    draft: Draft, rules: RuleSet, target: Entry, credits: int, at_ms: int
+) -> tuple[Explanation, ...]:
+    """Take qualifying credits back: from the pending lot if they wait there, else from their day."""
+    if not credits:
+        return ()
+    own = draft.lots.get(target.seq)
+    if own is not None and own.pending:
+        draft.lots[own.lot_seq] = replace(own, credits=own.credits - credits)
+        return ()
+    return count_credits(draft, rules, -credits, target.detail.credit_day, at_ms)

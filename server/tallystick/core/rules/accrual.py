@@ -1,0 +1,147 @@
+"""How many points a basket earns, on which line, by which rule: one rounding per sale, shares that sum exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick.core.basket import Line
+from tallystick.core.entry import Explanation
+from tallystick.core.money import spread
+from tallystick.core.rules.match import Moment, fits, holds_at
+from tallystick.core.rules.model import AccrualRule, Combine, Earning, Rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Accrual:
+    """Points of a sale: the total, each line's share (they sum to it), and why (they sum to it too)."""
+
+    points: int
+    line_points: tuple[int, ...]
+    explanations: tuple[Explanation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """Part of a sale's points before rounding: ``weight / denominator`` points by one rule on one line (0: the sale)."""
+
+    rule_id: str
+    line_no: int
+    weight: int
+    code: str
+
+
+def excluded(earning: Earning, line: Line) -> bool:
+    """Return whether a line earns nothing and counts for nothing."""
+    return any(fits(selector, line) for selector in earning.exclude)
+
+
+def accrue(
+    earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], total_minor: int, moment: Moment
+) -> Accrual:
+    """Return what a basket earns.
+
+    ``eligible_minor`` is what counts of each line: after discounts, without what points paid, 0 where excluded.
+    ``total_minor`` is the basket before benefits, for the minimum. Fractions of all rules are added before the one
+    rounding, then the points go to the cells by largest remainder.
+    """
+    nothing = Accrual(0, (0,) * len(lines), ())
+    if total_minor < earning.minimum_minor:
+        shown = (("minimum_minor", str(earning.minimum_minor)),)
+        return Accrual(0, nothing.line_points, (Explanation("minimum", 0, 0, "below_minimum", shown),))
+    rules = [rule for rule in earning.rules if holds_at(rule.when, moment)]
+    cells = _cells(earning, rules, lines, eligible_minor)
+    if not cells:
+        return nothing
+    raw = sum(cell.weight for cell in cells)
+    points = _round(raw, earning.denominator, earning.rounding)
+    if points == 0:
+        return nothing
+    parts = spread(points, [cell.weight for cell in cells])
+    explanations = [
+        Explanation(cell.rule_id, cell.line_no, part, cell.code)
+        for cell, part in zip(cells, parts, strict=True)
+        if part
+    ]
+    line_points = _by_line(cells, parts, eligible_minor)
+    if earning.points_max and points > earning.points_max:
+        cut = earning.points_max - points
+        shown = (("points_max", str(earning.points_max)),)
+        explanations.append(Explanation("maximum", 0, cut, "capped", shown))
+        points = earning.points_max
+        line_points = spread(points, line_points)
+    return Accrual(points, tuple(line_points), tuple(explanations))
+
+
+def _cells(
+    earning: Earning, rules: Sequence[AccrualRule], lines: Sequence[Line], eligible_minor: Sequence[int]
+) -> list[_Cell]:
+    unit = earning.denominator
+    basic = [rule for rule in rules if rule.kind in ("per_amount", "per_item")]
+    factors = [rule for rule in rules if rule.kind == "multiply"]
+    cells = []
+    for at, line in enumerate(lines):
+        eligible = eligible_minor[at]
+        if eligible <= 0:
+            continue
+        line_weight = 0
+        for rule in basic:
+            if fits(rule.lines, line):
+                weight = _basic_weight(rule, line, eligible, unit)
+                line_weight += weight
+                cells.append(_Cell(rule.rule_id, at + 1, weight, rule.kind))
+        if factors and line_weight:
+            fitting = [rule for rule in factors if fits(rule.lines, line)]
+            cells += _bonus_cells(earning.combine, fitting, at + 1, line_weight)
+    for rule in rules:
+        if rule.kind == "per_sale" and _any_fits(rule, lines, eligible_minor):
+            cells.append(_Cell(rule.rule_id, 0, rule.points * unit, "per_sale"))
+    return cells
+
+
+def _basic_weight(rule: AccrualRule, line: Line, eligible: int, unit: int) -> int:
+    if rule.kind == "per_amount":
+        return eligible * rule.points * unit // rule.per_minor
+    return line.quantity_milli * rule.points * unit // 1000
+
+
+def _bonus_cells(combine: Combine, rules: list[AccrualRule], line_no: int, weight: int) -> list[_Cell]:
+    """Return what multipliers add to a line. A factor below 1 would take points away: the parser refuses it."""
+    if not rules:
+        return []
+    if combine is Combine.HIGHEST:
+        rules = [max(rules, key=lambda rule: rule.num * 1_000_000 // rule.den)]
+    cells = []
+    running = weight
+    for rule in rules:
+        base = running if combine is Combine.PRODUCT else weight
+        bonus = base * (rule.num - rule.den) // rule.den
+        running += bonus
+        cells.append(_Cell(rule.rule_id, line_no, bonus, "multiply"))
+    return cells
+
+
+def _any_fits(rule: AccrualRule, lines: Sequence[Line], eligible_minor: Sequence[int]) -> bool:
+    return any(
+        amount > 0 and fits(rule.lines, line) for line, amount in zip(lines, eligible_minor, strict=True)
+    )
+
+
+def _round(raw: int, denominator: int, rounding: Rounding) -> int:
+    if rounding is Rounding.DOWN:
+        return raw // denominator
+    if rounding is Rounding.HALF_UP:
+        return (2 * raw + denominator) // (2 * denominator)
+    return -(-raw // denominator)
+
+
+def _by_line(cells: Sequence[_Cell], parts: Sequence[int], eligible_minor: Sequence[int]) -> list[int]:
+    """Sum the cells of each line; what belongs to the whole sale is spread over the lines by amount."""
+    shares = [0] * len(eligible_minor)
+    for cell, part in zip(cells, parts, strict=True):
+        if cell.line_no:
+            shares[cell.line_no - 1] += part
+        elif part:
+            for at, extra in enumerate(spread(part, [max(0, amount) for amount in eligible_minor])):
+                shares[at] += extra
+    return shares

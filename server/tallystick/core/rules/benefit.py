@@ -1,0 +1,170 @@
+"""What a member gets off a basket for points: rewards first, then points as money, each spread over lines exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick.core.basket import Assurance, Basket
+from tallystick.core.command import Spend
+from tallystick.core.entry import AppliedReward, Refusal, Refused, refused
+from tallystick.core.ids import Minor
+from tallystick.core.money import PPM, spread, spread_by_group
+from tallystick.core.rules.match import Moment, fits, holds_at
+from tallystick.core.rules.model import Burning, Reward, RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """Discounts and what they cost, by line (both lists are as long as the basket).
+
+    ``points_discounts`` is the part of ``discounts`` that points paid as money; ``spend_points`` what they cost.
+    """
+
+    discounts: tuple[int, ...]
+    points_discounts: tuple[int, ...]
+    line_points: tuple[int, ...]
+    rewards: tuple[AppliedReward, ...]
+    spend_points: int
+    points: int
+
+
+def benefit_of(
+    rules: RuleSet,
+    basket: Basket,
+    *,
+    spend: Spend | None,
+    reward_ids: Sequence[str],
+    available: int,
+    assurance: Assurance,
+    moment: Moment,
+) -> Benefit | Refused:
+    """Price rewards and points against a basket, or say why not.
+
+    ``available`` is what may be burned: the balance at the server, the authority less what was burned at a till.
+    """
+    count = len(basket.lines)
+    left: list[int] = [line.amount_minor for line in basket.lines]
+    line_points = [0] * count
+    applied: list[AppliedReward] = []
+    by_id = {reward.reward_id: reward for reward in rules.rewards}
+    for reward_id in reward_ids:
+        reward = by_id.get(reward_id)
+        if reward is None:
+            return refused(Refusal.REWARD_UNKNOWN, reward_id=reward_id)
+        if no := _not_for(reward, moment):
+            return no
+        offs = _reward_offs(reward, basket, left)
+        discount = sum(offs)
+        if discount == 0:
+            return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward_id)
+        for at, part in enumerate(spread(reward.cost, offs)):
+            line_points[at] += part
+            left[at] -= offs[at]
+        applied.append(AppliedReward(reward_id, reward.cost, Minor(discount)))
+    cost = sum(reward.points for reward in applied)
+    cap = rules.burning.assurance_caps[assurance]
+    if cost > 0 and (no := _over(cost, available=available, cap=cap)):
+        return no
+    points_offs = [0] * count
+    spent = 0
+    if spend is not None:
+        cap_left = cap if cap < 0 else cap - cost
+        asked = _points_to_spend(rules.burning, spend, sum(left), available=available - cost, cap=cap_left)
+        if isinstance(asked, Refused):
+            return asked
+        spent = asked
+        if spent:
+            value = spent * rules.burning.value_minor // rules.burning.value_points
+            points_offs = spread_by_group(value, left, [line.tax_code for line in basket.lines])
+            for at, part in enumerate(spread(spent, points_offs)):
+                line_points[at] += part
+    discounts = tuple(
+        line.amount_minor - rest + off
+        for line, rest, off in zip(basket.lines, left, points_offs, strict=True)
+    )
+    return Benefit(discounts, tuple(points_offs), tuple(line_points), tuple(applied), spent, spent + cost)
+
+
+def _over(points: int, *, available: int, cap: int) -> Refused | None:
+    if 0 <= cap < points:
+        return refused(Refusal.ABOVE_ASSURANCE_CAP, points=points, points_max=cap)
+    if points > available:
+        return refused(Refusal.INSUFFICIENT_POINTS, points=points, available=max(0, available))
+    return None
+
+
+def check_burn(burning: Burning, points: int, *, available: int, assurance: Assurance) -> Refused | None:
+    """Return why a burn outside a basket may not be, None when it may."""
+    if points % burning.unit_points:
+        return refused(Refusal.NOT_WHOLE_UNITS, points=points, unit_points=burning.unit_points)
+    if points < burning.minimum_points:
+        return refused(Refusal.BELOW_MINIMUM, points=points, minimum_points=burning.minimum_points)
+    return _over(points, available=available, cap=burning.assurance_caps[assurance])
+
+
+def _points_to_spend(
+    burning: Burning, spend: Spend, amount_minor: int, *, available: int, cap: int
+) -> int | Refused:
+    """Return how many points pay, in whole units; amounts round down, so the member never pays for more than given."""
+    unit = burning.unit_points
+    unit_minor = unit * burning.value_minor // burning.value_points
+    most = amount_minor * burning.share_max_ppm // PPM // unit_minor * unit
+    if spend.up_to:
+        allowed = available if cap < 0 else min(available, cap)
+        points = max(0, min(spend.points, allowed, most)) // unit * unit
+        return points if points >= burning.minimum_points else 0
+    if spend.points == 0:
+        return 0
+    if no := _first_no(burning, spend.points, most, available=available, cap=cap):
+        return no
+    return spend.points
+
+
+def _first_no(burning: Burning, points: int, most: int, *, available: int, cap: int) -> Refused | None:
+    if 0 <= cap < points:
+        return refused(Refusal.ABOVE_ASSURANCE_CAP, points=points, points_max=cap)
+    if points % burning.unit_points:
+        return refused(Refusal.NOT_WHOLE_UNITS, points=points, unit_points=burning.unit_points)
+    if points < burning.minimum_points:
+        return refused(Refusal.BELOW_MINIMUM, points=points, minimum_points=burning.minimum_points)
+    if points > most:
+        return refused(Refusal.ABOVE_SHARE_CAP, points=points, points_max=most)
+    return _over(points, available=available, cap=-1)
+
+
+def _not_for(reward: Reward, moment: Moment) -> Refused | None:
+    if reward.when.tiers and moment.tier_id not in reward.when.tiers:
+        return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
+    if not holds_at(reward.when, moment):
+        return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
+    return None
+
+
+def _reward_offs(reward: Reward, basket: Basket, left: Sequence[int]) -> list[int]:
+    """Return what a reward takes off each line, never more than is left of it; all 0 when it does not apply."""
+    fitting = [fits(reward.lines, line) for line in basket.lines]
+    amounts = [amount if fit else 0 for amount, fit in zip(left, fitting, strict=True)]
+    total = sum(amounts)
+    if total <= 0 or total < reward.minimum_minor:
+        return [0] * len(left)
+    if reward.kind == "free_item":
+        return _free_item_offs(basket, amounts)
+    if reward.kind == "percent_off":
+        value = total * reward.percent_ppm // PPM
+        value = min(value, reward.amount_minor) if reward.amount_minor else value
+    else:
+        value = reward.amount_minor
+        if value > total:
+            return [0] * len(left)
+    return spread_by_group(value, amounts, [line.tax_code for line in basket.lines])
+
+
+def _free_item_offs(basket: Basket, amounts: Sequence[int]) -> list[int]:
+    """One whole piece of the dearest fitting line is free; a line of less than one piece does not count."""
+    pieces = [
+        amount * 1000 // line.quantity_milli if line.quantity_milli >= 1000 else 0
+        for line, amount in zip(basket.lines, amounts, strict=True)
+    ]
+    best = max(range(len(pieces)), key=lambda at: (pieces[at], -at))
+    return [price if at == best else 0 for at, price in enumerate(pieces)]

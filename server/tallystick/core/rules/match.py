@@ -1,0 +1,56 @@
+"""Does a rule look at this sale, and at this line?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from tallystick.core.basket import Line, Origin
+from tallystick.core.lots import local_minute
+from tallystick.core.rules.model import Condition, Selector
+
+ANY_LINE = Selector()
+ANY_SALE = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What conditions ask about a sale, computed once: place, tier, and local time in the program's zone."""
+
+    at_ms: int
+    store_id: str
+    channel: int
+    tier_id: str
+    weekday: int
+    minute: int
+
+
+def moment_of(origin: Origin, tier_id: str, zone: ZoneInfo) -> Moment:
+    """Return the moment of a sale; weekday and minute are those of the program's local time."""
+    weekday, minute = local_minute(origin.occurred_ms, zone)
+    return Moment(origin.occurred_ms, origin.store_id, int(origin.channel), tier_id, weekday, minute)
+
+
+def holds_at(when: Condition, moment: Moment) -> bool:
+    """Return whether a condition holds at a moment."""
+    if when is ANY_SALE:
+        return True
+    return (
+        when.from_ms <= moment.at_ms < when.until_ms
+        and (not when.stores or moment.store_id in when.stores)
+        and (not when.channels or moment.channel in when.channels)
+        and (not when.tiers or moment.tier_id in when.tiers)
+        and (not when.weekdays or moment.weekday in when.weekdays)
+        and (not when.minutes or any(start <= moment.minute < end for start, end in when.minutes))
+    )
+
+
+def fits(selector: Selector, line: Line) -> bool:
+    """Return whether a line fits a selector."""
+    if selector is ANY_LINE:
+        return True
+    return (
+        (not selector.skus or line.sku in selector.skus)
+        and (not selector.brands or line.brand in selector.brands)
+        and (not selector.categories or not selector.categories.isdisjoint(line.categories))
+    )

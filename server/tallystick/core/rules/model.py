@@ -1,0 +1,228 @@
+"""A rule set, parsed and checked: one published, numbered, immutable version of a program's rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from tallystick.core.ids import NEVER_MS, Ms
+
+DAY_MS = 86_400_000
+
+
+class Rounding(StrEnum):
+    """How a fraction of a point becomes whole; written in the rule set, applied once per sale."""
+
+    DOWN = "down"
+    HALF_UP = "half_up"
+    UP = "up"
+
+
+class Combine(StrEnum):
+    """What several matching multipliers make together: the highest, their bonuses added, or their product."""
+
+    HIGHEST = "highest"
+    SUM = "sum"
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which lines a rule looks at. Empty sets do not restrict; a line must fit every set that is given."""
+
+    skus: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    brands: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Which sales a rule looks at. Empty sets do not restrict.
+
+    ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
+    ``from_ms`` <= occurred < ``until_ms``.
+    """
+
+    stores: frozenset[str] = frozenset()
+    channels: frozenset[int] = frozenset()
+    tiers: frozenset[str] = frozenset()
+    weekdays: frozenset[int] = frozenset()
+    minutes: tuple[tuple[int, int], ...] = ()
+    from_ms: Ms = Ms(0)
+    until_ms: Ms = NEVER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class AccrualRule:
+    """One rule that gives points. Exactly one of the four ways is meant by ``kind``:
+
+    ``per_amount``: ``points`` for each ``per_minor`` of the lines; ``per_item``: ``points`` for each piece;
+    ``per_sale``: ``points`` once, if a line fits; ``multiply``: what the per_amount and per_item rules gave on
+    the lines, times ``num / den``.
+    """
+
+    rule_id: str
+    kind: str
+    points: int = 0
+    per_minor: int = 1
+    num: int = 1
+    den: int = 1
+    lines: Selector = Selector()
+    when: Condition = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class Earning:
+    """How a basket becomes points. ``denominator`` is common to all rules, so that shares stay integers.
+
+    ``net_of_tax``: count amounts without tax. ``minimum_minor``: smaller baskets earn nothing (compared before
+    benefits). ``points_max`` per sale (0: no cap). ``on_points_part``: whether the part paid with points earns.
+    """
+
+    rules: tuple[AccrualRule, ...]
+    denominator: int
+    exclude: tuple[Selector, ...] = ()
+    rounding: Rounding = Rounding.DOWN
+    combine: Combine = Combine.HIGHEST
+    net_of_tax: bool = False
+    minimum_minor: int = 0
+    points_max: int = 0
+    on_points_part: bool = False
+    pending_days: int = 0
+
+
+class ExpiryKind(StrEnum):
+    """When a lot expires: never, some months after it was earned, or at the end of that month or year."""
+
+    NEVER = "never"
+    MONTHS = "months"
+    END_OF_MONTH = "end_of_month"
+    END_OF_YEAR = "end_of_year"
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """``count`` months or, for END_OF_YEAR, further years (0: the end of this year)."""
+
+    kind: ExpiryKind = ExpiryKind.NEVER
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One tier, reached from ``threshold`` qualifying credits."""
+
+    tier_id: str
+    threshold: int
+
+
+class TierBasis(StrEnum):
+    """What qualifies: minor units spent, points earned, or sales."""
+
+    SPEND = "spend"
+    POINTS = "points"
+    VISITS = "visits"
+
+
+class TierPeriod(StrEnum):
+    """Over which time credits count: the calendar year, the last ``rolling_days``, or the year since enrolment."""
+
+    CALENDAR_YEAR = "calendar_year"
+    ROLLING = "rolling"
+    ANNIVERSARY = "anniversary"
+
+
+class Downgrade(StrEnum):
+    """What happens at a review when credits no longer carry the tier."""
+
+    ONE_STEP = "one_step"
+    BY_BALANCE = "by_balance"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """Levels from the lowest (threshold 0) up. ``grace_days`` pass between a period's end and the review."""
+
+    levels: tuple[Level, ...]
+    basis: TierBasis
+    period: TierPeriod
+    rolling_days: int = 365
+    downgrade: Downgrade = Downgrade.ONE_STEP
+    grace_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Burning:
+    """What points are worth: ``value_points`` points are ``value_minor`` minor units.
+
+    Points are burned in multiples of ``unit_points``, from ``minimum_points``, for at most ``share_max_ppm`` of a
+    basket, and at most ``assurance_caps[level]`` at an assurance level (-1: no cap).
+    """
+
+    value_points: int = 1
+    value_minor: int = 1
+    unit_points: int = 1
+    minimum_points: int = 1
+    share_max_ppm: int = 1_000_000
+    assurance_caps: tuple[int, ...] = (0, -1, -1, -1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """What points buy within a sale. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm``
+    of the fitting lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line).
+    """
+
+    reward_id: str
+    kind: str
+    cost: int
+    amount_minor: int = 0
+    percent_ppm: int = 0
+    lines: Selector = Selector()
+    when: Condition = Condition()
+    minimum_minor: int = 0
+
+
+class SpentPolicy(StrEnum):
+    """Points of returned goods that were spent meanwhile: taken only while pending, as far as the balance goes, or owed."""
+
+    ONLY_PENDING = "only_pending"
+    WITHIN_BALANCE = "within_balance"
+    DEBT = "debt"
+
+
+@dataclass(frozen=True, slots=True)
+class Returns:
+    """``grace_days``: how long points that come back to an expired lot can still be spent."""
+
+    spent: SpentPolicy = SpentPolicy.DEBT
+    grace_days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """``late_capture_if_covered``: a capture after expiry burns from the balance if it suffices; else it is refused."""
+
+    ttl_max_s: int = 86_400
+    open_max: int = 20
+    late_capture_if_covered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """One version of a program's rules. ``sha256`` is over the canonical JSON of the text it was parsed from."""
+
+    version: int
+    sha256: str
+    name: str
+    currency: str
+    zone: ZoneInfo
+    earning: Earning
+    expiry: Expiry = Expiry()
+    tiers: Tiers | None = None
+    burning: Burning = Burning()
+    rewards: tuple[Reward, ...] = ()
+    returns: Returns = Returns()
+    holds: Holds = Holds()

@@ -1,0 +1,352 @@
+"""A sale: its burn, its rewards and its earn as one command and one entry. Asked for, or reported by a till."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tallystick.core.basket import (
+    LINES_MAX,
+    QUANTITY_MILLI_MAX,
+    Assurance,
+    Basket,
+    Origin,
+)
+from tallystick.core.command import Capture, Sale, SettleSale, Spend
+from tallystick.core.draft import Draft
+from tallystick.core.due import count_credits, grace_ms
+from tallystick.core.entry import (
+    Detail,
+    EntryKind,
+    Explanation,
+    LineShare,
+    Moves,
+    Refusal,
+    Refused,
+    refused,
+)
+from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
+from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_allocs
+from tallystick.core.money import net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
+from tallystick.core.rules.accrual import Accrual, accrue, excluded
+from tallystick.core.rules.benefit import Benefit, benefit_of
+from tallystick.core.rules.match import Moment, moment_of
+from tallystick.core.rules.model import DAY_MS, RuleSet, TierBasis
+from tallystick.core.rules.tier import bucket_day, current_tier
+from tallystick.core.state import Alloc, Hold, Lot
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A basket with everything that loyalty does to it, before anything is posted."""
+
+    benefit: Benefit
+    accrual: Accrual
+    shares: tuple[LineShare, ...]
+    credits: int
+    detail: Detail
+
+
+def check_basket(rules: RuleSet, basket: Basket) -> Refused | None:
+    """Return why a basket cannot be sold under these rules, None when it can.
+
+    Callers at the edge have checked the shape already; a till's own basket has not been through the edge.
+    """
+    if basket.currency != rules.currency:
+        return refused(Refusal.CURRENCY_MISMATCH, currency=basket.currency, program_currency=rules.currency)
+    if not basket.lines:
+        return refused(Refusal.BASKET_EMPTY)
+    if len(basket.lines) > LINES_MAX:
+        return refused(Refusal.BASKET_INVALID, lines=len(basket.lines), lines_max=LINES_MAX)
+    for number, line in enumerate(basket.lines, 1):
+        if not 0 < line.quantity_milli <= QUANTITY_MILLI_MAX:
+            return refused(Refusal.BASKET_INVALID, line_no=number, quantity_milli=line.quantity_milli)
+        if not 0 <= line.amount_minor <= AMOUNT_MINOR_MAX:
+            return refused(Refusal.BASKET_INVALID, line_no=number, amount_minor=line.amount_minor)
+    if sum(line.amount_minor for line in basket.lines) > AMOUNT_MINOR_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, amount_minor_max=AMOUNT_MINOR_MAX)
+    if code := unknown_tax_code((line.tax_code for line in basket.lines), basket.tax_groups):
+        return refused(Refusal.TAX_CODE_UNKNOWN, tax_code=code)
+    return None
+
+
+def price(
+    draft: Draft,
+    rules: RuleSet,
+    basket: Basket,
+    origin: Origin,
+    *,
+    spend: Spend | None,
+    reward_ids: Sequence[str],
+    available: int,
+    assurance: Assurance,
+) -> Priced | Refused:
+    """Price a basket: what is taken off for points, what the rest earns, what counts towards the tier."""
+    if no := check_basket(rules, basket):
+        return no
+    draft.set_tier(current_tier(rules, draft.tier))
+    moment = moment_of(origin, draft.tier.tier_id, rules.zone)
+    benefit = _no_benefit(len(basket.lines))
+    if spend is not None or reward_ids:
+        asked = benefit_of(
+            rules,
+            basket,
+            spend=spend,
+            reward_ids=reward_ids,
+            available=available,
+            assurance=assurance,
+            moment=moment,
+        )
+        if isinstance(asked, Refused):
+            return asked
+        benefit = asked
+    return _with_earn(rules, basket, benefit, moment)
+
+
+def _no_benefit(count: int) -> Benefit:
+    nothing = (0,) * count
+    return Benefit(nothing, nothing, nothing, (), 0, 0)
+
+
+def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment) -> Priced | Refused:
+    """Add what a basket earns to what was taken off it."""
+    earning, lines = rules.earning, basket.lines
+    paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
+    eligible = paid
+    if earning.on_points_part:
+        eligible = [rest + part for rest, part in zip(paid, benefit.points_discounts, strict=True)]
+    if earning.net_of_tax:
+        eligible = net_amounts(basket, eligible)
+    if earning.exclude:
+        eligible = [
+            0 if excluded(earning, line) else rest for line, rest in zip(lines, eligible, strict=True)
+        ]
+    total = sum(line.amount_minor for line in lines)
+    accrual = accrue(earning, lines, eligible, total, moment)
+    if accrual.points > POINTS_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
+    credits = _credits(rules, eligible, accrual)
+    shares = tuple(
+        LineShare(line.amount_minor, line.quantity_milli, Minor(off), earned, burned, credit)
+        for line, off, earned, burned, credit in zip(
+            lines, benefit.discounts, accrual.line_points, benefit.line_points, credits, strict=True
+        )
+    )
+    totals = tax_totals(basket, benefit.discounts)
+    detail = Detail(
+        explanations=(*_burn_explanations(benefit), *accrual.explanations),
+        lines=shares,
+        tax_totals=totals,
+        rewards=benefit.rewards,
+        payable_minor=Minor(sum(total.gross_minor for total in totals)),
+    )
+    return Priced(benefit, accrual, shares, sum(credits), detail)
+
+
+def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Sequence[int]:
+    if rules.tiers is None:
+        return (0,) * len(eligible)
+    if rules.tiers.basis is TierBasis.POINTS:
+        return accrual.line_points
+    if rules.tiers.basis is TierBasis.SPEND:
+        return eligible
+    return spread(1, [max(0, amount) for amount in eligible]) if any(eligible) else (0,) * len(eligible)
+
+
+def _burn_explanations(benefit: Benefit) -> tuple[Explanation, ...]:
+    bought = tuple(
+        Explanation(
+            reward.reward_id, 0, -reward.points, "reward", (("discount_minor", str(reward.discount_minor)),)
+        )
+        for reward in benefit.rewards
+    )
+    if not benefit.spend_points:
+        return bought
+    value = (("discount_minor", str(sum(benefit.points_discounts))),)
+    return (*bought, Explanation("points", 0, -benefit.spend_points, "points_as_money", value))
+
+
+def post_sale(draft: Draft, rules: RuleSet, sale: Sale) -> Refused | None:
+    """Decide a sale that is asked for."""
+    priced = price(
+        draft,
+        rules,
+        sale.basket,
+        sale.origin,
+        spend=sale.spend,
+        reward_ids=sale.reward_ids,
+        available=draft.active,
+        assurance=sale.assurance,
+    )
+    if isinstance(priced, Refused):
+        return priced
+    burned = priced.benefit.points
+    allocs = draft.take_active(burned) if burned else ()
+    moves = Moves(active=-burned, burned=burned)
+    _post(draft, rules, sale, priced, allocs, moves=moves, assurance=sale.assurance)
+    return None
+
+
+def post_capture_sale(
+    draft: Draft,
+    rules: RuleSet,
+    capture: Capture,
+    basket: Basket,
+    hold: Hold,
+    allocs: tuple[Alloc, ...],
+    *,
+    held: int,
+) -> Refused | None:
+    """Decide the capture of a hold with the final basket; ``allocs`` stand ready for all of the hold's points.
+
+    ``held`` is what still counts as held of them (0 when the hold ran out and the points were taken anew). What
+    the basket no longer needs goes back to its lots.
+    """
+    spend = Spend(hold.spend_points, up_to=True) if hold.spend_points else None
+    priced = price(
+        draft,
+        rules,
+        basket,
+        capture.origin,
+        spend=spend,
+        reward_ids=hold.reward_ids,
+        available=hold.points,
+        assurance=hold.assurance,
+    )
+    if isinstance(priced, Refused):
+        return priced
+    burned = priced.benefit.points
+    used, spare = split_allocs(allocs, burned)
+    at_ms = Ms(max(capture.origin.occurred_ms, draft.account.as_of_ms))
+    draft.give_back(spare, at_ms, grace_ms(rules, at_ms))
+    moves = Moves(active=held - burned, held=-held, burned=burned)
+    _post(draft, rules, capture, priced, used, moves=moves, assurance=hold.assurance, hold_id=hold.hold_id)
+    return None
+
+
+def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | None:
+    """Post a sale that has already happened, in full.
+
+    The burn and the discount are what the till gave; what the member's points do not cover is booked to the store
+    and never to the member. The earn is what the pinned rules say; ``claimed_points`` keeps what was printed.
+    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park.
+    """
+    if no := check_basket(rules, advice.basket):
+        return no
+    if not 0 <= advice.discount_minor <= sum(line.amount_minor for line in advice.basket.lines):
+        return refused(Refusal.BASKET_INVALID, discount_minor=advice.discount_minor)
+    if not 0 <= advice.burned_points <= POINTS_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, points=advice.burned_points)
+    draft.set_tier(current_tier(rules, draft.tier))
+    moment = moment_of(advice.origin, draft.tier.tier_id, rules.zone)
+    priced = _with_earn(rules, advice.basket, _given(advice), moment)
+    if isinstance(priced, Refused):
+        return priced
+    burned = advice.burned_points
+    covered = min(burned, draft.active)
+    allocs = draft.take_active(covered) if covered else ()
+    moves = Moves(active=-covered, burned=burned, store_loss=covered - burned)
+    _post(draft, rules, advice, priced, allocs, moves=moves, assurance=advice.assurance)
+    return None
+
+
+def _given(advice: SettleSale) -> Benefit:
+    lines = advice.basket.lines
+    if not advice.burned_points and not advice.discount_minor:
+        return _no_benefit(len(lines))
+    offs = spread_by_group(
+        advice.discount_minor, [line.amount_minor for line in lines], [line.tax_code for line in lines]
+    )
+    points = spread(advice.burned_points, offs)
+    return Benefit(tuple(offs), tuple(offs), tuple(points), (), advice.burned_points, advice.burned_points)
+
+
+def _post(
+    draft: Draft,
+    rules: RuleSet,
+    command: Sale | Capture | SettleSale,
+    priced: Priced,
+    allocs: tuple[Alloc, ...],
+    *,
+    moves: Moves,
+    assurance: Assurance,
+    hold_id: str = "",
+) -> None:
+    """Post burn and earn as one entry, make the lot, pay a debt first, count the credits."""
+    origin = command.origin
+    earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
+    detail = replace(
+        priced.detail,
+        allocs=allocs,
+        explanations=priced.detail.explanations + earned.explanations,
+        credit_day=earned.credit_day,
+    )
+    draft.post(
+        command_id=command.command_id,
+        kind=EntryKind.CAPTURE if isinstance(command, Capture) else EntryKind.SALE,
+        moves=earned.moves,
+        origin=origin,
+        rule_set=rules.version,
+        assurance=assurance,
+        detail=detail,
+        hold_id=hold_id,
+        shortfall=-moves.store_loss,
+        claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """An earn, ready to be part of the entry about to be posted."""
+
+    moves: Moves
+    explanations: tuple[Explanation, ...] = ()
+    credit_day: int = 0
+
+
+def earn_into(
+    draft: Draft, rules: RuleSet, origin: Origin, moves: Moves, points: int, credits: int
+) -> Earned:
+    """Add an earn to the moves of the entry about to be posted: a debt is repaid first, the rest becomes a lot.
+
+    Credits of points that are still pending wait in the lot until it matures.
+    """
+    if not points and not credits:
+        return Earned(moves)
+    at_ms = max(origin.occurred_ms, draft.account.as_of_ms)
+    repaid = min(draft.debt, points)
+    rest = points - repaid
+    told: tuple[Explanation, ...] = (Explanation("debt", 0, -repaid, "debt_repaid"),) if repaid else ()
+    credit_day = _credit_day(draft, rules, at_ms) if credits else 0
+    matures_ms = _matures_ms(rules, at_ms)
+    pending = matures_ms > at_ms
+    if rest or (pending and credits):
+        waiting = (credits, credit_day) if pending else (0, 0)
+        expiry_ms = expires_ms(rules.expiry, at_ms, rules.zone)
+        draft.add_lot(Lot(draft.seq + 1, rest, rest, Ms(at_ms), expiry_ms, matures_ms, pending, *waiting))
+    if credits and not pending:
+        told += count_credits(draft, rules, credits, credit_day, at_ms)
+    to_active, to_pending = (0, rest) if pending else (rest, 0)
+    moves = moves._replace(
+        active=moves.active + to_active,
+        pending=moves.pending + to_pending,
+        debt=moves.debt + repaid,
+        issued=moves.issued - points,
+    )
+    return Earned(moves, told, credit_day)
+
+
+def _credit_day(draft: Draft, rules: RuleSet, at_ms: int) -> int:
+    if rules.tiers is None:
+        return 0
+    enrolled = local_day(draft.account.enrolled_ms, rules.zone)
+    return bucket_day(rules.tiers, local_day(at_ms, rules.zone), enrolled)
+
+
+def _matures_ms(rules: RuleSet, at_ms: int) -> Ms:
+    """Return when points earned now become spendable: the local midnight after the pending days, or at once."""
+    days = rules.earning.pending_days
+    if days == 0:
+        return Ms(at_ms)
+    day = local_day(at_ms + days * DAY_MS, rules.zone)
+    return midnight_ms(day, rules.zone)

@@ -1,0 +1,132 @@
+"""What a decision needs to know of a member: the account, the lots, the open holds, the tier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tallystick.core.basket import Assurance
+from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms
+
+
+class MemberStatus(IntEnum):
+    """Whether a member may earn and burn. Erased members keep their entries, without a person behind them."""
+
+    OPEN = 1
+    BLOCKED = 2
+    ERASED = 3
+
+
+class HoldStatus(IntEnum):
+    """The life of a hold: open, then exactly one of the other three."""
+
+    OPEN = 1
+    CAPTURED = 2
+    VOIDED = 3
+    EXPIRED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TierState:
+    """Where a member stands.
+
+    ``tier_id`` is empty where the rule set has no tiers. ``buckets`` holds qualifying credits by the ordinal of a
+    day (``date.toordinal``): the day itself for a rolling period, the first day of the period otherwise.
+    ``prior_id`` is the tier before the last climb, to which a return may fall back. ``review_ms`` is when the
+    tier is looked at again, ``basis`` what the credits count.
+    """
+
+    tier_id: str = ""
+    prior_id: str = ""
+    reached_ms: Ms = Ms(0)
+    review_ms: Ms = NEVER_MS
+    basis: str = ""
+    buckets: tuple[tuple[int, int], ...] = ()
+
+
+NO_TIER = TierState()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A member's balances, all >= 0, and what orders them.
+
+    ``active`` is spendable, ``pending`` becomes so, ``held`` is reserved by open holds, ``debt`` is owed after
+    returns of goods whose points were spent. ``seq`` is the number of the last entry. ``as_of_ms`` never goes
+    back. ``due_ms`` is the earliest instant at which time alone changes something.
+    """
+
+    member_id: MemberId
+    status: MemberStatus
+    enrolled_ms: Ms
+    active: int = 0
+    pending: int = 0
+    held: int = 0
+    debt: int = 0
+    seq: int = 0
+    as_of_ms: Ms = Ms(0)
+    due_ms: Ms = NEVER_MS
+    tier: TierState = NO_TIER
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Points earned together, which expire together.
+
+    ``lot_seq`` is the ``seq`` of the entry that made it. ``remaining`` <= ``points``. A lot is pending until
+    ``matures_ms`` and ``pending`` says whether that has been posted. It can be spent before ``expires_ms``.
+    ``credits`` are qualifying credits that count from maturity, in the bucket of ``credit_day``.
+    """
+
+    lot_seq: int
+    points: int
+    remaining: int
+    earned_ms: Ms
+    expires_ms: Ms
+    matures_ms: Ms = Ms(0)
+    pending: bool = False
+    credits: int = 0
+    credit_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Alloc:
+    """Points that a burn or a hold took from one lot; a return gives them back to it."""
+
+    lot_seq: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Points reserved for a checkout until ``expires_ms``.
+
+    ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind it.
+    """
+
+    hold_id: CommandId
+    seq: int
+    points: int
+    status: HoldStatus
+    expires_ms: Ms
+    spend_points: int = 0
+    reward_ids: tuple[str, ...] = ()
+    allocs: tuple[Alloc, ...] = ()
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """One member as a decision sees it.
+
+    ``lots`` holds every lot with points remaining, and those that a referred sale or hold took from, when
+    ``complete``; otherwise only lots made since it was loaded, which is enough for a sale that only earns.
+    ``holds`` are the open ones, and the one that the command names. ``rest_due_ms`` is the earliest instant at
+    which something falls due among what was not loaded (never, when ``complete``).
+    """
+
+    account: Account
+    lots: tuple[Lot, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    complete: bool = False
+    rest_due_ms: Ms = NEVER_MS
