@@ -1,0 +1,1 @@
+"""Benchmarks: each prints figures; ratios taken in one run are what counts on a machine that others use too."""

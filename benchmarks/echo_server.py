@@ -1,0 +1,58 @@
+"""A bare gRPC echo: what one process of grpc.aio can do at all, as the measure for the gateway.
+
+    python -m benchmarks.echo_server [--address 127.0.0.1:0]
+
+One method, ``/benchmark.Echo/Echo``, answers the bytes that it gets. No parsing, no pipeline, no options but those
+without which a comparison would be unfair. It prints the port that it listens on and serves until it is stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+
+import grpc
+import uvloop
+
+METHOD = "/benchmark.Echo/Echo"
+MESSAGE_BYTES = 200
+"""Size of the messages that the benchmark sends."""
+
+
+class _Echo(grpc.GenericRpcHandler):
+    def __init__(self) -> None:
+        self._handler = grpc.unary_unary_rpc_method_handler(_echo)
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        return self._handler if handler_call_details.method == METHOD else None
+
+
+async def _echo(payload: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+    return payload
+
+
+async def serve(address: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((_Echo(),))
+    port = server.add_insecure_port(address)
+    await server.start()
+    print(port, flush=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await server.stop(1.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve a bare gRPC echo.")
+    parser.add_argument("--address", default="127.0.0.1:0", help="host:port; port 0 takes a free one")
+    uvloop.run(serve(parser.parse_args().address))
+
+
+if __name__ == "__main__":
+    main()
