@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,17 +26,18 @@ from tallystick.core.command import (
     Void,
 )
 from tallystick.core.decide import NO_REFS, Refs, decide, refers_to
-from tallystick.core.entry import Decision, Entry, Posted, Refused
+from tallystick.core.entry import Decision, Entry, EntryKind, Posted, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.state import Account, HoldStatus, MemberState, MemberStatus
 
+MADE_BY_TIME = (EntryKind.EXPIRE, EntryKind.MATURE, EntryKind.HOLD_RELEASE, EntryKind.TIER)
 MEMBER = MemberId("0190a000-0000-7000-8000-000000000001")
 
 
-def rules_of(**parts: Any) -> RuleSet:
-    """Return a rule set: one point per euro, unless a part of the document says otherwise."""
+def document_of(**parts: Any) -> dict[str, Any]:
+    """Return a rule set's document: one point per euro, unless a part says otherwise."""
     document: dict[str, Any] = {
         "format": "tallystick/1",
         "name": "Test",
@@ -44,15 +46,22 @@ def rules_of(**parts: Any) -> RuleSet:
         "earning": {"rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]},
         "burning": {"points": 100, "minor": 100, "assurance_caps": {"typed": "unlimited"}},
     }
-    document.update(parts)
-    rules = parse_rules(document, version=1, sha256="0" * 64)
+    return {**document, **parts}
+
+
+def rules_of(**parts: Any) -> RuleSet:
+    """Return the rule set of such a document."""
+    rules = parse_rules(document_of(**parts), version=1, sha256="0" * 64)
     assert isinstance(rules, RuleSet), rules
     return rules
 
 
 def at(text: str) -> Ms:
     """Return the instant of a UTC date or time, such as "2026-03-01" or "2026-03-01T12:00"."""
-    return Ms(int(datetime.fromisoformat(text + "+00:00" if "T" in text else text + "T00:00+00:00").timestamp()) * 1000)
+    return Ms(
+        int(datetime.fromisoformat(text + "+00:00" if "T" in text else text + "T00:00+00:00").timestamp())
+        * 1000
+    )
 
 
 def line(amount_minor: int, *, quantity: int = 1, sku: str = "A", tax: str = "", **more: Any) -> Line:
@@ -60,10 +69,15 @@ def line(amount_minor: int, *, quantity: int = 1, sku: str = "A", tax: str = "",
     return Line(sku, quantity * 1000, Minor(amount_minor), tax, **more)
 
 
-def basket(*lines: Line | int, groups: tuple[TaxGroup, ...] = (), currency: str = "EUR") -> Basket:
+def basket(
+    *lines: Line | int,
+    groups: tuple[TaxGroup, ...] = (),
+    currency: str = "EUR",
+    includes_tax: bool = True,
+) -> Basket:
     """Return a basket; a bare number is a line of that amount."""
     whole = tuple(line(part) if isinstance(part, int) else part for part in lines)
-    return Basket(currency, whole, prices_include_tax=True, tax_groups=groups)
+    return Basket(currency, whole, prices_include_tax=includes_tax, tax_groups=groups)
 
 
 @dataclass
@@ -71,16 +85,18 @@ class World:
     """One member's life under one rule set; every step checks what must hold after each command."""
 
     rules: RuleSet
+    pinned: RuleSet | None = None
     now: Ms = field(default_factory=lambda: at("2026-01-15T12:00"))
     state: MemberState = field(init=False)
     entries: list[Entry] = field(default_factory=list)
+    mint: Callable[[], CommandId] = lambda: CommandId(str(uuid.uuid4()))
 
     def __post_init__(self) -> None:
         account = Account(MEMBER, MemberStatus.OPEN, enrolled_ms=self.now, as_of_ms=self.now)
         self.state = MemberState(account, complete=True)
 
     def new_id(self) -> CommandId:
-        return CommandId(str(uuid.uuid4()))
+        return self.mint()
 
     @property
     def origin(self) -> Origin:
@@ -92,11 +108,12 @@ class World:
 
     def do(self, command: Command) -> Decision:
         ref = refers_to(command)
-        target = next((entry for entry in self.entries if entry.command_id == ref), None)
+        target = next((entry for entry in self.entries if ref and entry.command_id == ref), None)
         before = tuple(e for e in self.entries if target and e.reverses_seq == target.seq)
         refs = Refs(target, before) if target else NO_REFS
-        outcome = decide(command, self.state, self.rules, refs)
-        assert outcome == decide(command, self.state, self.rules, refs), "the same input gives the same outcome"
+        outcome = decide(command, self.state, self.rules, refs, pinned=self.pinned)
+        again = decide(command, self.state, self.rules, refs, pinned=self.pinned)
+        assert outcome == again, "the same input gives the same outcome"
         self.state = outcome.state
         self.entries += outcome.entries
         check(self.state, self.entries)
@@ -108,11 +125,17 @@ class World:
         return decision.entry
 
     def refused(self, command: Command) -> Refused:
-        before = self.state.account
+        before, written = self.state, len(self.entries)
         decision = self.do(command)
         assert isinstance(decision, Refused), decision
-        assert replace(self.state.account, as_of_ms=before.as_of_ms) == before or self.entries, "nothing was written"
+        made = self.entries[written:]
+        assert all(entry.kind in MADE_BY_TIME for entry in made), "a refused command posts nothing"
+        assert made or self.state == before, "a refused command changes nothing"
         return decision
+
+    def why(self, command: Command) -> Refusal:
+        """Return only the reason of a refusal."""
+        return self.refused(command).reason
 
     def sale(
         self,
@@ -126,6 +149,10 @@ class World:
             self.new_id(), MEMBER, self.origin, basket(*lines, groups=groups), spend, rewards, assurance
         )
 
+    def sale_of(self, goods: Basket, **more: Any) -> Sale:
+        """Return a sale of a basket that is made elsewhere."""
+        return Sale(self.new_id(), MEMBER, self.origin, goods, **{"assurance": Assurance.DEVICE_CODE, **more})
+
     def earn(self, points: int) -> Earn:
         return Earn(self.new_id(), MEMBER, self.origin, points, "gift")
 
@@ -136,8 +163,9 @@ class World:
         return Adjust(self.new_id(), MEMBER, self.origin, points, "by hand")
 
     def hold(self, points: int, *, ttl_s: int = 900, **more: Any) -> PlaceHold:
+        spend = more.pop("spend", Spend(points))
         return PlaceHold(
-            self.new_id(), MEMBER, self.origin, ttl_s, Spend(points), assurance=Assurance.DEVICE_CODE, **more
+            self.new_id(), MEMBER, self.origin, ttl_s, spend, assurance=Assurance.DEVICE_CODE, **more
         )
 
     def capture(self, hold_id: str, final: Basket | None = None) -> Capture:
@@ -149,6 +177,11 @@ class World:
     def give_back(self, sale: Entry, *lines: ReturnLine) -> Return:
         return Return(self.new_id(), MEMBER, self.origin, sale.command_id, lines)
 
+    def all_back(self, sale: Entry) -> Return:
+        """Return everything that the sale sold."""
+        shares = enumerate(sale.detail.lines, 1)
+        return self.give_back(sale, *[ReturnLine(number, share.quantity_milli) for number, share in shares])
+
     def reverse(self, entry: Entry) -> Reverse:
         return Reverse(self.new_id(), MEMBER, self.origin, entry.command_id, "mistake")
 
@@ -158,7 +191,7 @@ class World:
             MEMBER,
             self.origin,
             basket(*lines),
-            self.rules.version,
+            (self.pinned or self.rules).version,
             earned,
             burned,
             Minor(discount),
@@ -186,4 +219,15 @@ def check(state: MemberState, entries: list[Entry]) -> None:
     for entry in entries:
         if entry.detail.lines:
             assert sum(share.earned_points for share in entry.detail.lines) == -entry.moves.issued
-            assert sum(share.burned_points for share in entry.detail.lines) == entry.moves.burned
+            spent = entry.moves.held if entry.kind is EntryKind.HOLD else entry.moves.burned
+            assert sum(share.burned_points for share in entry.detail.lines) == spent
+
+
+def lots_of(world: World) -> list[tuple[int, int]]:
+    """Return (lot_seq, remaining) of every lot that is not empty, oldest first."""
+    return [(lot.lot_seq, lot.remaining) for lot in world.state.lots if lot.remaining]
+
+
+def codes_of(entry: Entry) -> list[tuple[str, int, int, str]]:
+    """Return what explains an entry, without its values."""
+    return [(why.rule_id, why.line_no, why.points, why.code) for why in entry.detail.explanations]

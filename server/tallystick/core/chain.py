@@ -41,19 +41,21 @@ class JournalRow:
 def entry_digest(entry: Entry, fingerprint: bytes, detail_text: str) -> bytes:
     """Return 16 bytes over everything that is stored of an entry, except when it was recorded."""
     origin = entry.origin
+    store, till, reference = origin.store_id, origin.till_id, origin.reference
+    # Free texts come with their lengths: else what one field ends with could be moved into the next.
     text = (
-        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{entry.kind:d}|{entry.moves}|{entry.active_after}|"
-        f"{entry.pending_after}|{entry.held_after}|{entry.debt_after}|{entry.tier_after}|{entry.rule_set}|"
-        f"{entry.assurance:d}|{origin.occurred_ms}|{origin.channel:d}|{origin.store_id}|{origin.till_id}|"
-        f"{origin.reference}|{entry.reverses_seq}|{entry.hold_id}|{entry.shortfall}|{entry.claimed_points}|"
-        f"{fingerprint.hex()}|{detail_text}"
+        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{entry.kind:d}|{','.join(map(str, entry.moves))}|{entry.active_after}|"
+        f"{entry.pending_after}|{entry.held_after}|{entry.debt_after}|{len(entry.tier_after)}:{entry.tier_after}|"
+        f"{entry.rule_set}|{entry.assurance:d}|{origin.occurred_ms}|{origin.channel:d}|{len(store)}:{store}|"
+        f"{len(till)}:{till}|{len(reference)}:{reference}|{entry.reverses_seq}|{entry.hold_id}|"
+        f"{entry.shortfall}|{entry.claimed_points}|{fingerprint.hex()}|{detail_text}"
     )
     return hashlib.sha256(text.encode()).digest()[:DIGEST_BYTES]
 
 
 def entry_ref(member_id: MemberId, seq: int, digest: bytes) -> bytes:
     """Return the journal's 36-byte reference to an entry."""
-    return uuid.UUID(member_id).bytes + _SEQ.pack(seq) + digest
+    return bytes.fromhex(member_id.replace("-", "")) + _SEQ.pack(seq) + digest
 
 
 def split_refs(payload: bytes) -> list[tuple[MemberId, int, bytes]]:

@@ -26,19 +26,20 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circu
 
 def detail_to_text(detail: Detail) -> str:
     """Return the stored text of a detail; the empty string for the empty detail."""
+    # The records are tuples in the order of their fields, and JSON writes a tuple as an array.
     body: dict[str, object] = {}
     if detail.explanations:
-        body["explain"] = [(x.rule_id, x.line_no, x.points, x.code, x.args) for x in detail.explanations]
+        body["explain"] = detail.explanations
     if detail.lines:
-        body["lines"] = [_share(line) for line in detail.lines]
+        body["lines"] = detail.lines
     if detail.allocs:
-        body["allocs"] = [(a.lot_seq, a.points) for a in detail.allocs]
+        body["allocs"] = detail.allocs
     if detail.tax_totals:
-        body["tax"] = [(t.code, t.net_minor, t.tax_minor, t.gross_minor) for t in detail.tax_totals]
+        body["tax"] = detail.tax_totals
     if detail.rewards:
-        body["rewards"] = [(r.reward_id, r.points, r.discount_minor) for r in detail.rewards]
+        body["rewards"] = detail.rewards
     if detail.returned:
-        body["returned"] = [(r.line_no, r.quantity_milli, r.amount_minor) for r in detail.returned]
+        body["returned"] = detail.returned
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -47,17 +48,6 @@ def detail_to_text(detail: Detail) -> str:
 
 
 _SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
-
-
-def _share(line: LineShare) -> tuple[int, int, int, int, int, int]:
-    return (
-        line.amount_minor,
-        line.quantity_milli,
-        line.discount_minor,
-        line.earned_points,
-        line.burned_points,
-        line.credits,
-    )
 
 
 def detail_from_text(text: str) -> Detail:
@@ -86,21 +76,22 @@ def tier_to_text(tier: TierState) -> str:
     """Return the stored text of a tier's state; the empty string where there is none."""
     if tier == NO_TIER:
         return ""
-    return _encode([tier.tier_id, tier.prior_id, tier.reached_ms, tier.review_ms, tier.basis, tier.buckets])
+    prior = (tier.prior_id, tier.prior_review_ms)
+    return _encode([tier.tier_id, prior, tier.reached_ms, tier.review_ms, tier.basis, tier.buckets])
 
 
 def tier_from_text(text: str) -> TierState:
     """Return the tier's state of a stored text."""
     if not text:
         return NO_TIER
-    tier_id, prior_id, reached_ms, review_ms, basis, buckets = json.loads(text)
+    tier_id, (prior_id, prior_review_ms), reached_ms, review_ms, basis, buckets = json.loads(text)
     pairs = tuple((day, credits) for day, credits in buckets)
-    return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs)
+    return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs, Ms(prior_review_ms))
 
 
 def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:
     """Return the stored text of the lots behind a hold."""
-    return _encode([(a.lot_seq, a.points) for a in allocs])
+    return _encode(allocs)
 
 
 def allocs_from_text(text: str) -> tuple[Alloc, ...]:

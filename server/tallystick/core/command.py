@@ -237,6 +237,6 @@ _ENCODERS = {
     Return: _return,
     Reverse: lambda c: [c.entry_id, c.reason],
     Adjust: lambda c: [c.points, c.reason, c.expires_ms],
-    CatchUp: lambda c: [],
+    CatchUp: lambda _: [],
     SettleSale: _settle,
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from tallystick.core.command import (
     Adjust,
@@ -41,8 +42,7 @@ class Refs:
 NO_REFS = Refs()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The state afterwards, every entry made (what time had made due comes first), and the answer to the caller."""
 
     state: MemberState
@@ -74,23 +74,31 @@ def refers_to(command: Command) -> CommandId | None:
             return None
 
 
-def decide(command: Command, state: MemberState, rules: RuleSet, refs: Refs = NO_REFS) -> Outcome:
+def decide(
+    command: Command,
+    state: MemberState,
+    rules: RuleSet,
+    refs: Refs = NO_REFS,
+    *,
+    pinned: RuleSet | None = None,
+) -> Outcome:
     """Decide one command on one member.
 
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
+    ``pinned`` are the rules that an advice names, when they are no longer those in force.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
     catch_up(draft, rules, at_ms)
     if isinstance(command, CatchUp):
         return Outcome(draft.finish(at_ms), tuple(draft.entries), CaughtUp(len(draft.entries)))
-    if no := _not_open(command, state):
+    if no := not_open(command, state):
         return Outcome(draft.finish(at_ms), tuple(draft.entries), no)
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, rules, refs)
+        no = _apply(draft, command, _judging(rules, pinned), refs)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -99,7 +107,12 @@ def decide(command: Command, state: MemberState, rules: RuleSet, refs: Refs = NO
     return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(draft.entries[-1]))
 
 
-def _not_open(command: Command, state: MemberState) -> Refused | None:
+def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
+    """The basket is judged by what the till knew; tiers are one member's for all tills and go by the rules in force."""
+    return rules if pinned is None else replace(pinned, tiers=rules.tiers)
+
+
+def not_open(command: Command, state: MemberState) -> Refused | None:
     """A blocked member neither earns nor burns, but goods come back and facts stay facts."""
     if state.account.status is MemberStatus.OPEN or isinstance(
         command, (SettleSale, Return, Reverse, Void, Adjust)

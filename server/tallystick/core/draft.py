@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
-from tallystick.core.ids import NEVER_MS, POINTS_MAX, CommandId, MemberId, Ms
+from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
 from tallystick.core.state import Account, Alloc, Hold, HoldStatus, Lot, MemberState, TierState
 

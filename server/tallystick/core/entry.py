@@ -52,8 +52,7 @@ class Moves(NamedTuple):
 NO_MOVES = Moves()
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """Why points came or went: a rule, the line it looked at (0 is the whole sale), the signed points.
 
     ``code`` names a text that every language has; ``args`` are its values.
@@ -66,8 +65,7 @@ class Explanation:
     args: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LineShare:
+class LineShare(NamedTuple):
     """One line's part of a sale, stored so that partial returns sum exactly to a full one.
 
     ``amount_minor`` and ``quantity_milli`` are those of the basket; ``discount_minor`` is paid by points and
@@ -83,8 +81,7 @@ class LineShare:
     credits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TaxTotal:
+class TaxTotal(NamedTuple):
     """A tax group after the discount; ``net + tax = gross`` to the minor unit."""
 
     code: str
@@ -93,8 +90,7 @@ class TaxTotal:
     gross_minor: Minor
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedReward:
+class AppliedReward(NamedTuple):
     """A reward bought within a sale."""
 
     reward_id: str
@@ -102,8 +98,7 @@ class AppliedReward:
     discount_minor: Minor
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnedLine:
+class ReturnedLine(NamedTuple):
     """What one return brought back of one line of its sale."""
 
     line_no: int
@@ -115,7 +110,8 @@ class ReturnedLine:
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
 
-    For a return ``due_points``, ``restored_points``, ``refund_minor`` say what it took back, gave back, and is to be paid out.
+    For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
+    what is to be paid out.
     """
 
     explanations: tuple[Explanation, ...] = ()

@@ -11,17 +11,12 @@ from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal
 from tallystick.core.ids import CommandId, Ms
 from tallystick.core.rules.benefit import check_burn
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.sale import post_capture_sale, price
+from tallystick.core.sale import check_basket, post_capture_sale, price
 from tallystick.core.state import Alloc, Hold, HoldStatus
 
 
 def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | None:
     """Reserve points; with a basket, what its spend and rewards cost at this moment."""
-    if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
-        return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
-    open_now = sum(hold.status is HoldStatus.OPEN for hold in draft.holds.values())
-    if open_now >= rules.holds.open_max:
-        return refused(Refusal.HOLDS_TOO_MANY, open_max=rules.holds.open_max)
     spent = command.spend.points if command.spend else 0
     points, detail = spent, Detail()
     if command.basket is not None:
@@ -38,13 +33,18 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
         if isinstance(priced, Refused):
             return priced
         points, spent = priced.benefit.points, priced.benefit.spend_points
-        detail = replace(priced.detail, explanations=_of_burn(priced.detail.explanations))
+        detail = _of_burn(priced.detail)
     elif command.reward_ids:
         return refused(Refusal.BASKET_EMPTY)
     elif no := check_burn(rules.burning, points, available=draft.active, assurance=command.assurance):
         return no
     if points == 0:
         return refused(Refusal.BELOW_MINIMUM, points=0, minimum_points=rules.burning.minimum_points)
+    if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
+        return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
+    open_now = sum(hold.status is HoldStatus.OPEN for hold in draft.holds.values())
+    if open_now >= rules.holds.open_max:
+        return refused(Refusal.HOLDS_TOO_MANY, open_max=rules.holds.open_max)
     allocs = draft.take_active(points)
     at_ms = max(command.origin.occurred_ms, draft.account.as_of_ms)
     draft.set_hold(
@@ -73,9 +73,11 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
     return None
 
 
-def _of_burn(explanations: tuple[Explanation, ...]) -> tuple[Explanation, ...]:
-    """A hold earns nothing yet: keep only what explains the points held."""
-    return tuple(part for part in explanations if part.points < 0 and part.code != "capped")
+def _of_burn(detail: Detail) -> Detail:
+    """A hold earns nothing yet: keep only what belongs to the points held."""
+    told = tuple(part for part in detail.explanations if part.points < 0 and part.code != "capped")
+    lines = tuple(share._replace(earned_points=0, credits=0) for share in detail.lines)
+    return replace(detail, explanations=told, lines=lines)
 
 
 def _find(draft: Draft, hold_id: CommandId) -> Hold | Refused:
@@ -88,7 +90,9 @@ def _find(draft: Draft, hold_id: CommandId) -> Hold | Refused:
 
 
 def capture(draft: Draft, rules: RuleSet, command: Capture) -> Refused | None:
-    """Burn what a hold reserved. A hold that ran out is captured only if the rule set says so and the balance covers it."""
+    """Burn what a hold reserved; one that ran out only if the rule set says so and the balance covers it."""
+    if command.basket is not None and (no := check_basket(rules, command.basket)):
+        return no
     hold = _find(draft, command.hold_id)
     if isinstance(hold, Refused):
         return hold

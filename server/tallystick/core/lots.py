@@ -12,9 +12,8 @@ from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.model import Expiry, ExpiryKind
 from tallystick.core.state import Alloc, Lot
 
-
 QUARTER_MS = 900_000
-"""Since 1972 the offset of every zone is a whole number of quarters of an hour, and so is every local midnight in UTC."""
+"""Since 1972 every zone's offset, and so every local midnight in UTC, is a whole number of quarters of an hour."""
 
 
 def local_day(at_ms: int, zone: ZoneInfo) -> date:

@@ -40,8 +40,6 @@ def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
 
 def post_burn(draft: Draft, rules: RuleSet, command: Burn) -> Refused | None:
     """Burn points outside a basket."""
-    if command.points <= 0:
-        return refused(Refusal.BELOW_MINIMUM, points=command.points, minimum_points=1)
     no = check_burn(rules.burning, command.points, available=draft.active, assurance=command.assurance)
     if no:
         return no

@@ -46,17 +46,21 @@ def post_return(
     draft: Draft, rules: RuleSet, command: Return, sale: Entry | None, before: Sequence[Entry]
 ) -> Refused | None:
     """Decide a return against its sale. ``before`` are the returns and reverses of that sale so far."""
+    if not command.lines:
+        return refused(Refusal.BASKET_EMPTY)
+    for ask in command.lines:
+        if min(ask.quantity_milli, ask.amount_minor) < 0 or not (ask.quantity_milli or ask.amount_minor):
+            return refused(Refusal.BASKET_INVALID, line_no=ask.line_no)
     if sale is None or sale.kind not in SOLD or not sale.detail.lines:
         return refused(Refusal.SALE_UNKNOWN, sale_id=command.sale_id)
-    if any(entry.kind is EntryKind.REVERSE for entry in before):
-        return refused(Refusal.ALREADY_REVERSED, sale_id=command.sale_id)
     so_far = _returned_so_far(sale.detail.lines, before)
     new = _asked(sale.detail.lines, so_far, command)
     if isinstance(new, Refused):
         return new
+    if any(entry.kind is EntryKind.REVERSE for entry in before):
+        return refused(Refusal.ALREADY_REVERSED, sale_id=command.sale_id)
     after = _add(so_far, new)
     due = _due_between(sale.detail.lines, so_far, after)
-    earned_before = sum(entry.detail.due_points for entry in before)
     restored_before = sum(entry.detail.restored_points for entry in before)
     _take_and_give(
         draft,
@@ -67,7 +71,6 @@ def post_return(
         earned=due.earned,
         burned=due.burned,
         credits=due.credits,
-        earned_before=earned_before,
         restored_before=restored_before,
         returned=tuple(new),
         refund_minor=due.amount - due.discount,
@@ -99,15 +102,12 @@ def _asked(
     lines: Sequence[LineShare], so_far: Sequence[ReturnedLine], command: Return
 ) -> list[ReturnedLine] | Refused:
     """Return what each line of the command brings back, by quantity and by amount."""
-    if not command.lines:
-        return refused(Refusal.BASKET_EMPTY)
     total = list(so_far)
     for ask in command.lines:
         if not 1 <= ask.line_no <= len(lines):
             return refused(Refusal.LINE_UNKNOWN, line_no=ask.line_no, lines=len(lines))
+    for ask in command.lines:
         share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
-        if ask.quantity_milli < 0 or ask.amount_minor < 0 or not (ask.quantity_milli or ask.amount_minor):
-            return refused(Refusal.BASKET_INVALID, line_no=ask.line_no)
         quantity, amount = _by_quantity(share, old, ask.quantity_milli)
         if not ask.quantity_milli:
             quantity, amount = _by_amount(share, old, ask.amount_minor)
@@ -190,10 +190,9 @@ def reverse(
         earned=-moves.issued + max(0, -moves.adjusted),
         burned=moves.burned + max(0, moves.adjusted),
         credits=_credits_of(target),
-        earned_before=0,
         restored_before=0,
         returned=(),
-        refund_minor=int(target.detail.payable_minor),
+        refund_minor=sum(share.amount_minor - share.discount_minor for share in target.detail.lines),
         reason=command.reason,
     )
     return None
@@ -216,7 +215,6 @@ def _take_and_give(
     earned: int,
     burned: int,
     credits: int,
-    earned_before: int,
     restored_before: int,
     returned: tuple[ReturnedLine, ...],
     refund_minor: int,
@@ -234,7 +232,11 @@ def _take_and_give(
     assert member_before + to_member <= taken, "never more goes back than was burned"
     back = slice_allocs(target.detail.allocs, member_before, to_member)
     draft.give_back(back, at_ms, grace_ms(rules, at_ms))
-    take = _TakeBack(draft, rules, target).run(earned, also_active=to_member)
+    policy = rules.returns.spent
+    if kind is EntryKind.REVERSE and policy is SpentPolicy.ONLY_PENDING:
+        # A mistake is undone also when its points have matured: the policy is about goods that come back late.
+        policy = SpentPolicy.WITHIN_BALANCE
+    take = _TakeBack(draft, policy, target).run(earned, also_active=to_member)
     told = _correct_credits(draft, rules, target, credits, at_ms)
     by_hand = target.kind is EntryKind.ADJUST
     moves = Moves(
@@ -270,9 +272,9 @@ def _take_and_give(
 class _TakeBack:
     """Takes earned points back: from the lot they made, then from other lots, then as the rule set's policy says."""
 
-    def __init__(self, draft: Draft, rules: RuleSet, target: Entry) -> None:
+    def __init__(self, draft: Draft, policy: SpentPolicy, target: Entry) -> None:
         self.draft = draft
-        self.policy = rules.returns.spent
+        self.policy = policy
         self.target = target
         self.from_pending = 0
         self.from_active = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
+from datetime import timedelta
 
 from tallystick.core.basket import (
     LINES_MAX,
@@ -27,22 +28,20 @@ from tallystick.core.entry import (
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
 from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_allocs
-from tallystick.core.money import net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
+from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
 from tallystick.core.rules.match import Moment, moment_of
-from tallystick.core.rules.model import DAY_MS, RuleSet, TierBasis
+from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import bucket_day, current_tier
 from tallystick.core.state import Alloc, Hold, Lot
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(NamedTuple):
     """A basket with everything that loyalty does to it, before anything is posted."""
 
     benefit: Benefit
     accrual: Accrual
-    shares: tuple[LineShare, ...]
     credits: int
     detail: Detail
 
@@ -63,10 +62,13 @@ def check_basket(rules: RuleSet, basket: Basket) -> Refused | None:
             return refused(Refusal.BASKET_INVALID, line_no=number, quantity_milli=line.quantity_milli)
         if not 0 <= line.amount_minor <= AMOUNT_MINOR_MAX:
             return refused(Refusal.BASKET_INVALID, line_no=number, amount_minor=line.amount_minor)
-    if sum(line.amount_minor for line in basket.lines) > AMOUNT_MINOR_MAX:
-        return refused(Refusal.AMOUNT_OVERFLOW, amount_minor_max=AMOUNT_MINOR_MAX)
+    for group in basket.tax_groups:
+        if not 0 <= group.rate_ppm <= PPM:
+            return refused(Refusal.BASKET_INVALID, tax_code=group.code, rate_ppm=group.rate_ppm)
     if code := unknown_tax_code((line.tax_code for line in basket.lines), basket.tax_groups):
         return refused(Refusal.TAX_CODE_UNKNOWN, tax_code=code)
+    if sum(line.amount_minor for line in basket.lines) > AMOUNT_MINOR_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, amount_minor_max=AMOUNT_MINOR_MAX)
     return None
 
 
@@ -121,15 +123,20 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
         eligible = [
             0 if excluded(earning, line) else rest for line, rest in zip(lines, eligible, strict=True)
         ]
-    total = sum(line.amount_minor for line in lines)
+    total = sum([line.amount_minor for line in lines])
     accrual = accrue(earning, lines, eligible, total, moment)
     if accrual.points > POINTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     credits = _credits(rules, eligible, accrual)
     shares = tuple(
-        LineShare(line.amount_minor, line.quantity_milli, Minor(off), earned, burned, credit)
-        for line, off, earned, burned, credit in zip(
-            lines, benefit.discounts, accrual.line_points, benefit.line_points, credits, strict=True
+        map(
+            LineShare,
+            [line.amount_minor for line in lines],
+            [line.quantity_milli for line in lines],
+            benefit.discounts,
+            accrual.line_points,
+            benefit.line_points,
+            credits,
         )
     )
     totals = tax_totals(basket, benefit.discounts)
@@ -138,9 +145,9 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        payable_minor=Minor(sum(total.gross_minor for total in totals)),
+        payable_minor=Minor(sum([total.gross_minor for total in totals])),
     )
-    return Priced(benefit, accrual, shares, sum(credits), detail)
+    return Priced(benefit, accrual, sum(credits), detail)
 
 
 def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Sequence[int]:
@@ -275,10 +282,14 @@ def _post(
     """Post burn and earn as one entry, make the lot, pay a debt first, count the credits."""
     origin = command.origin
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
-    detail = replace(
-        priced.detail,
+    told = priced.detail
+    detail = Detail(
+        explanations=told.explanations + earned.explanations,
+        lines=told.lines,
         allocs=allocs,
-        explanations=priced.detail.explanations + earned.explanations,
+        tax_totals=told.tax_totals,
+        rewards=told.rewards,
+        payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
     )
     draft.post(
@@ -295,8 +306,7 @@ def _post(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Earned:
+class Earned(NamedTuple):
     """An earn, ready to be part of the entry about to be posted."""
 
     moves: Moves
@@ -344,9 +354,9 @@ def _credit_day(draft: Draft, rules: RuleSet, at_ms: int) -> int:
 
 
 def _matures_ms(rules: RuleSet, at_ms: int) -> Ms:
-    """Return when points earned now become spendable: the local midnight after the pending days, or at once."""
+    """Return when points earned now become spendable: as the local day begins that is so many days on, or at once."""
     days = rules.earning.pending_days
     if days == 0:
         return Ms(at_ms)
-    day = local_day(at_ms + days * DAY_MS, rules.zone)
+    day = local_day(at_ms, rules.zone) + timedelta(days=days)
     return midnight_ms(day, rules.zone)

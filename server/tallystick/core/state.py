@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms
@@ -32,8 +33,9 @@ class TierState:
 
     ``tier_id`` is empty where the rule set has no tiers. ``buckets`` holds qualifying credits by the ordinal of a
     day (``date.toordinal``): the day itself for a rolling period, the first day of the period otherwise.
-    ``prior_id`` is the tier before the last climb, to which a return may fall back. ``review_ms`` is when the
-    tier is looked at again, ``basis`` what the credits count.
+    ``prior_id`` is the tier before the climbs of this period, to which a return may fall back, and
+    ``prior_review_ms`` its review. ``review_ms`` is when the tier is looked at again, ``basis`` what the credits
+    count.
     """
 
     tier_id: str = ""
@@ -42,6 +44,7 @@ class TierState:
     review_ms: Ms = NEVER_MS
     basis: str = ""
     buckets: tuple[tuple[int, int], ...] = ()
+    prior_review_ms: Ms = NEVER_MS
 
 
 NO_TIER = TierState()
@@ -89,8 +92,7 @@ class Lot:
     credit_day: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Alloc:
+class Alloc(NamedTuple):
     """Points that a burn or a hold took from one lot; a return gives them back to it."""
 
     lot_seq: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallystick.core.basket import Line
 from tallystick.core.entry import Explanation
@@ -12,8 +12,7 @@ from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import AccrualRule, Combine, Earning, Rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Accrual:
+class Accrual(NamedTuple):
     """Points of a sale: the total, each line's share (they sum to it), and why (they sum to it too)."""
 
     points: int
@@ -21,14 +20,12 @@ class Accrual:
     explanations: tuple[Explanation, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """Part of a sale's points before rounding: ``weight / denominator`` points by one rule on one line (0: the sale)."""
+class _Cell(NamedTuple):
+    """Part of a sale's points before rounding: ``weight / denominator`` by one rule on one line (0: the sale)."""
 
-    rule_id: str
+    rule: AccrualRule
     line_no: int
     weight: int
-    code: str
 
 
 def excluded(earning: Earning, line: Line) -> bool:
@@ -49,17 +46,16 @@ def accrue(
     if total_minor < earning.minimum_minor:
         shown = (("minimum_minor", str(earning.minimum_minor)),)
         return Accrual(0, nothing.line_points, (Explanation("minimum", 0, 0, "below_minimum", shown),))
-    rules = [rule for rule in earning.rules if holds_at(rule.when, moment)]
-    cells = _cells(earning, rules, lines, eligible_minor)
+    cells = _cells(earning, lines, eligible_minor, moment)
     if not cells:
         return nothing
-    raw = sum(cell.weight for cell in cells)
-    points = _round(raw, earning.denominator, earning.rounding)
+    weights = [cell.weight for cell in cells]
+    points = _round(sum(weights), earning.denominator, earning.rounding)
     if points == 0:
         return nothing
-    parts = spread(points, [cell.weight for cell in cells])
+    parts = spread(points, weights)
     explanations = [
-        Explanation(cell.rule_id, cell.line_no, part, cell.code)
+        Explanation(cell.rule.rule_id, cell.line_no, part, cell.rule.kind)
         for cell, part in zip(cells, parts, strict=True)
         if part
     ]
@@ -74,35 +70,27 @@ def accrue(
 
 
 def _cells(
-    earning: Earning, rules: Sequence[AccrualRule], lines: Sequence[Line], eligible_minor: Sequence[int]
+    earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], moment: Moment
 ) -> list[_Cell]:
-    unit = earning.denominator
-    basic = [rule for rule in rules if rule.kind in ("per_amount", "per_item")]
-    factors = [rule for rule in rules if rule.kind == "multiply"]
+    basic = [(each.rule, each.weight) for each in earning.basic if holds_at(each.rule.when, moment)]
+    factors = [each.rule for each in earning.factors if holds_at(each.rule.when, moment)]
     cells = []
-    for at, line in enumerate(lines):
-        eligible = eligible_minor[at]
+    for at, (line, eligible) in enumerate(zip(lines, eligible_minor, strict=True), 1):
         if eligible <= 0:
             continue
         line_weight = 0
-        for rule in basic:
+        for rule, part in basic:
             if fits(rule.lines, line):
-                weight = _basic_weight(rule, line, eligible, unit)
+                weight = part * (eligible if rule.kind == "per_amount" else line.quantity_milli)
                 line_weight += weight
-                cells.append(_Cell(rule.rule_id, at + 1, weight, rule.kind))
+                cells.append(_Cell(rule, at, weight))
         if factors and line_weight:
             fitting = [rule for rule in factors if fits(rule.lines, line)]
-            cells += _bonus_cells(earning.combine, fitting, at + 1, line_weight)
-    for rule in rules:
-        if rule.kind == "per_sale" and _any_fits(rule, lines, eligible_minor):
-            cells.append(_Cell(rule.rule_id, 0, rule.points * unit, "per_sale"))
+            cells += _bonus_cells(earning.combine, fitting, at, line_weight)
+    for once in earning.once:
+        if holds_at(once.rule.when, moment) and _any_fits(once.rule, lines, eligible_minor):
+            cells.append(_Cell(once.rule, 0, once.weight))
     return cells
-
-
-def _basic_weight(rule: AccrualRule, line: Line, eligible: int, unit: int) -> int:
-    if rule.kind == "per_amount":
-        return eligible * rule.points * unit // rule.per_minor
-    return line.quantity_milli * rule.points * unit // 1000
 
 
 def _bonus_cells(combine: Combine, rules: list[AccrualRule], line_no: int, weight: int) -> list[_Cell]:
@@ -117,7 +105,7 @@ def _bonus_cells(combine: Combine, rules: list[AccrualRule], line_no: int, weigh
         base = running if combine is Combine.PRODUCT else weight
         bonus = base * (rule.num - rule.den) // rule.den
         running += bonus
-        cells.append(_Cell(rule.rule_id, line_no, bonus, "multiply"))
+        cells.append(_Cell(rule, line_no, bonus))
     return cells
 
 

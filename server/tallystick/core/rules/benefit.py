@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Basket
 from tallystick.core.command import Spend
@@ -14,8 +14,7 @@ from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import Burning, Reward, RuleSet
 
 
-@dataclass(frozen=True, slots=True)
-class Benefit:
+class Benefit(NamedTuple):
     """Discounts and what they cost, by line (both lists are as long as the basket).
 
     ``points_discounts`` is the part of ``discounts`` that points paid as money; ``spend_points`` what they cost.
@@ -45,27 +44,27 @@ def benefit_of(
     """
     count = len(basket.lines)
     left: list[int] = [line.amount_minor for line in basket.lines]
+    pieces_milli = [line.quantity_milli for line in basket.lines]
     line_points = [0] * count
     applied: list[AppliedReward] = []
-    by_id = {reward.reward_id: reward for reward in rules.rewards}
-    for reward_id in reward_ids:
-        reward = by_id.get(reward_id)
-        if reward is None:
-            return refused(Refusal.REWARD_UNKNOWN, reward_id=reward_id)
-        if no := _not_for(reward, moment):
-            return no
-        offs = _reward_offs(reward, basket, left)
+    rewards = _rewards_of(rules, reward_ids, moment)
+    if isinstance(rewards, Refused):
+        return rewards
+    for reward in rewards:
+        offs = _reward_offs(reward, basket, left, pieces_milli)
         discount = sum(offs)
         if discount == 0:
-            return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward_id)
+            return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
+        if reward.kind == "free_item":
+            pieces_milli[offs.index(discount)] -= 1000
         for at, part in enumerate(spread(reward.cost, offs)):
             line_points[at] += part
             left[at] -= offs[at]
-        applied.append(AppliedReward(reward_id, reward.cost, Minor(discount)))
+        applied.append(AppliedReward(reward.reward_id, reward.cost, Minor(discount)))
     cost = sum(reward.points for reward in applied)
     cap = rules.burning.assurance_caps[assurance]
-    if cost > 0 and (no := _over(cost, available=available, cap=cap)):
-        return no
+    if 0 <= cap < cost:
+        return refused(Refusal.ABOVE_ASSURANCE_CAP, points=cost, points_max=cap)
     points_offs = [0] * count
     spent = 0
     if spend is not None:
@@ -79,6 +78,8 @@ def benefit_of(
             points_offs = spread_by_group(value, left, [line.tax_code for line in basket.lines])
             for at, part in enumerate(spread(spent, points_offs)):
                 line_points[at] += part
+    if spent + cost > max(0, available):
+        return refused(Refusal.INSUFFICIENT_POINTS, points=spent + cost, available=max(0, available))
     discounts = tuple(
         line.amount_minor - rest + off
         for line, rest, off in zip(basket.lines, left, points_offs, strict=True)
@@ -86,21 +87,10 @@ def benefit_of(
     return Benefit(discounts, tuple(points_offs), tuple(line_points), tuple(applied), spent, spent + cost)
 
 
-def _over(points: int, *, available: int, cap: int) -> Refused | None:
-    if 0 <= cap < points:
-        return refused(Refusal.ABOVE_ASSURANCE_CAP, points=points, points_max=cap)
-    if points > available:
-        return refused(Refusal.INSUFFICIENT_POINTS, points=points, available=max(0, available))
-    return None
-
-
 def check_burn(burning: Burning, points: int, *, available: int, assurance: Assurance) -> Refused | None:
     """Return why a burn outside a basket may not be, None when it may."""
-    if points % burning.unit_points:
-        return refused(Refusal.NOT_WHOLE_UNITS, points=points, unit_points=burning.unit_points)
-    if points < burning.minimum_points:
-        return refused(Refusal.BELOW_MINIMUM, points=points, minimum_points=burning.minimum_points)
-    return _over(points, available=available, cap=burning.assurance_caps[assurance])
+    cap = burning.assurance_caps[assurance]
+    return _first_no(burning, points, None, available=available, cap=cap)
 
 
 def _points_to_spend(
@@ -121,27 +111,41 @@ def _points_to_spend(
     return spend.points
 
 
-def _first_no(burning: Burning, points: int, most: int, *, available: int, cap: int) -> Refused | None:
+def _first_no(burning: Burning, points: int, most: int | None, *, available: int, cap: int) -> Refused | None:
+    """Return the first reason in the order of ``Refusal``; ``most`` is the share cap, None outside a basket."""
     if 0 <= cap < points:
         return refused(Refusal.ABOVE_ASSURANCE_CAP, points=points, points_max=cap)
     if points % burning.unit_points:
         return refused(Refusal.NOT_WHOLE_UNITS, points=points, unit_points=burning.unit_points)
     if points < burning.minimum_points:
         return refused(Refusal.BELOW_MINIMUM, points=points, minimum_points=burning.minimum_points)
-    if points > most:
+    if most is not None and points > most:
         return refused(Refusal.ABOVE_SHARE_CAP, points=points, points_max=most)
-    return _over(points, available=available, cap=-1)
-
-
-def _not_for(reward: Reward, moment: Moment) -> Refused | None:
-    if reward.when.tiers and moment.tier_id not in reward.when.tiers:
-        return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
-    if not holds_at(reward.when, moment):
-        return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
+    if points > available:
+        return refused(Refusal.INSUFFICIENT_POINTS, points=points, available=max(0, available))
     return None
 
 
-def _reward_offs(reward: Reward, basket: Basket, left: Sequence[int]) -> list[int]:
+def _rewards_of(rules: RuleSet, reward_ids: Sequence[str], moment: Moment) -> list[Reward] | Refused:
+    """Return the rewards asked for, or the first reason why one of them is not to be had."""
+    by_id = {reward.reward_id: reward for reward in rules.rewards}
+    rewards = []
+    for reward_id in reward_ids:
+        if reward_id not in by_id:
+            return refused(Refusal.REWARD_UNKNOWN, reward_id=reward_id)
+        rewards.append(by_id[reward_id])
+    for reward in rewards:
+        if reward.when.tiers and moment.tier_id not in reward.when.tiers:
+            return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
+    for reward in rewards:
+        if not holds_at(reward.when, moment):
+            return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
+    return rewards
+
+
+def _reward_offs(
+    reward: Reward, basket: Basket, left: Sequence[int], pieces_milli: Sequence[int]
+) -> list[int]:
     """Return what a reward takes off each line, never more than is left of it; all 0 when it does not apply."""
     fitting = [fits(reward.lines, line) for line in basket.lines]
     amounts = [amount if fit else 0 for amount, fit in zip(left, fitting, strict=True)]
@@ -149,7 +153,7 @@ def _reward_offs(reward: Reward, basket: Basket, left: Sequence[int]) -> list[in
     if total <= 0 or total < reward.minimum_minor:
         return [0] * len(left)
     if reward.kind == "free_item":
-        return _free_item_offs(basket, amounts)
+        return _free_item_offs(amounts, pieces_milli)
     if reward.kind == "percent_off":
         value = total * reward.percent_ppm // PPM
         value = min(value, reward.amount_minor) if reward.amount_minor else value
@@ -160,11 +164,14 @@ def _reward_offs(reward: Reward, basket: Basket, left: Sequence[int]) -> list[in
     return spread_by_group(value, amounts, [line.tax_code for line in basket.lines])
 
 
-def _free_item_offs(basket: Basket, amounts: Sequence[int]) -> list[int]:
-    """One whole piece of the dearest fitting line is free; a line of less than one piece does not count."""
-    pieces = [
-        amount * 1000 // line.quantity_milli if line.quantity_milli >= 1000 else 0
-        for line, amount in zip(basket.lines, amounts, strict=True)
+def _free_item_offs(amounts: Sequence[int], pieces_milli: Sequence[int]) -> list[int]:
+    """One whole piece of the dearest fitting line is free; a line of less than one piece does not count.
+
+    ``pieces_milli`` are those that are not free yet, so that a second free piece costs what the first did.
+    """
+    prices = [
+        amount * 1000 // pieces if pieces >= 1000 else 0
+        for amount, pieces in zip(amounts, pieces_milli, strict=True)
     ]
-    best = max(range(len(pieces)), key=lambda at: (pieces[at], -at))
-    return [price if at == best else 0 for at, price in enumerate(pieces)]
+    best = max(range(len(prices)), key=lambda at: (prices[at], -at))
+    return [price if at == best else 0 for at, price in enumerate(prices)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Line, Origin
@@ -13,8 +13,7 @@ ANY_LINE = Selector()
 ANY_SALE = Condition()
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What conditions ask about a sale, computed once: place, tier, and local time in the program's zone."""
 
     at_ms: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -73,6 +74,16 @@ class AccrualRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """A rule with its share of points in parts of the common denominator: for each minor unit (``per_amount``), each
+    thousandth of a piece (``per_item``) or once (``per_sale``); 0 for a multiplier.
+    """
+
+    rule: AccrualRule
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
 class Earning:
     """How a basket becomes points. ``denominator`` is common to all rules, so that shares stay integers.
 
@@ -90,6 +101,20 @@ class Earning:
     points_max: int = 0
     on_points_part: bool = False
     pending_days: int = 0
+    basic: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+    factors: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+    once: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        unit = self.denominator
+        parts = {"per_amount": 1, "per_item": 1000, "per_sale": 1}
+        weighed = [
+            Weighed(rule, rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0)
+            for rule in self.rules
+        ]
+        kinds = {"basic": ("per_amount", "per_item"), "factors": ("multiply",), "once": ("per_sale",)}
+        for name, names in kinds.items():
+            object.__setattr__(self, name, tuple(each for each in weighed if each.rule.kind in names))
 
 
 class ExpiryKind(StrEnum):
@@ -151,6 +176,11 @@ class Tiers:
     rolling_days: int = 365
     downgrade: Downgrade = Downgrade.ONE_STEP
     grace_days: int = 0
+    ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Position of each tier, from the lowest = 0."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", {level.tier_id: rank for rank, level in enumerate(self.levels)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +216,7 @@ class Reward:
 
 
 class SpentPolicy(StrEnum):
-    """Points of returned goods that were spent meanwhile: taken only while pending, as far as the balance goes, or owed."""
+    """Points of returned goods, spent meanwhile: taken while pending only, as far as the balance goes, or owed."""
 
     ONLY_PENDING = "only_pending"
     WITHIN_BALANCE = "within_balance"

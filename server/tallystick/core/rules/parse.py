@@ -274,9 +274,7 @@ def _caps(node: Node | None) -> tuple[int, ...]:
     caps = []
     for name, default in zip(names, Burning().assurance_caps, strict=True):
         unlimited = node.take(name) == "unlimited"
-        caps.append(
-            -1 if unlimited else node.integer(name, default, low=-1 if default < 0 else 0, high=POINTS_MAX)
-        )
+        caps.append(-1 if unlimited else node.integer(name, default, high=POINTS_MAX))
     node.done()
     return tuple(caps)
 

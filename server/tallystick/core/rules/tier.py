@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -20,16 +21,11 @@ def current_tier(rules: RuleSet, state: TierState) -> TierState:
     if tiers is None:
         return state if state.tier_id == "" else TierState()
     if state.basis != tiers.basis:
-        state = replace(state, basis=tiers.basis.value, buckets=())
-    if rank_of(tiers, state.tier_id) is None:
+        state = replace(state, basis=tiers.basis.value, buckets=(), prior_id=state.tier_id)
+    if state.tier_id not in tiers.ranks:
         lowest = tiers.levels[0].tier_id
         state = replace(state, tier_id=lowest, prior_id=lowest, review_ms=NEVER_MS)
     return state
-
-
-def rank_of(tiers: Tiers, tier_id: str) -> int | None:
-    """Return the position of a tier from the lowest = 0, None when the rule set does not know it."""
-    return next((i for i, level in enumerate(tiers.levels) if level.tier_id == tier_id), None)
 
 
 def bucket_day(tiers: Tiers, day: date, enrolled: date) -> int:
@@ -51,31 +47,78 @@ def credits_in_period(tiers: Tiers, state: TierState, day: date, enrolled: date)
 def add_credits(
     rules: RuleSet, state: TierState, credits: int, credit_day: int, at_ms: int, enrolled_ms: int
 ) -> TierState:
-    """Return the state after credits (negative for a return) of a day, having climbed at once or, when goods
-    that carried a climb of this period came back, fallen to what the rest carries but not below the tier before it.
+    """Return the state after credits (negative for a return) of a day, climbed at once or corrected.
+
+    Credits count in the period of their own day even when they come later, as pending ones do. When goods that
+    carried a climb come back, the member falls to what the rest carries, not below the tier before the climb.
     """
     tiers = rules.tiers
     if tiers is None:
         return state
+    today, enrolled = local_day(at_ms, rules.zone), local_day(enrolled_ms, rules.zone)
     buckets = dict(state.buckets)
     buckets[credit_day] = max(0, buckets.get(credit_day, 0) + credits)
-    today, enrolled = local_day(at_ms, rules.zone), local_day(enrolled_ms, rules.zone)
-    kept = _kept(tiers, buckets, today)
-    state = TierState(state.tier_id, state.prior_id, state.reached_ms, state.review_ms, state.basis, kept)
-    rank = rank_of(tiers, state.tier_id) or 0
-    carried = _carried(tiers, credits_in_period(tiers, state, today, enrolled))
+    before, state = state, _with_buckets(state, _kept(tiers, buckets, today))
+    counted = today if bucket_day(tiers, today, enrolled) == credit_day else date.fromordinal(credit_day)
+    rank = tiers.ranks[state.tier_id]
+    carried, day = _most_carried(tiers, state, (today, counted), enrolled)
     if carried > rank:
-        return _moved(rules, tiers, state, carried, prior=rank, at_ms=at_ms, today=today, enrolled=enrolled)
-    if credits >= 0 or carried == rank or not state.reached_ms:
+        return _climbed(rules, tiers, state, carried, at_ms=at_ms, day=day, enrolled=enrolled)
+    prior = tiers.ranks.get(state.prior_id, 0)
+    if credits >= 0 or prior >= rank:
         return state
-    reached = local_day(state.reached_ms, rules.zone)
-    if bucket_day(tiers, reached, enrolled) == credit_day or tiers.period is TierPeriod.ROLLING:
-        floor = max(carried, rank_of(tiers, state.prior_id) or 0)
-        if floor < rank:
-            return _moved(
-                rules, tiers, state, floor, prior=floor, at_ms=at_ms, today=today, enrolled=enrolled
-            )
-    return state
+    days = (today, counted, local_day(state.reached_ms, rules.zone))
+    carried, _ = _most_carried(tiers, state, days, enrolled)
+    lost = carried < _most_carried(tiers, before, days, enrolled)[0]
+    return _corrected(tiers, state, carried, at_ms) if lost and carried < rank else state
+
+
+def _with_buckets(state: TierState, buckets: tuple[tuple[int, int], ...]) -> TierState:
+    """As ``replace`` does, at a third of its time: every sale that qualifies comes this way."""
+    return TierState(
+        state.tier_id,
+        state.prior_id,
+        state.reached_ms,
+        state.review_ms,
+        state.basis,
+        buckets,
+        state.prior_review_ms,
+    )
+
+
+def _most_carried(tiers: Tiers, state: TierState, days: Iterable[date], enrolled: date) -> tuple[int, date]:
+    """Return the highest rank that the credits of the days' periods carry, and the day that does; ties: the first."""
+    ranks = [
+        (_carried(tiers, credits_in_period(tiers, state, day, enrolled)), day) for day in dict.fromkeys(days)
+    ]
+    return max(ranks, key=lambda pair: pair[0])
+
+
+def _climbed(
+    rules: RuleSet, tiers: Tiers, state: TierState, rank: int, *, at_ms: int, day: date, enrolled: date
+) -> TierState:
+    """Return the state in a higher tier; ``prior_id`` stays what it was before the first climb of this period."""
+    moved = _moved(rules, tiers, state, rank, at_ms=at_ms, today=day, enrolled=enrolled)
+    climbed_before = tiers.ranks[state.tier_id] > tiers.ranks.get(state.prior_id, 0)
+    if climbed_before and _same_period(tiers, local_day(state.reached_ms, rules.zone), day, enrolled):
+        return replace(moved, prior_id=state.prior_id)
+    return replace(moved, prior_id=state.tier_id, prior_review_ms=state.review_ms)
+
+
+def _same_period(tiers: Tiers, one: date, other: date, enrolled: date) -> bool:
+    if tiers.period is TierPeriod.ROLLING:
+        return abs((one - other).days) < tiers.rolling_days
+    return _period_start(tiers, one, enrolled) == _period_start(tiers, other, enrolled)
+
+
+def _corrected(tiers: Tiers, state: TierState, carried: int, at_ms: int) -> TierState:
+    """Return the state after goods came back that had carried a climb: as if they had never been sold."""
+    if carried > tiers.ranks.get(state.prior_id, 0):
+        return replace(state, tier_id=tiers.levels[carried].tier_id)
+    prior = tiers.levels[tiers.ranks.get(state.prior_id, 0)].tier_id
+    return replace(
+        state, tier_id=prior, prior_id=prior, reached_ms=Ms(at_ms), review_ms=state.prior_review_ms
+    )
 
 
 def review(rules: RuleSet, state: TierState, enrolled_ms: int) -> TierState:
@@ -92,13 +135,12 @@ def review(rules: RuleSet, state: TierState, enrolled_ms: int) -> TierState:
         _carried(tiers, credits_in_period(tiers, state, ended, enrolled)),
         _carried(tiers, credits_in_period(tiers, state, today, enrolled)),
     )
-    rank = rank_of(tiers, state.tier_id) or 0
-    if carried < rank:
+    rank = tiers.ranks[state.tier_id]
+    if carried < rank and tiers.downgrade is not Downgrade.NEVER:
         rank = carried if tiers.downgrade is Downgrade.BY_BALANCE else rank - 1
     counted_from = today - timedelta(days=tiers.grace_days)
-    moved = _moved(
-        rules, tiers, state, rank, prior=rank, at_ms=state.review_ms, today=counted_from, enrolled=enrolled
-    )
+    moved = _moved(rules, tiers, state, rank, at_ms=state.review_ms, today=counted_from, enrolled=enrolled)
+    moved = replace(moved, prior_id=moved.tier_id)
     if moved.review_ms == NEVER_MS:
         return moved
     return replace(moved, review_ms=_review_ms(rules, tiers, counted_from, enrolled, periods=1))
@@ -110,7 +152,6 @@ def _moved(
     state: TierState,
     rank: int,
     *,
-    prior: int,
     at_ms: int,
     today: date,
     enrolled: date,
@@ -121,7 +162,6 @@ def _moved(
     return replace(
         state,
         tier_id=tiers.levels[rank].tier_id,
-        prior_id=tiers.levels[prior].tier_id,
         reached_ms=Ms(at_ms) if changed else state.reached_ms,
         review_ms=review_ms,
     )
@@ -145,7 +185,12 @@ def _last_counted_day(tiers: Tiers, today: date, enrolled: date) -> date:
 
 
 def _carried(tiers: Tiers, credits: int) -> int:
-    return max(i for i, level in enumerate(tiers.levels) if level.threshold <= credits)
+    rank = 0
+    for level in tiers.levels:
+        if level.threshold > credits:
+            break
+        rank = tiers.ranks[level.tier_id]
+    return rank
 
 
 def _period_start(tiers: Tiers, day: date, enrolled: date) -> date:

@@ -1,0 +1,139 @@
+"""Fingerprints: a retry is told from a reused id, today and in ten years."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from tallystick.core.basket import Assurance, Basket, Channel, Line, Origin, TaxGroup
+from tallystick.core.command import (
+    FINGERPRINT_BYTES,
+    Adjust,
+    Burn,
+    Capture,
+    CatchUp,
+    Command,
+    Earn,
+    PlaceHold,
+    Return,
+    ReturnLine,
+    Reverse,
+    Sale,
+    SettleSale,
+    Spend,
+    Void,
+    fingerprint,
+)
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+
+ID = CommandId("0190a000-0000-7000-8000-0000000000aa")
+OTHER = CommandId("0190a000-0000-7000-8000-0000000000bb")
+MEMBER = MemberId("0190a000-0000-7000-8000-000000000001")
+ORIGIN = Origin(Ms(1_767_225_600_000), Channel.STORE, "store-1", "till-1", "receipt 42")
+BASKET = Basket(
+    "EUR",
+    (Line("A1", 1000, Minor(1234), "food", ("toys", "sale"), "acme"), Line("B2", 500, Minor(5))),
+    prices_include_tax=False,
+    tax_groups=(TaxGroup("food", 120_000),),
+)
+SPEND = Spend(100, up_to=True)
+
+COMMANDS: dict[str, Command] = {
+    "Sale": Sale(ID, MEMBER, ORIGIN, BASKET, SPEND, ("r1",), Assurance.ROTATING_CODE),
+    "Earn": Earn(ID, MEMBER, ORIGIN, 10, "survey", Assurance.STATIC_CARD),
+    "Burn": Burn(ID, MEMBER, ORIGIN, 10, "prize", Assurance.STATIC_CARD),
+    "PlaceHold": PlaceHold(ID, MEMBER, ORIGIN, 900, SPEND, ("r1",), BASKET, Assurance.STATIC_CARD),
+    "Capture": Capture(ID, MEMBER, ORIGIN, OTHER, BASKET),
+    "Void": Void(ID, MEMBER, ORIGIN, OTHER),
+    "Return": Return(ID, MEMBER, ORIGIN, OTHER, (ReturnLine(1, 1000), ReturnLine(2, 0, Minor(7)))),
+    "Reverse": Reverse(ID, MEMBER, ORIGIN, OTHER, "mistake"),
+    "Adjust": Adjust(ID, MEMBER, ORIGIN, -10, "goodwill", Ms(1_800_000_000_000)),
+    "CatchUp": CatchUp(ID, MEMBER, ORIGIN),
+    "SettleSale": SettleSale(ID, MEMBER, ORIGIN, BASKET, 3, 12, 100, Minor(99), ("r1",), Assurance.TYPED),
+}
+
+# Stored beside every entry for as long as the ledger lives. A value here never changes.
+STORED = {
+    "Sale": "441f953a563975f3246367e02b99447f",
+    "Earn": "a1a8aeb4c0617e5e108b88d5f59a51e9",
+    "Burn": "075ae6781bc3bc646f3d0bef69782f75",
+    "PlaceHold": "e265390a73d124b0cfc612958f3d319a",
+    "Capture": "4ffe4093d3e007088611bf45558e50f0",
+    "Void": "1428f3838ec2f5634aa72e4e6676829b",
+    "Return": "b97b9af8cb2c959ef1ef787f248be36b",
+    "Reverse": "8f456cc6b1fe716f0a3a14e563ff0184",
+    "Adjust": "adca3cd3285c14cbc7026f62c2a7ad7a",
+    "CatchUp": "5d31989848f9fa7dd96806bd18e68b97",
+    "SettleSale": "adb38a3f993aaf9d0fad3a2491440bfd",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_fingerprint_is_what_it_was_when_the_first_ledger_was_written(name: str) -> None:
+    assert fingerprint(COMMANDS[name]).hex() == STORED[name]
+
+
+def test_every_kind_of_command_has_its_own_fingerprint() -> None:
+    prints = {fingerprint(command) for command in COMMANDS.values()}
+    assert len(prints) == len(COMMANDS)
+    assert {len(one) for one in prints} == {FINGERPRINT_BYTES}
+
+
+def other(value: Any) -> Iterator[Any]:
+    """Yield values of the same type, each different in one place, however deep that is."""
+    match value:
+        case bool():
+            yield not value
+        case Assurance():
+            yield Assurance.SERVER_CODE
+        case Channel():
+            yield Channel.APP
+        case int():
+            yield value + 1
+        case str():
+            yield value + "x"
+        case tuple():
+            yield (*value, *value)
+            yield value[1:]
+            if len(value) > 1:
+                yield value[::-1]
+            for at, item in enumerate(value):
+                yield from ((*value[:at], changed, *value[at + 1 :]) for changed in other(item))
+        case _:
+            for field in fields(value):
+                for changed in other(getattr(value, field.name)):
+                    yield replace(value, **{field.name: changed})
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_change_anywhere_in_a_command_changes_the_fingerprint(name: str) -> None:
+    command = COMMANDS[name]
+    variants = set(other(command))
+    renamed = {changed for changed in variants if changed.command_id != command.command_id}
+    assert {fingerprint(changed) for changed in renamed} == {fingerprint(command)}, "it is kept under the id"
+    variants = (variants - renamed) | {command}
+    assert len({fingerprint(changed) for changed in variants}) == len(variants) > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("Sale", "spend"),
+        ("PlaceHold", "spend"),
+        ("PlaceHold", "basket"),
+        ("Capture", "basket"),
+        ("Adjust", "expires_ms"),
+    ],
+)
+def test_what_is_left_out_is_told_from_what_is_there(name: str, field: str) -> None:
+    command: Any = COMMANDS[name]
+    assert fingerprint(replace(command, **{field: None})) != fingerprint(command)
+
+
+def test_nothing_slips_from_one_field_into_the_next() -> None:
+    one = replace(COMMANDS["Sale"], origin=replace(ORIGIN, store_id="a", till_id="bc"))
+    two = replace(COMMANDS["Sale"], origin=replace(ORIGIN, store_id="ab", till_id="c"))
+    assert fingerprint(one) != fingerprint(two)

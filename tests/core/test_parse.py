@@ -1,0 +1,402 @@
+"""Reading a rule set: everything that is wrong is found at once, each with its place and how to mend it."""
+
+from __future__ import annotations
+
+import copy
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.model import Combine, Downgrade, ExpiryKind, Rounding, RuleSet, SpentPolicy
+from tallystick.core.rules.parse import parse_rules
+from tallystick.core.rules.reader import Finding
+from tallystick.service.rule_text import read_document
+from tests.core.world import at
+
+PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
+
+FULL: dict[str, Any] = {
+    "format": "tallystick/1",
+    "name": "Full",
+    "currency": "SEK",
+    "time_zone": "Europe/Stockholm",
+    "earning": {
+        "combine": "sum",
+        "rounding": "half_up",
+        "amount": "net",
+        "minimum_minor": 100,
+        "points_max": 1000,
+        "on_points_part": True,
+        "pending_days": 14,
+        "rules": [
+            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "evening",
+                "kind": "multiply",
+                "by": "1.5",
+                "sku": "A",
+                "category": ["toys"],
+                "brand": "acme",
+                "store": "s1",
+                "channel": ["store", "app"],
+                "tier": "gold",
+                "weekday": ["mon", "sun"],
+                "hours": ["08:00-12:30", "23:00-24:00"],
+                "from": "2026-01-01",
+                "until": "2026-12-24T18:00",
+            },
+        ],
+        "exclude": [{"sku": ["POST"]}],
+    },
+    "expiry": {"kind": "end_of_month", "months": 24},
+    "tiers": {
+        "basis": "points",
+        "period": "rolling",
+        "rolling_days": 90,
+        "downgrade": "by_balance",
+        "grace_days": 30,
+        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100}],
+    },
+    "burning": {
+        "points": 100,
+        "minor": 50,
+        "unit_points": 10,
+        "minimum_points": 200,
+        "share_max_percent": "33.5",
+        "assurance_caps": {"typed": 5, "device_code": "unlimited"},
+    },
+    "rewards": [
+        {"id": "off", "kind": "money_off", "points": 10, "amount_minor": 100, "minimum_minor": 500},
+        {"id": "ten", "kind": "percent_off", "points": 0, "percent": 10, "amount_minor_max": 900},
+        {"id": "toy", "kind": "free_item", "points": 5, "category": "toys", "tier": ["gold"]},
+    ],
+    "returns": {"spent": "within_balance", "grace_days": 9},
+    "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
+}
+
+
+def parsed(document: object) -> RuleSet:
+    rules = parse_rules(document, version=7, sha256="ab")
+    assert isinstance(rules, RuleSet), rules
+    return rules
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    """Return the full document with one place changed; ``...`` removes it. A path is ``tiers/levels/0/from``."""
+    document: Any = copy.deepcopy(FULL)
+    place = document
+    *parents, last = [int(key) if key.isdigit() else key for key in path.split("/")]
+    for key in parents:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    assert isinstance(document, dict)
+    return document
+
+
+def findings(document: object) -> list[Finding]:
+    result = parse_rules(document, version=1, sha256="")
+    assert isinstance(result, list), "something should have been wrong"
+    return result
+
+
+def test_every_key_of_the_language_is_read() -> None:
+    rules = parsed(FULL)
+    earning, evening = rules.earning, rules.earning.rules[1]
+    assert (rules.version, rules.sha256, rules.name, rules.currency) == (7, "ab", "Full", "SEK")
+    assert rules.zone.key == "Europe/Stockholm"
+    assert (earning.combine, earning.rounding, earning.net_of_tax) == (Combine.SUM, Rounding.HALF_UP, True)
+    assert (earning.minimum_minor, earning.points_max, earning.on_points_part) == (100, 1000, True)
+    assert (earning.pending_days, earning.denominator) == (14, 2000)
+    assert (evening.num, evening.den) == (3, 2)
+    assert evening.lines.skus == {"A"}
+    assert evening.lines.categories == {"toys"}
+    assert evening.lines.brands == {"acme"}
+    when = evening.when
+    assert (when.stores, when.channels) == (frozenset({"s1"}), frozenset({1, 3}))
+    assert (when.tiers, when.weekdays) == (frozenset({"gold"}), frozenset({0, 6}))
+    assert when.minutes == ((480, 750), (1380, 1440))
+    assert (when.from_ms, when.until_ms) == (at("2025-12-31T23:00"), at("2026-12-24T17:00"))
+    assert [selector.skus for selector in earning.exclude] == [{"POST"}]
+    assert (rules.expiry.kind, rules.expiry.count) == (ExpiryKind.END_OF_MONTH, 24)
+    assert rules.tiers is not None
+    assert (rules.tiers.rolling_days, rules.tiers.grace_days) == (90, 30)
+    assert rules.tiers.downgrade is Downgrade.BY_BALANCE
+    assert rules.tiers.ranks == {"base": 0, "gold": 1}
+    burning = rules.burning
+    assert (burning.value_points, burning.value_minor, burning.unit_points) == (100, 50, 10)
+    assert (burning.minimum_points, burning.share_max_ppm) == (200, 335_000)
+    assert burning.assurance_caps == (5, -1, -1, -1, -1)
+    off, ten, toy = rules.rewards
+    assert (off.kind, off.cost, off.amount_minor, off.minimum_minor) == ("money_off", 10, 100, 500)
+    assert (ten.kind, ten.cost, ten.percent_ppm, ten.amount_minor) == ("percent_off", 0, 100_000, 900)
+    assert (toy.kind, toy.cost) == ("free_item", 5)
+    assert (toy.lines.categories, toy.when.tiers) == (frozenset({"toys"}), frozenset({"gold"}))
+    assert (rules.returns.spent, rules.returns.grace_days) == (SpentPolicy.WITHIN_BALANCE, 9)
+    assert (rules.holds.ttl_max_s, rules.holds.open_max) == (60, 3)
+    assert rules.holds.late_capture_if_covered
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    rules = parsed(
+        {"format": "tallystick/1", "name": "x", "currency": "EUR", "time_zone": "UTC", "earning": {}}
+    )
+    earning = rules.earning
+    assert (earning.rules, earning.exclude, earning.denominator) == ((), (), 1)
+    assert (earning.combine, earning.rounding, earning.net_of_tax) == (Combine.HIGHEST, Rounding.DOWN, False)
+    assert (earning.minimum_minor, earning.points_max, earning.pending_days) == (0, 0, 0)
+    assert not earning.on_points_part
+    assert (rules.expiry.kind, rules.tiers, rules.rewards) == (ExpiryKind.NEVER, None, ())
+    burning = rules.burning
+    assert (burning.value_points, burning.value_minor, burning.unit_points) == (1, 1, 1)
+    assert (burning.minimum_points, burning.share_max_ppm) == (1, 1_000_000)
+    assert burning.assurance_caps == (0, -1, -1, -1, -1), "a typed number burns nothing"
+    assert (rules.returns.spent, rules.returns.grace_days) == (SpentPolicy.DEBT, 0)
+    assert (rules.holds.ttl_max_s, rules.holds.open_max) == (86_400, 20)
+    assert not rules.holds.late_capture_if_covered
+
+
+def test_defaults_within_a_part_that_is_there() -> None:
+    document = changed(
+        "tiers", {"basis": "spend", "period": "rolling", "levels": [{"id": "gold", "from": 0}]}
+    )
+    tiers = parsed(document).tiers
+    assert tiers is not None
+    assert (tiers.rolling_days, tiers.downgrade, tiers.grace_days) == (365, Downgrade.ONE_STEP, 0)
+    burning = parsed(changed("burning", {"points": 30, "minor": 20})).burning
+    assert (burning.unit_points, burning.minimum_points) == (3, 3)
+    assert parsed(changed("expiry", {"kind": "end_of_year"})).expiry.count == 0
+    when = parsed(changed("earning/rules/1/from", ...)).earning.rules[1].when
+    assert when.from_ms == 0
+    assert parsed(changed("earning/rules/1/until", ...)).earning.rules[1].when.until_ms == NEVER_MS
+
+
+PRIMES = [
+    {"id": str(minor), "kind": "per_amount", "points": 1, "per_minor": minor}
+    for minor in (999_999_937, 999_999_929)
+]
+
+WRONG: list[tuple[str, object, str, str, str]] = [
+    ("format", ..., "format", "is missing", "tallystick/1"),
+    ("format", "tallystick/2", "format", "is not known here", "did you mean 'tallystick/1'?"),
+    ("name", ..., "name", "is missing", "add 'name:'"),
+    ("name", "", "name", "1 to 100 characters", ""),
+    ("name", "x" * 101, "name", "1 to 100 characters", ""),
+    ("currency", "kr", "currency", "not an ISO 4217 code", "EUR"),
+    ("currency", "sek", "currency", "not an ISO 4217 code", "EUR"),
+    ("currency", 752, "currency", "must be a text", ""),
+    ("time_zone", "Stockholm", "time_zone", "is not a time zone", "Europe/Stockholm"),
+    ("time_zone", "../../etc/passwd", "time_zone", "is not a time zone", ""),
+    ("time_zone", "Europe", "time_zone", "is not a time zone", ""),
+    ("earning", ..., "earning", "is missing", "earning:"),
+    ("earning", "much", "earning", "must be a mapping", ""),
+    ("earnings", {}, "earnings", "is not known here", "did you mean 'earning'?"),
+    ("zzz", {}, "zzz", "is not known here", "known here: burning"),
+    ("earning/combine", "max", "earning.combine", "is not known here", "highest"),
+    ("earning/rounding", "halfup", "earning.rounding", "is not known here", "did you mean 'half_up'?"),
+    ("earning/amount", "nett", "earning.amount", "is not known here", "did you mean 'net'?"),
+    ("earning/minimum_minor", -1, "earning.minimum_minor", "must be from 0", ""),
+    ("earning/minimum_minor", 10**12 + 1, "earning.minimum_minor", "must be from 0", ""),
+    ("earning/points_max", "many", "earning.points_max", "whole number", "without quotes"),
+    ("earning/points_max", True, "earning.points_max", "whole number", ""),
+    ("earning/points_max", 1.5, "earning.points_max", "whole number", ""),
+    ("earning/on_points_part", "no", "earning.on_points_part", "true or false", ""),
+    ("earning/pending_days", 367, "earning.pending_days", "from 0 to 366", ""),
+    ("earning/rules", {}, "earning.rules", "must be a list", "- "),
+    ("earning/rules", [{}] * 201, "earning.rules", "201 items, at most 200", ""),
+    ("earning/rules/0", "x", "earning.rules[0]", "must be a mapping", ""),
+    ("earning/rules/0/id", ..., "earning.rules[0].id", "is missing", ""),
+    ("earning/rules/0/id", "x" * 65, "earning.rules[0].id", "1 to 64", ""),
+    ("earning/rules/1/id", "base", "earning.rules[1].id", "is there already", "own id"),
+    ("earning/rules/0/kind", ..., "earning.rules[0].kind", "is missing", "per_amount, per_item"),
+    (
+        "earning/rules/0/kind",
+        "per_ammount",
+        "earning.rules[0].kind",
+        "not known",
+        "did you mean 'per_amount'?",
+    ),
+    ("earning/rules/0/points", ..., "earning.rules[0].points", "is missing", ""),
+    ("earning/rules/0/points", 0, "earning.rules[0].points", "must be from 1", ""),
+    ("earning/rules/0/points", 10**9 + 1, "earning.rules[0].points", "must be from 1", ""),
+    ("earning/rules/0/per_minor", 0, "earning.rules[0].per_minor", "must be from 1", ""),
+    ("earning/rules/0/per_minor", ..., "earning.rules[0].per_minor", "is missing", ""),
+    ("earning/rules/0/by", 2, "earning.rules[0].by", "is not known here", ""),
+    ("earning/rules/0/skus", ["A"], "earning.rules[0].skus", "is not known here", "did you mean 'sku'?"),
+    ("earning/rules/1/by", ..., "earning.rules[1].by", "must be a number", '"1.5"'),
+    ("earning/rules/1/by", "0.5", "earning.rules[1].by", "must be from 1 to 100", ""),
+    ("earning/rules/1/by", 101, "earning.rules[1].by", "must be from 1 to 100", ""),
+    ("earning/rules/1/by", "1.00001", "earning.rules[1].by", "four decimals", ""),
+    ("earning/rules/1/by", "1e999999999", "earning.rules[1].by", "must be a number", ""),
+    ("earning/rules/1/by", "3/2", "earning.rules[1].by", "must be a number", ""),
+    ("earning/rules/1/by", True, "earning.rules[1].by", "must be a number", ""),
+    ("earning/rules/1/sku", [""], "earning.rules[1].sku[0]", "must be a text", ""),
+    ("earning/rules/1/sku", [1234], "earning.rules[1].sku[0]", "must be a text", "put it in quotes"),
+    ("earning/rules/1/sku", ["x"] * 1001, "earning.rules[1].sku", "1001 items, at most 1000", ""),
+    (
+        "earning/rules/1/channel",
+        "stores",
+        "earning.rules[1].channel[0]",
+        "not known",
+        "did you mean 'store'?",
+    ),
+    ("earning/rules/1/channel", "fax", "earning.rules[1].channel[0]", "not known", "store, webshop, app"),
+    ("earning/rules/1/tier", "golden", "earning.rules[1].tier[0]", "not known", "did you mean 'gold'?"),
+    ("earning/rules/1/weekday", ["mon", "day"], "earning.rules[1].weekday[1]", "not known", "mon"),
+    (
+        "earning/rules/1/hours",
+        "8-12",
+        "earning.rules[1].hours",
+        "not a span of one day",
+        "split it at midnight",
+    ),
+    ("earning/rules/1/hours", "22:00-02:00", "earning.rules[1].hours", "not a span of one day", ""),
+    ("earning/rules/1/hours", "12:00-12:00", "earning.rules[1].hours", "not a span of one day", ""),
+    ("earning/rules/1/hours", "23:00-24:01", "earning.rules[1].hours", "not a span of one day", ""),
+    ("earning/rules/1/hours", "08:60-09:00", "earning.rules[1].hours", "not a span of one day", ""),
+    ("earning/rules/1/hours", "08:00", "earning.rules[1].hours", "not a span of one day", ""),
+    ("earning/rules/1/from", "24 December", "earning.rules[1].from", "must be a date", "2026-12-24"),
+    ("earning/rules/1/from", "2027-01-01", "earning.rules[1].until", "before 'from'", "never hold"),
+    ("earning/rules/1/from", "2026-12-24T18:00", "earning.rules[1].until", "before 'from'", "never hold"),
+    ("earning/rules/0/kind", "per_sale", "earning.rules", "nothing to multiply", "per_amount or per_item"),
+    ("earning/rules", PRIMES, "earning.rules", "no common fraction", "rounder"),
+    ("earning/exclude", [{}], "earning.exclude[0]", "excludes everything", "sku, category or brand"),
+    ("earning/exclude/0/store", "s1", "earning.exclude[0].store", "is not known here", ""),
+    ("expiry/kind", ..., "expiry.kind", "is missing", "never, months"),
+    ("expiry/months", ..., "expiry.months", "is missing", ""),
+    ("expiry/months", 0, "expiry.months", "from 1 to 120", ""),
+    ("expiry/months", 121, "expiry.months", "from 1 to 120", ""),
+    ("expiry", {"kind": "end_of_year", "years": 11}, "expiry.years", "from 0 to 10", ""),
+    ("expiry", {"kind": "never", "months": 3}, "expiry.months", "is not known here", ""),
+    ("tiers/basis", ..., "tiers.basis", "is missing", "spend, points, visits"),
+    ("tiers/period", "year", "tiers.period", "is not known here", "calendar_year"),
+    ("tiers/period", "anniversary", "tiers.rolling_days", "only goes with 'period: rolling'", "remove"),
+    ("tiers/rolling_days", 1097, "tiers.rolling_days", "from 1 to 1096", ""),
+    ("tiers/downgrade", "always", "tiers.downgrade", "is not known here", ""),
+    ("tiers/grace_days", 367, "tiers.grace_days", "from 0 to 366", ""),
+    ("tiers/levels", ..., "tiers.levels", "must be from 0", ""),
+    ("tiers/levels/0/from", 1, "tiers.levels", "must be from 0", "everybody starts there"),
+    ("tiers/levels/1/from", 0, "tiers.levels", "more than the one before", ""),
+    ("tiers/levels/1/id", "base", "tiers.levels[1].id", "is there already", ""),
+    ("tiers/levels/1/id", "x" * 33, "tiers.levels[1].id", "1 to 32", ""),
+    ("tiers/levels/1/at", 3, "tiers.levels[1].at", "is not known here", ""),
+    ("tiers/levels", [{"id": str(n), "from": n} for n in range(21)], "tiers.levels", "at most 20", ""),
+    ("burning/points", 0, "burning.points", "must be from 1", ""),
+    ("burning/minor", 0, "burning.minor", "must be from 1", ""),
+    ("burning/unit_points", 3, "burning.unit_points", "no whole minor units", "multiple of 2"),
+    ("burning/minimum_points", 0, "burning.minimum_points", "must be from 1", ""),
+    ("burning/share_max_percent", 101, "burning.share_max_percent", "must be from 1/100 to 100", ""),
+    ("burning/share_max_percent", 0, "burning.share_max_percent", "must be from 1/100 to 100", ""),
+    ("burning/assurance_caps/typed", -1, "burning.assurance_caps.typed", "must be from 0", ""),
+    ("burning/assurance_caps/device_code", -1, "burning.assurance_caps.device_code", "must be from 0", ""),
+    ("burning/assurance_caps/typed", "none", "burning.assurance_caps.typed", "whole number", ""),
+    ("burning/assurance_caps/qr", 1, "burning.assurance_caps.qr", "is not known here", ""),
+    ("rewards/0/kind", "cash", "rewards[0].kind", "is not known here", "money_off"),
+    ("rewards/0/id", "ten", "rewards[1].id", "is there already", ""),
+    ("rewards/0/points", ..., "rewards[0].points", "is missing", ""),
+    ("rewards/0/points", -1, "rewards[0].points", "must be from 0", ""),
+    ("rewards/0/amount_minor", ..., "rewards[0].amount_minor", "is missing", ""),
+    ("rewards/0/amount_minor", 0, "rewards[0].amount_minor", "must be from 1", ""),
+    ("rewards/0/percent", 5, "rewards[0].percent", "is not known here", ""),
+    ("rewards/1/percent", ..., "rewards[1].percent", "is missing", '"10"'),
+    ("rewards/1/percent", "0.005", "rewards[1].percent", "must be from 1/100", ""),
+    ("rewards/2/category", ..., "rewards[2]", "must say which", "sku, category or brand"),
+    ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
+    ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),
+    ("holds/ttl_max_s", 30 * 86_400 + 1, "holds.ttl_max_s", "from 1 to 2592000", ""),
+    ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
+    ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "path", "message", "mend"),
+    WRONG,
+    ids=[f"{row[0]}={str(row[1])[:24]}" for row in WRONG],
+)
+def test_a_mistake_is_found_with_its_place_and_how_to_mend_it(
+    place: str, value: object, path: str, message: str, mend: str
+) -> None:
+    found = findings(changed(place, value))
+    hits = [one for one in found if one.path == path and message in one.message and mend in one.mend]
+    assert hits, found
+
+
+def test_all_mistakes_are_found_at_once_and_always_in_the_same_order() -> None:
+    document = changed("currency", "kr")
+    document["earning"]["rules"][0]["points"] = 0
+    document["tiers"]["zeta"] = document["tiers"]["alpha"] = 1
+    document["holds"]["open_max"] = 0
+    assert [one.path for one in findings(document)] == [
+        "currency",
+        "tiers.alpha",
+        "tiers.zeta",
+        "earning.rules[0].points",
+        "holds.open_max",
+    ]
+
+
+@pytest.mark.parametrize("document", [None, 3, "text", [], [1]])
+def test_what_is_no_document_at_all_is_said_to_be_none(document: object) -> None:
+    first = findings(document)[0]
+    assert (first.path, "must be a mapping" in first.message) == ("", True)
+
+
+def test_a_date_may_stand_without_quotes_or_with_a_zone_of_its_own() -> None:
+    assert parsed(changed("earning/rules/1/from", date(2026, 1, 1))).earning.rules[1].when.from_ms == at(
+        "2025-12-31T23:00"
+    )
+    moment = datetime.fromisoformat("2026-01-01T00:00+00:00")
+    assert parsed(changed("earning/rules/1/from", moment)).earning.rules[1].when.from_ms == at("2026-01-01")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def places(document: Any, path: str = "") -> list[str]:
+    """Return the path of everything in a document."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    found = []
+    for key, value in items:
+        here = f"{path}/{key}" if path else str(key)
+        found.append(here)
+        if isinstance(value, (dict, list)):
+            found += places(value, here)
+    return found
+
+
+@settings(max_examples=300)
+@given(place=st.sampled_from(places(FULL)), value=json_values)
+def test_whatever_stands_there_is_read_or_said_to_be_wrong(place: str, value: object) -> None:
+    result = parse_rules(changed(place, value), version=1, sha256="")
+    assert isinstance(result, RuleSet) or (result and all(one.message for one in result))
+
+
+DATES = st.sampled_from(["earning/rules/1/from", "earning/rules/1/until"])
+
+
+@settings(max_examples=200)
+@given(place=DATES, text=st.text("0123456789-+:TZW. ", max_size=24))
+def test_whatever_stands_for_a_date_is_read_or_said_to_be_wrong(place: str, text: str) -> None:
+    result = parse_rules(changed(place, text), version=1, sha256="")
+    assert isinstance(result, RuleSet) or result
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_the_programs_that_come_along_are_in_order(path: Path) -> None:
+    assert parsed(read_document(path.read_text(encoding="utf-8")).value).name
+
+
+def test_there_are_programs_that_come_along() -> None:
+    assert {path.stem for path in PROGRAMS} >= {"simple", "online_retail"}
