@@ -1,0 +1,379 @@
+"""Programs, rule sets and members in SQLAlchemy Core, for PostgreSQL and SQLite alike.
+
+Each call is one transaction. One that loses a race is run again, up to ``ATTEMPTS_MAX`` times, and then finds what the
+winner wrote.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Select, delete, insert, select, tuple_, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from tallystick.core.ids import NEVER_MS, MemberId, ProgramId
+from tallystick.core.state import MemberStatus
+from tallystick.service.directory import Clock, IdentifierRow, Member, Program, StoredRuleSet
+from tallystick.service.errors import (
+    AlreadyExists,
+    NotFound,
+    StoreConflict,
+    StoreUnavailable,
+    TallystickError,
+)
+from tallystick.storage import tables as t
+from tallystick.storage.reader import PAGE_MAX
+from tallystick.storage.rows import Row
+
+ATTEMPTS_MAX = 3
+
+T = TypeVar("T")
+
+
+class SqlSession(ABC):
+    """How the directory's calls come to a transaction; each database says how it begins and what its faults mean."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @abstractmethod
+    def _begun(
+        self, connection: Connection, program_id: ProgramId | None, *, write: bool
+    ) -> AbstractContextManager[None]:
+        """Begin a transaction (of one program, if any) on a connection; the block ends with its commit."""
+
+    @abstractmethod
+    def _fault_named(self, error: BaseException) -> TallystickError | None:
+        """Return the operating error that a driver's error stands for."""
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Give a connection; faults of the driver come out as operating errors."""
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except PoolTimeoutError as error:
+            raise StoreUnavailable("All connections were in use.") from error
+        except DBAPIError as error:
+            named = self._fault_named(error.orig) if error.orig is not None else None
+            if named is None:
+                raise
+            raise named from error
+
+    def _once(self, program_id: ProgramId | None, work: Callable[[Connection], T], *, write: bool) -> T:
+        with self._connected() as connection, self._begun(connection, program_id, write=write):
+            result = work(connection)
+            connection.commit()
+            return result
+
+    def _run(
+        self, program_id: ProgramId | None, work: Callable[[Connection], T], *, write: bool = False
+    ) -> T:
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return self._once(program_id, work, write=write)
+            except StoreConflict:
+                continue
+        return self._once(program_id, work, write=write)
+
+    def _first(self, program_id: ProgramId | None, query: Select[Any]) -> Row | None:
+        return self._run(program_id, lambda connection: connection.execute(query).first())
+
+    def _all(
+        self, program_id: ProgramId | None, query: Select[Any], *, limit: int = PAGE_MAX
+    ) -> Sequence[Row]:
+        limited = query.limit(min(limit, PAGE_MAX))
+        return self._run(program_id, lambda connection: connection.execute(limited).all())
+
+
+PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
+_RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
+_MEMBER = tuple(t.member.c[name] for name in Member.__dataclass_fields__)
+_IDENTIFIER = tuple(t.identifier.c[name] for name in IdentifierRow.__dataclass_fields__)
+
+
+def program_from_row(row: Row) -> Program:
+    """Return the program of a row."""
+    program_id, display_name, clock, version, created_ms = row
+    return Program(program_id, display_name, Clock(clock), version, created_ms)
+
+
+def _member_from_row(row: Row) -> Member:
+    member_id, number, status, enrolled_ms, channel, store_id = row
+    return Member(member_id, number, MemberStatus(status), enrolled_ms, channel, store_id)
+
+
+def _identifier_from_row(row: Row) -> IdentifierRow:
+    kind, token, member_id, hint, added_ms = row
+    return IdentifierRow(kind, bytes(token), member_id, hint, added_ms)
+
+
+class SqlPrograms(SqlSession):
+    """Programs and their rule sets."""
+
+    def create_program(self, program: Program) -> bool:
+        """Create it; False when the id is taken."""
+        values = {
+            "program_id": program.program_id,
+            "display_name": program.display_name,
+            "clock": int(program.clock),
+            "rule_set": program.rule_set,
+            "created_ms": program.created_ms,
+        }
+
+        def work(connection: Connection) -> bool:
+            query = select(t.program.c.program_id).where(t.program.c.program_id == program.program_id)
+            if connection.execute(query).first() is not None:
+                return False
+            connection.execute(insert(t.program).values(values))
+            return True
+
+        return self._run(program.program_id, work, write=True)
+
+    def program(self, program_id: ProgramId) -> Program | None:
+        """Return a program."""
+        row = self._first(program_id, select(*PROGRAM_COLUMNS).where(t.program.c.program_id == program_id))
+        return None if row is None else program_from_row(row)
+
+    def publish_rule_set(self, program_id: ProgramId, rules: StoredRuleSet) -> StoredRuleSet:
+        """Store the next version and make it current; the same ``request_id`` again returns what it published then."""
+
+        def work(connection: Connection) -> StoredRuleSet:
+            of_program = t.rule_set.c.program_id == program_id
+            locked = (
+                select(t.program.c.rule_set).where(t.program.c.program_id == program_id).with_for_update()
+            )
+            current = connection.scalar(locked)
+            if current is None:
+                raise NotFound("There is no such program.", program_id=program_id)
+            query = select(*_RULE_SET).where(of_program, t.rule_set.c.request_id == rules.request_id)
+            row = connection.execute(query).first()
+            if row is not None:
+                return StoredRuleSet(*row)
+            published = StoredRuleSet(
+                current + 1,
+                rules.sha256,
+                rules.text,
+                rules.canonical,
+                rules.request_id,
+                rules.published_ms,
+                rules.published_by,
+            )
+            names = [column.name for column in _RULE_SET]
+            values = {name: getattr(published, name) for name in names}
+            connection.execute(insert(t.rule_set).values(program_id=program_id, **values))
+            connection.execute(
+                update(t.program)
+                .where(t.program.c.program_id == program_id)
+                .values(rule_set=published.version)
+            )
+            return published
+
+        return self._run(program_id, work, write=True)
+
+    def rule_set(self, program_id: ProgramId, version: int) -> StoredRuleSet | None:
+        """Return one version of a program's rules."""
+        query = select(*_RULE_SET).where(
+            t.rule_set.c.program_id == program_id, t.rule_set.c.version == version
+        )
+        row = self._first(program_id, query)
+        return None if row is None else StoredRuleSet(*row)
+
+    def rule_sets(self, program_id: ProgramId, *, before: int | None, limit: int) -> list[StoredRuleSet]:
+        """Return versions, newest first, below ``before``."""
+        query = select(*_RULE_SET).where(t.rule_set.c.program_id == program_id)
+        if before is not None:
+            query = query.where(t.rule_set.c.version < before)
+        rows = self._all(program_id, query.order_by(t.rule_set.c.version.desc()), limit=limit)
+        return [StoredRuleSet(*row) for row in rows]
+
+
+class SqlMembers(SqlSession):
+    """Members, their identifiers, and what is known of the person."""
+
+    def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
+        """Create member, account and identifiers together; a retry returns the stored member.
+
+        Raises ``AlreadyExists`` when the id or an identifier belongs to another member.
+        """
+        assert all(row.member_id == member.member_id for row in identifiers)
+
+        def work(connection: Connection) -> Member:
+            taken = _found(connection, program_id, [(row.kind, row.token) for row in identifiers])
+            stored = _stored_member(connection, program_id, member.member_id)
+            if stored is not None:
+                if stored.number == member.number or any(r.member_id == stored.member_id for r in taken):
+                    return stored
+                raise AlreadyExists("The member id is taken.", member_id=member.member_id)
+            if taken:
+                raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
+            connection.execute(insert(t.member).values(program_id=program_id, **_member_values(member)))
+            connection.execute(insert(t.account).values(program_id=program_id, **_new_account_values(member)))
+            if identifiers:
+                rows = [_identifier_values(program_id, row) for row in identifiers]
+                connection.execute(insert(t.identifier), rows)
+            return member
+
+        return self._run(program_id, work, write=True)
+
+    def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None:
+        """Return a member."""
+        return self._run(program_id, lambda connection: _stored_member(connection, program_id, member_id))
+
+    def members(self, program_id: ProgramId, *, after: str, limit: int) -> list[Member]:
+        """Return members by id, behind ``after`` (empty: from the first)."""
+        query = select(*_MEMBER).where(t.member.c.program_id == program_id)
+        if after:
+            query = query.where(t.member.c.member_id > after)
+        rows = self._all(program_id, query.order_by(t.member.c.member_id), limit=limit)
+        return [_member_from_row(row) for row in rows]
+
+    def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
+        """Change the status of member and account together; False when unknown, or erased: that is final."""
+        return self._run(
+            program_id,
+            lambda connection: (
+                _lives(connection, program_id, member_id)
+                and _set_status(connection, program_id, member_id, status)
+            ),
+            write=True,
+        )
+
+    def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
+        """Return the rows of (kind, token), by one set-based query."""
+        return self._run(program_id, lambda connection: _found(connection, program_id, keys)) if keys else []
+
+    def identifiers(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
+        """Return a member's identifiers, the oldest first."""
+        query = select(*_IDENTIFIER).where(
+            t.identifier.c.program_id == program_id, t.identifier.c.member_id == member_id
+        )
+        ordered = query.order_by(t.identifier.c.added_ms, t.identifier.c.kind, t.identifier.c.token)
+        return [_identifier_from_row(row) for row in self._all(program_id, ordered)]
+
+    def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
+        """Add it; True also when this member had it, False when the member is unknown or erased.
+
+        Raises ``AlreadyExists`` when another member has it.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not _lives(connection, program_id, row.member_id):
+                return False
+            for owner in _found(connection, program_id, [(row.kind, row.token)]):
+                if owner.member_id != row.member_id:
+                    raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
+                return True
+            connection.execute(insert(t.identifier).values(_identifier_values(program_id, row)))
+            return True
+
+        return self._run(program_id, work, write=True)
+
+    def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
+        """Remove it; False when this member does not have it."""
+        statement = delete(t.identifier).where(
+            t.identifier.c.program_id == program_id,
+            t.identifier.c.kind == kind,
+            t.identifier.c.token == token,
+            t.identifier.c.member_id == member_id,
+        )
+        return self._run(program_id, lambda c: c.execute(statement).rowcount == 1, write=True)
+
+    def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
+        """Store the sealed personal data of a member, replacing what was there.
+
+        Raises ``NotFound`` when the member is unknown or erased.
+        """
+
+        def work(connection: Connection) -> None:
+            if not _lives(connection, program_id, member_id):
+                raise NotFound("There is no such member.", member_id=member_id)
+            own = (t.person.c.program_id == program_id, t.person.c.member_id == member_id)
+            if connection.execute(update(t.person).where(*own).values(sealed=sealed)).rowcount == 0:
+                values = {"program_id": program_id, "member_id": member_id, "sealed": sealed}
+                connection.execute(insert(t.person).values(values))
+
+        self._run(program_id, work, write=True)
+
+    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None:
+        """Return the sealed personal data of a member."""
+        own = (t.person.c.program_id == program_id, t.person.c.member_id == member_id)
+        row = self._first(program_id, select(t.person.c.sealed).where(*own))
+        return None if row is None else bytes(row[0])
+
+    def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
+        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown."""
+
+        def work(connection: Connection) -> bool:
+            if _status_locked(connection, program_id, member_id) is None:
+                return False
+            for table in (t.person, t.identifier):
+                connection.execute(
+                    delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
+                )
+            return _set_status(connection, program_id, member_id, MemberStatus.ERASED)
+
+        return self._run(program_id, work, write=True)
+
+
+def _stored_member(connection: Connection, program_id: ProgramId, member_id: MemberId) -> Member | None:
+    query = select(*_MEMBER).where(t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+    row = connection.execute(query).first()
+    return None if row is None else _member_from_row(row)
+
+
+def _status_locked(connection: Connection, program_id: ProgramId, member_id: MemberId) -> int | None:
+    """Return the member's status, locked: an erasure and what would undo it take turns."""
+    query = select(t.member.c.status).where(
+        t.member.c.program_id == program_id, t.member.c.member_id == member_id
+    )
+    return connection.scalar(query.with_for_update())
+
+
+def _lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -> bool:
+    return _status_locked(connection, program_id, member_id) not in (None, MemberStatus.ERASED)
+
+
+def _set_status(
+    connection: Connection, program_id: ProgramId, member_id: MemberId, status: MemberStatus
+) -> bool:
+    for table in (t.member, t.account):
+        own = (table.c.program_id == program_id, table.c.member_id == member_id)
+        connection.execute(update(table).where(*own).values(status=int(status)))
+    return True
+
+
+def _found(
+    connection: Connection, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]
+) -> list[IdentifierRow]:
+    if not keys:
+        return []
+    wanted = tuple_(t.identifier.c.kind, t.identifier.c.token).in_(list(keys))
+    query = select(*_IDENTIFIER).where(t.identifier.c.program_id == program_id, wanted)
+    return [_identifier_from_row(row) for row in connection.execute(query)]
+
+
+def _identifier_values(program_id: ProgramId, row: IdentifierRow) -> dict[str, Any]:
+    values = {column.name: getattr(row, column.name) for column in _IDENTIFIER}
+    return {"program_id": program_id, **values}
+
+
+def _member_values(member: Member) -> dict[str, Any]:
+    values = {column.name: getattr(member, column.name) for column in _MEMBER}
+    return {**values, "status": int(member.status)}
+
+
+def _new_account_values(member: Member) -> dict[str, Any]:
+    zeros = dict.fromkeys(("active", "pending", "held", "debt", "seq", "as_of_ms"), 0)
+    return {
+        "member_id": member.member_id,
+        "status": int(member.status),
+        "enrolled_ms": member.enrolled_ms,
+        "due_ms": NEVER_MS,
+        "tier": "",
+        **zeros,
+    }

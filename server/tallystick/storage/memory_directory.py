@@ -1,0 +1,267 @@
+"""The directory in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.state import Account, MemberStatus
+from tallystick.service.directory import (
+    Device,
+    DeviceStatus,
+    EnrolmentCode,
+    IdentifierRow,
+    Member,
+    Program,
+    StoredRuleSet,
+)
+from tallystick.service.errors import AlreadyExists, NotFound
+from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_tables import ProgramTables, Undo
+
+
+class MemoryDirectory:
+    """Programs, members and devices; ``service.directory`` says what each call means."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._programs: dict[ProgramId, Program] = {}
+        self._tables: dict[ProgramId, ProgramTables] = {}
+        self._devices: dict[str, tuple[ProgramId, Device]] = {}
+
+    def _of(self, program_id: ProgramId) -> ProgramTables:
+        return self._tables.setdefault(program_id, ProgramTables())
+
+    @contextmanager
+    def _changes(self) -> Iterator[Undo]:
+        with self._lock:
+            undo = Undo()
+            try:
+                yield undo
+            except BaseException:
+                undo.back()
+                raise
+
+    def create_program(self, program: Program) -> bool:
+        with self._changes() as undo:
+            if program.program_id in self._programs:
+                return False
+            undo.put(self._programs, program.program_id, program)
+            return True
+
+    def program(self, program_id: ProgramId) -> Program | None:
+        return self._programs.get(program_id)
+
+    def programs(self, *, after: str, limit: int) -> list[Program]:
+        with self._lock:
+            return [self._programs[key] for key in sorted(self._programs) if key > after][:limit]
+
+    def publish_rule_set(self, program_id: ProgramId, rules: StoredRuleSet) -> StoredRuleSet:
+        with self._changes() as undo:
+            program = self._programs.get(program_id)
+            if program is None:
+                raise NotFound("There is no such program.", program_id=program_id)
+            published = self._of(program_id).rule_sets
+            for earlier in published.values():
+                if earlier.request_id == rules.request_id:
+                    return earlier
+            stored = replace(rules, version=program.rule_set + 1)
+            undo.put(published, stored.version, stored)
+            undo.put(self._programs, program_id, replace(program, rule_set=stored.version))
+            return stored
+
+    def rule_set(self, program_id: ProgramId, version: int) -> StoredRuleSet | None:
+        return self._of(program_id).rule_sets.get(version)
+
+    def rule_sets(self, program_id: ProgramId, *, before: int | None, limit: int) -> list[StoredRuleSet]:
+        with self._lock:
+            published = self._of(program_id).rule_sets
+            versions = sorted((v for v in published if before is None or v < before), reverse=True)
+            return [published[version] for version in versions[:limit]]
+
+    def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
+        with self._changes() as undo:
+            tables = self._of(program_id)
+            keys = [(row.kind, row.token) for row in identifiers]
+            taken = [tables.identifiers[key] for key in keys if key in tables.identifiers]
+            stored = tables.members.get(member.member_id)
+            if stored is not None:
+                if stored.number == member.number or any(r.member_id == stored.member_id for r in taken):
+                    return stored
+                raise AlreadyExists("The member id is taken.", member_id=member.member_id)
+            if taken:
+                raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
+            account = Account(member.member_id, member.status, member.enrolled_ms)
+            undo.put(tables.members, member.member_id, member)
+            undo.put(tables.accounts, member.member_id, account)
+            for row in identifiers:
+                undo.put(tables.identifiers, (row.kind, row.token), row)
+            return member
+
+    def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None:
+        return self._of(program_id).members.get(member_id)
+
+    def members(self, program_id: ProgramId, *, after: str, limit: int) -> list[Member]:
+        with self._lock:
+            members = self._of(program_id).members
+            return [members[key] for key in sorted(members) if key > after][:limit]
+
+    def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
+        with self._changes() as undo:
+            return self._lives(program_id, member_id) and self._set_status(
+                undo, program_id, member_id, status
+            )
+
+    def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
+        with self._lock:
+            identifiers = self._of(program_id).identifiers
+            return [identifiers[key] for key in dict.fromkeys(keys) if key in identifiers]
+
+    def identifiers(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
+        with self._lock:
+            rows = [r for r in self._of(program_id).identifiers.values() if r.member_id == member_id]
+            return sorted(rows, key=lambda row: (row.added_ms, row.kind, row.token))
+
+    def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
+        with self._changes() as undo:
+            if not self._lives(program_id, row.member_id):
+                return False
+            identifiers = self._of(program_id).identifiers
+            stored = identifiers.get((row.kind, row.token))
+            if stored is None:
+                undo.put(identifiers, (row.kind, row.token), row)
+            elif stored.member_id != row.member_id:
+                raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
+            return True
+
+    def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
+        with self._changes() as undo:
+            identifiers = self._of(program_id).identifiers
+            stored = identifiers.get((kind, token))
+            if stored is None or stored.member_id != member_id:
+                return False
+            undo.remove(identifiers, (kind, token))
+            return True
+
+    def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
+        with self._changes() as undo:
+            if not self._lives(program_id, member_id):
+                raise NotFound("There is no such member.", member_id=member_id)
+            undo.put(self._of(program_id).persons, member_id, sealed)
+
+    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None:
+        return self._of(program_id).persons.get(member_id)
+
+    def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
+        with self._changes() as undo:
+            tables = self._of(program_id)
+            if member_id not in tables.members:
+                return False
+            if member_id in tables.persons:
+                undo.remove(tables.persons, member_id)
+            for row in self.identifiers(program_id, member_id):
+                undo.remove(tables.identifiers, (row.kind, row.token))
+            return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
+
+    def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:
+        member = self._of(program_id).members.get(member_id)
+        return member is not None and member.status is not MemberStatus.ERASED
+
+    def _set_status(
+        self, undo: Undo, program_id: ProgramId, member_id: MemberId, status: MemberStatus
+    ) -> bool:
+        tables = self._of(program_id)
+        undo.put(tables.members, member_id, replace(tables.members[member_id], status=status))
+        undo.put(tables.accounts, member_id, replace(tables.accounts[member_id], status=status))
+        return True
+
+    def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None:
+        with self._changes() as undo:
+            codes = self._of(program_id).codes
+            if code.code_hash in codes:
+                raise AlreadyExists("The code exists.")
+            undo.put(codes, code.code_hash, code)
+
+    def codes(self, program_id: ProgramId, *, live_at: Ms) -> list[EnrolmentCode]:
+        with self._lock:
+            live = [code for code in self._of(program_id).codes.values() if _live(code, live_at)]
+            return sorted(live, key=lambda code: (-code.expires_ms, code.code_hash))[:CODES_MAX]
+
+    def spend_try(self, program_id: ProgramId, *, live_at: Ms) -> None:
+        with self._changes() as undo:
+            codes = self._of(program_id).codes
+            for code in [code for code in codes.values() if _live(code, live_at)]:
+                undo.put(codes, code.code_hash, replace(code, tries_left=code.tries_left - 1))
+
+    def use_code(self, program_id: ProgramId, code_hash: bytes, device: Device, *, now: Ms) -> bool:
+        with self._changes() as undo:
+            codes = self._of(program_id).codes
+            code = codes.get(code_hash)
+            if code is None or not _live(code, now):
+                return code is not None and code.used_by == device.device_id
+            undo.put(codes, code_hash, replace(code, used_by=device.device_id))
+            self._add_device(undo, program_id, device)
+            return True
+
+    def add_device(self, program_id: ProgramId, device: Device) -> None:
+        with self._changes() as undo:
+            self._add_device(undo, program_id, device)
+
+    def _add_device(self, undo: Undo, program_id: ProgramId, device: Device) -> None:
+        if device.device_id in self._devices:
+            raise AlreadyExists("The device id is taken.", device_id=device.device_id)
+        undo.put(self._devices, device.device_id, (program_id, device))
+
+    def device(self, program_id: ProgramId, device_id: str) -> Device | None:
+        owner, device = self._devices.get(device_id, (None, None))
+        return device if owner == program_id else None
+
+    def device_program(self, device_id: str) -> ProgramId | None:
+        return self._devices[device_id][0] if device_id in self._devices else None
+
+    def devices(self, program_id: ProgramId, *, after: str, limit: int) -> list[Device]:
+        with self._lock:
+            own = sorted(
+                key for key, (owner, _) in self._devices.items() if owner == program_id and key > after
+            )
+            return [self._devices[key][1] for key in own[:limit]]
+
+    def set_device_status(
+        self, program_id: ProgramId, device_id: str, status: DeviceStatus, *, now: Ms
+    ) -> bool:
+        with self._changes() as undo:
+            device = self.device(program_id, device_id)
+            if device is None or device.status in (status, DeviceStatus.REVOKED):
+                return device is not None and device.status is status
+            changed = replace(device, status=status)
+            if status is DeviceStatus.ACTIVE:
+                changed = replace(changed, confirmed_ms=now)
+            elif status is DeviceStatus.REVOKED:
+                changed = replace(changed, revoked_ms=now)
+            undo.put(self._devices, device_id, (program_id, changed))
+            return True
+
+    def set_device_key(
+        self, program_id: ProgramId, device_id: str, *, public_jwk: str, kid: str, fingerprint: str
+    ) -> bool:
+        with self._changes() as undo:
+            device = self.device(program_id, device_id)
+            if device is None or device.status is DeviceStatus.REVOKED:
+                return False
+            keyed = replace(device, public_jwk=public_jwk, kid=kid, fingerprint=fingerprint)
+            undo.put(self._devices, device_id, (program_id, keyed))
+            return True
+
+    def revoked_devices(self, *, since: Ms) -> list[str]:
+        with self._lock:
+            devices = [device for _, device in self._devices.values()]
+            revoked = [d for d in devices if d.status is DeviceStatus.REVOKED and d.revoked_ms >= since]
+            ordered = sorted(revoked, key=lambda device: (device.revoked_ms, device.device_id))
+            return [device.device_id for device in ordered[:REVOKED_MAX]]
+
+
+def _live(code: EnrolmentCode, at: Ms) -> bool:
+    return not code.used_by and code.expires_ms > at and code.tries_left > 0

@@ -1,0 +1,62 @@
+"""The tables of the memory store, and how changes of them are taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tallystick.core.chain import JournalRow
+from tallystick.core.ids import CommandId, MemberId, Ms
+from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.directory import EnrolmentCode, IdentifierRow, Member, StoredRuleSet
+from tallystick.service.ports import Known, NewEntry
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_ABSENT = object()
+
+
+class Undo:
+    """Changes of dictionaries that can be taken back."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def put(self, table: dict[K, V], key: K, value: V) -> None:
+        """Set a key."""
+        self._steps.append((table, key, table.get(key, _ABSENT)))
+        table[key] = value
+
+    def remove(self, table: dict[K, V], key: K) -> None:
+        """Remove a key that is there."""
+        self._steps.append((table, key, table.pop(key)))
+
+    def back(self) -> None:
+        """Take everything back, the last change first."""
+        while self._steps:
+            table, key, value = self._steps.pop()
+            if value is _ABSENT:
+                del table[key]
+            else:
+                table[key] = value
+
+
+@dataclass(slots=True)
+class ProgramTables:
+    """The tables of one program, by key; the last three are indexes."""
+
+    rule_sets: dict[int, StoredRuleSet] = field(default_factory=dict)
+    members: dict[MemberId, Member] = field(default_factory=dict)
+    identifiers: dict[tuple[str, bytes], IdentifierRow] = field(default_factory=dict)
+    persons: dict[MemberId, bytes] = field(default_factory=dict)
+    codes: dict[bytes, EnrolmentCode] = field(default_factory=dict)
+    accounts: dict[MemberId, Account] = field(default_factory=dict)
+    ledger: dict[MemberId, dict[int, tuple[NewEntry, Ms]]] = field(default_factory=dict)
+    refusals: dict[CommandId, Known] = field(default_factory=dict)
+    lots: dict[MemberId, dict[int, Lot]] = field(default_factory=dict)
+    holds: dict[MemberId, dict[CommandId, Hold]] = field(default_factory=dict)
+    journal: dict[int, dict[int, JournalRow]] = field(default_factory=dict)
+    entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
+    holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
+    reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

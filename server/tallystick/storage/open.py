@@ -1,0 +1,42 @@
+"""The store behind a URL."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from tallystick.core.ids import ProgramId
+from tallystick.service.directory import Directory
+from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.storage.snapshot import Snapshot
+from tallystick.storage.url import MEMORY, SQLITE, parse_url
+
+
+class Store(LedgerStore, LedgerReader, Directory, Protocol):
+    """All that the use cases need of a store, and the snapshots that verification and export read."""
+
+    def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:
+        """Open all rows of one program as they are at one instant."""
+        ...
+
+
+def open_store(url: str, *, lanes: int = 1, read_pool: int = 4) -> Store:
+    """Open the store that a URL names: ``sqlite:///path``, ``postgresql://...`` or ``memory:``.
+
+    ``lanes`` and ``read_pool`` are how many threads write and read at a time; they matter on PostgreSQL.
+    Raises ``InvalidInput`` for a URL that means nothing, ``StoreUnavailable`` when the database is away, and
+    ``FailedPrecondition`` when its schema is not this program's: run ``tallystick migrate``.
+    """
+    parsed = parse_url(url)
+    # Drivers are imported when one is needed: starting is quicker, and the others need not be installed.
+    if parsed.backend == MEMORY:
+        from tallystick.storage.memory import MemoryStore
+
+        return MemoryStore()
+    if parsed.backend == SQLITE:
+        from tallystick.storage.sqlite import SqliteStore
+
+        return SqliteStore(parsed.path)
+    from tallystick.storage.postgres import PostgresStore
+
+    return PostgresStore(url, lanes=lanes, read_pool=read_pool)

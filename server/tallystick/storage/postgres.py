@@ -1,0 +1,293 @@
+"""PostgreSQL: one transaction a batch, row locks in sorted order, row level security set to the program.
+
+Needs connections that keep their session (no pooler that hands each transaction to another one): lanes are
+advisory locks, and statements are prepared once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection as DirectoryConnection
+from sqlalchemy import create_engine, text
+
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.directory import IdentifierRow, Program
+from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
+from tallystick.service.ports import Transaction, WriteSet
+from tallystick.storage import schema
+from tallystick.storage.devices import REVOKED_MAX, SqlDirectory
+from tallystick.storage.directory import program_from_row
+from tallystick.storage.pool import WAIT_S, Pool
+from tallystick.storage.postgres_connect import (
+    Connection,
+    alive,
+    close,
+    connect,
+    connect_plain,
+    lost,
+    operating_error,
+    with_defaults,
+)
+from tallystick.storage.postgres_lanes import LaneLocks
+from tallystick.storage.postgres_write import hexes, ints, plan_write, texts, uuids
+from tallystick.storage.reader import LedgerReads, Reads
+from tallystick.storage.rows import Row
+from tallystick.storage.snapshot import Snapshot
+from tallystick.storage.sqlreads import SqlReads, statements
+from tallystick.storage.sqlsnapshot import STREAM_ROWS, SqlSnapshot
+from tallystick.storage.url import POSTGRES, libpq_conninfo, parse_url, sqlalchemy_url
+
+DIRECTORY_CONNECTIONS = 2
+READ_ATTEMPTS = 2
+
+T = TypeVar("T")
+
+# The locks must come first and the look for known ids see what they waited for: each statement its own snapshot.
+_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_READ = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+_SET_PROGRAM = text("SELECT set_config('tallystick.program', :program_id, true)")
+_FIND = (
+    "SELECT kind, token, member_id, hint, added_ms FROM "
+    "(SELECT unnest($2::text[]) AS wanted_kind, decode(unnest($3::text[]), 'hex') AS wanted_token) AS wanted "
+    "CROSS JOIN identifier WHERE program_id = $1 AND kind = wanted_kind AND token = wanted_token"
+)
+
+
+def _in_postgres(template: str) -> str:
+    template = template.replace(
+        "@pairs2", "(SELECT unnest($2::uuid[]) AS member_id, unnest($3::int[]) AS seq) AS wanted"
+    )
+    template = template.replace("@locked", "ORDER BY member_id FOR UPDATE")
+    return re.sub(r"@any(\d)", r"= ANY($\1::uuid[])", template)
+
+
+_STATEMENTS = statements(_in_postgres)
+
+
+class PostgresTransaction(SqlReads):
+    """A transaction of one program on one connection."""
+
+    statements = _STATEMENTS
+
+    def __init__(self, connection: Connection, program_id: ProgramId) -> None:
+        super().__init__(program_id)
+        self._cursor = connection.cursor()
+
+    def write(self, changes: WriteSet) -> None:
+        """Write the set in one statement. Raises ``StoreConflict`` when a row was not as it was loaded."""
+        planned = plan_write(self._program_id, changes)
+        if planned is None:
+            return
+        row = self._cursor.execute(planned.statement, planned.values).fetchone()
+        if row is None or row[0] != planned.expected:
+            raise StoreConflict(f"{planned.expected} rows were to change, but {row and row[0]} did.")
+
+    def find(self, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
+        """Return identifiers by (kind, token)."""
+        rows = self._rows(_FIND, texts([kind for kind, _ in keys]), hexes([token for _, token in keys]))
+        return [IdentifierRow(kind, bytes(token), member, hint, at) for kind, token, member, hint, at in rows]
+
+    def _rows(self, statement: str, *values: object) -> Sequence[Row]:
+        # Numbers travel as text: the driver would give each size of number a type, and each type a plan of its own.
+        bound = [str(value) if isinstance(value, int) else value for value in values]
+        return self._cursor.execute(statement, (self._program_id, *bound)).fetchall()
+
+    def _any(self, ids: Iterable[str]) -> object:
+        return uuids(ids)
+
+    def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
+        both = list(pairs)
+        return uuids([one for one, _ in both]), ints([number for _, number in both])
+
+
+class PostgresSnapshot(SqlSnapshot):
+    """A snapshot through server-side cursors."""
+
+    statements = _STATEMENTS
+
+    def __init__(self, connection: Connection, program_id: ProgramId) -> None:
+        self._connection = connection
+        self._program_id = program_id
+        self._cursors = 0
+
+    def _stream(self, statement: str) -> Iterator[Row]:
+        self._cursors += 1
+        with psycopg.RawServerCursor(self._connection, f"stream_{self._cursors}") as cursor:
+            cursor.itersize = STREAM_ROWS
+            cursor.execute(statement, (self._program_id,))
+            yield from cursor
+
+
+class PostgresStore(LedgerReads, SqlDirectory):
+    """The store of production. Any number of processes may share one database.
+
+    ``lanes`` is how many threads write at a time, ``read_pool`` how many read; a few connections more serve the
+    directory. Raises ``StoreUnavailable`` when the database is away, ``FailedPrecondition`` when its schema does not
+    fit.
+    """
+
+    def __init__(self, url: str, *, lanes: int = 1, read_pool: int = 4) -> None:
+        parsed = parse_url(url)
+        assert parsed.backend == POSTGRES
+        assert parsed.url is not None
+        self._conninfo = with_defaults(libpq_conninfo(parsed.url))
+        engine = create_engine(
+            sqlalchemy_url(parsed),
+            creator=lambda: connect_plain(self._conninfo),
+            pool_size=DIRECTORY_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=WAIT_S,
+            pool_pre_ping=True,
+        )
+        super().__init__(engine)
+        with self._connected() as connection:
+            schema.check_connection(connection)
+        self._lanes = LaneLocks(self._conninfo)
+        self._writers = Pool(lanes, open_one=self._open_writer, alive=alive, close_one=close)
+        self._readers = Pool(
+            read_pool, open_one=lambda: connect(self._conninfo), alive=alive, close_one=close
+        )
+
+    def bypasses_row_security(self) -> bool:
+        """Tell whether the role sees all rows whatever the program: a superuser's, or one with BYPASSRLS.
+
+        Such a role is fit to migrate or verify, not to serve.
+        """
+        question = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        with self._connected() as connection:
+            return bool(connection.scalar(question))
+
+    @contextmanager
+    def transaction(self, program_id: ProgramId) -> Iterator[Transaction]:
+        """Open a read-write transaction for one program, with row level security set to it."""
+        with self._in_transaction(self._writers, program_id, _WRITE) as connection:
+            yield PostgresTransaction(connection, program_id)
+
+    @contextmanager
+    def snapshot(self, program_id: ProgramId) -> Iterator[Snapshot]:
+        """Open a snapshot of one program on a connection of its own, which may take as long as it takes."""
+        connection = connect_plain(self._conninfo, autocommit=True)
+        try:
+            connection.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+            _begin(connection, program_id, _SNAPSHOT)
+            yield PostgresSnapshot(connection, program_id)
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"The snapshot was cut short: {error}".strip()) from error
+        finally:
+            close(connection)
+
+    def claim_lane(self) -> int:
+        """Return the lowest free lane number; it stays ours while this process has the database.
+
+        Raises ``FailedPrecondition`` when all lanes are taken.
+        """
+        return self._lanes.claim()
+
+    def close(self) -> None:
+        """Give back connections and locks."""
+        self._writers.close()
+        self._readers.close()
+        self._lanes.close()
+        self._engine.dispose()
+
+    def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
+        """Return the rows of (kind, token), by one set-based query."""
+        return self._reading(program_id, lambda reads: reads.find(keys)) if keys else []
+
+    def programs(self, *, after: str, limit: int) -> list[Program]:
+        """Return programs by id, over all of them: through a function that gives out nothing else."""
+        rows = self._function("SELECT * FROM programs_listed(:after, :most)", after=after, most=limit)
+        return [program_from_row(row) for row in rows]
+
+    def device_program(self, device_id: str) -> ProgramId | None:
+        """Return the program of a device, over all programs."""
+        ((found,),) = self._function("SELECT device_program(:device_id)", device_id=device_id)
+        return None if found is None else ProgramId(found)
+
+    def revoked_devices(self, *, since: Ms) -> list[str]:
+        """Return device ids revoked since an instant, over all programs, the earliest first."""
+        rows = self._function("SELECT devices_revoked(:since, :most)", since=since, most=REVOKED_MAX)
+        return [row[0] for row in rows]
+
+    def _function(self, call: str, **values: object) -> Sequence[Row]:
+        return self._run(None, lambda connection: connection.execute(text(call), values).all())
+
+    @contextmanager
+    def _begun(
+        self,
+        connection: DirectoryConnection,
+        program_id: ProgramId | None,
+        *,
+        write: bool,  # noqa: ARG002
+    ) -> Iterator[None]:
+        if program_id is not None:
+            connection.execute(_SET_PROGRAM, {"program_id": program_id})
+        yield
+
+    def _fault_named(self, error: BaseException) -> TallystickError | None:
+        if not isinstance(error, psycopg.Error):
+            return None
+        return operating_error(error, connection_lost=lost(error))
+
+    def _read(self, program_id: ProgramId, work: Callable[[Reads], T]) -> T:
+        return self._reading(program_id, work)
+
+    def _reading(self, program_id: ProgramId, work: Callable[[PostgresTransaction], T]) -> T:
+        for _ in range(READ_ATTEMPTS):
+            with (
+                suppress(StoreConflict),
+                self._in_transaction(self._readers, program_id, _READ) as connection,
+            ):
+                return work(PostgresTransaction(connection, program_id))
+        raise StoreUnavailable("The connection was lost again and again.")
+
+    def _open_writer(self) -> Connection:
+        connection = connect(self._conninfo)
+        self._lanes.renew()
+        return connection
+
+    @contextmanager
+    def _in_transaction(
+        self, pool: Pool[Connection], program_id: ProgramId, begin: str
+    ) -> Iterator[Connection]:
+        with pool.use(lambda connection: _begin(connection, program_id, begin)) as connection:
+            try:
+                yield connection
+                _commit(connection)
+            except BaseException as error:
+                with suppress(psycopg.Error):
+                    connection.execute("ROLLBACK", prepare=False)
+                if not isinstance(error, psycopg.Error):
+                    raise
+                gone = lost(error)
+                if gone:
+                    pool.forget_idle()
+                named = operating_error(error, connection_lost=gone)
+                if named is None:
+                    raise
+                raise named from error
+
+
+def _begin(connection: Connection, program_id: ProgramId, begin: str) -> None:
+    """Begin and name the program for row level security, in one round trip."""
+    named = sql.Literal(program_id).as_string(connection)
+    statement = f"{begin}; SELECT set_config('tallystick.program', {named}, true)"
+    try:
+        connection.execute(statement, prepare=False)
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"The database does not begin a transaction: {error}".strip()) from error
+
+
+def _commit(connection: Connection) -> None:
+    """Commit. A transaction in which a statement failed answers COMMIT with ROLLBACK, and without an error."""
+    answer = connection.execute("COMMIT", prepare=False).statusmessage
+    if answer != "COMMIT":
+        raise StoreConflict(f"COMMIT was answered with {answer}.")

@@ -1,0 +1,134 @@
+"""How the service's own connections to PostgreSQL are made, and what their errors mean."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+from psycopg import Cursor, RawCursor
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import TextLoader
+
+from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
+
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_S = 15
+LOCK_TIMEOUT_S = 5
+IDLE_IN_TRANSACTION_TIMEOUT_S = 30
+SILENCE_TIMEOUT_S = 15
+"""How long bytes may stay unacknowledged before the connection counts as lost."""
+
+Connection = psycopg.Connection[Any]
+
+_DEFAULTS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": SILENCE_TIMEOUT_S,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": SILENCE_TIMEOUT_S * 1000,
+    "application_name": "tallystick",
+}
+
+_SESSION = f"""
+SET statement_timeout = '{STATEMENT_TIMEOUT_S}s';
+SET lock_timeout = '{LOCK_TIMEOUT_S}s';
+SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT_S}s';
+SET idle_session_timeout = 0;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
+"""
+
+# Planning each batch anew costs more than running it; and every statement of a batch goes through a key, whereas a
+# plan made while a table was still small would scan it for as long as it stays cached.
+_BATCH_SESSION = """
+SET plan_cache_mode = force_generic_plan;
+SET jit = off;
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off
+"""
+
+_RUN_AGAIN = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "23505",  # unique_violation: another replica answered the same command, or wrote the same lane
+        "55P03",  # lock_not_available
+    }
+)
+_GONE = frozenset(
+    {
+        None,  # no answer at all
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "25P03",  # idle_in_transaction_session_timeout
+        "57P05",  # idle_session_timeout
+    }
+)
+# connection, resources, operator intervention, system errors, and a standby that does not write
+_AWAY_CLASSES = ("08", "53", "57", "58")
+_READ_ONLY = "25006"
+
+
+def connect(conninfo: str) -> Connection:
+    """Return a connection for batches: placeholders are ``$1``, statements are prepared.
+
+    Raises ``StoreUnavailable``.
+    """
+    connection = _connect(conninfo, RawCursor, autocommit=True)
+    connection.execute(_BATCH_SESSION, prepare=False)
+    connection.prepare_threshold = 0
+    return connection
+
+
+def connect_plain(conninfo: str, *, autocommit: bool = False) -> Connection:
+    """Return a connection with the driver's and the server's own habits. Raises ``StoreUnavailable``."""
+    return _connect(conninfo, Cursor, autocommit=autocommit)
+
+
+def _connect(conninfo: str, cursor: type[Cursor[Any]], *, autocommit: bool) -> Connection:
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True, cursor_factory=cursor)
+        connection.execute(_SESSION)
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"The database is away: {error}".strip()) from error
+    # Canonical text is what the core knows as an id; making a UUID object of each costs more than the row.
+    connection.adapters.register_loader("uuid", TextLoader)
+    connection.autocommit = autocommit
+    return connection
+
+
+def close(connection: Connection) -> None:
+    """Close a connection, whatever state it is in."""
+    with suppress(psycopg.Error):
+        connection.close()
+
+
+def with_defaults(conninfo: str) -> str:
+    """Return a libpq connection string with our time limits where it sets none of its own."""
+    return make_conninfo("", **(_DEFAULTS | conninfo_to_dict(conninfo)))
+
+
+def alive(connection: Connection) -> bool:
+    """Tell whether a connection may be used again: open, and outside any transaction."""
+    return not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def lost(error: psycopg.Error) -> bool:
+    """Tell whether an error means that the connection is gone: the server did not answer, or said good-bye."""
+    return isinstance(error, psycopg.OperationalError) and error.sqlstate in _GONE
+
+
+def operating_error(error: psycopg.Error, *, connection_lost: bool) -> TallystickError | None:
+    """Return the operating error that a driver's error stands for; None for an error of ours.
+
+    A lost connection is a conflict: the batch is run again, and its command ids find what was committed meanwhile.
+    """
+    state = error.sqlstate or ""
+    if connection_lost:
+        return StoreConflict("The connection was lost; the batch may be run again.")
+    if state in _RUN_AGAIN:
+        return StoreConflict(f"Another writer was first ({state}); the batch may be run again.")
+    if state == _READ_ONLY or state[:2] in _AWAY_CLASSES:
+        return StoreUnavailable(f"The database cannot serve now ({state}).")
+    return None

@@ -1,0 +1,166 @@
+"""The state of a database's schema: what it is, what it must be, and the way from one to the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+
+from tallystick.service.errors import FailedPrecondition, StoreUnavailable
+from tallystick.storage.url import POSTGRES, SQLITE, parse_url, sqlalchemy_url
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The revision that this version of the program works with."""
+
+SERVICE_ROLE = "tallystick_app"
+"""The PostgreSQL role that serves: it owns nothing, so that row level security binds it."""
+
+_MIGRATION_LOCK = 7_461_828_001
+_VERSION_TABLE = "alembic_version"
+
+
+def head() -> str:
+    """Return the revision that this version of the program works with."""
+    return HEAD
+
+
+def current(url: str) -> str | None:
+    """Return the revision of a database, or None where nothing has been migrated yet.
+
+    Raises ``StoreUnavailable`` when the database is away, ``InvalidInput`` for a URL without a schema (memory).
+    """
+    parsed = parse_url(url)
+    if parsed.backend == SQLITE and not Path(parsed.path).exists():
+        return None
+    engine = _engine(url)
+    try:
+        with _connect(engine) as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
+def migrate(url: str, *, service_role: str = SERVICE_ROLE) -> str:
+    """Bring the schema of a database to ``head()`` and return it; does nothing when it is there.
+
+    The whole way is one transaction, and only one process at a time goes it. On PostgreSQL ``url`` names the role
+    that owns the tables; ``service_role`` is granted what the service needs and is made (with LOGIN, without a
+    password) when it is missing. Raises ``FailedPrecondition`` when that is not allowed, or when the database is
+    newer than the program.
+    """
+    from alembic import command  # only the command line migrates; serving starts faster without it
+
+    engine = _engine(url)
+    try:
+        with _connect(engine) as connection:
+            postgres = engine.dialect.name == "postgresql"
+            if postgres:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            else:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            before = _revision(connection)
+            if before is not None and before not in _known_revisions():
+                raise _newer(before)
+            if before != HEAD:
+                role = _ensure_role(connection, service_role) if postgres else ""
+                command.upgrade(_config(connection, role), HEAD)
+            connection.commit()
+    finally:
+        engine.dispose()
+    return HEAD
+
+
+def check(revision: str | None) -> None:
+    """Raise ``FailedPrecondition`` unless a database at ``revision`` can be served."""
+    if revision == HEAD:
+        return
+    if revision is None:
+        raise FailedPrecondition("The database has no schema yet.", mend="Run: tallystick migrate", head=HEAD)
+    if revision in _known_revisions():
+        raise FailedPrecondition(
+            f"The database is at revision {revision}, older than this program's {HEAD}.",
+            mend="Run: tallystick migrate",
+            revision=revision,
+            head=HEAD,
+        )
+    raise _newer(revision)
+
+
+def check_connection(connection: Connection) -> None:
+    """Raise ``FailedPrecondition`` unless the database behind a connection can be served."""
+    check(_revision(connection))
+
+
+def _newer(revision: str) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"The database is at revision {revision}, which this program does not know: it is newer than {HEAD}.",
+        mend="Install the newer Tallystick; tallystick migrate never goes back.",
+        revision=revision,
+        head=HEAD,
+    )
+
+
+def _engine(url: str) -> Engine:
+    parsed = parse_url(url)
+    engine = create_engine(sqlalchemy_url(parsed))
+    if parsed.backend == SQLITE:
+        from tallystick.storage.sqlite_connect import explicit_transactions
+
+        explicit_transactions(engine)
+    assert parsed.backend in (POSTGRES, SQLITE)
+    return engine
+
+
+def _connect(engine: Engine) -> Connection:
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        raise StoreUnavailable(f"The database is away: {error.orig}") from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    row = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).first()
+    return None if row is None else str(row[0])
+
+
+def _config(connection: Connection | None, service_role: str) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    place = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", place.replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["service_role"] = service_role
+    return config
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(_config(None, "")).walk_revisions()}
+
+
+def _ensure_role(connection: Connection, name: str) -> str:
+    """Return the role's name, quoted; make the role when it is missing."""
+    quoted = str(connection.scalar(text("SELECT quote_ident(:name)"), {"name": name}))
+    if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": name}):
+        return quoted
+    allowed = connection.scalar(
+        text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    )
+    if not allowed:
+        raise FailedPrecondition(
+            f"The role {name} does not exist, and this role may not create it.",
+            mend=f"As a superuser run: CREATE ROLE {quoted} LOGIN; and then again: tallystick migrate",
+        )
+    connection.exec_driver_sql(f"CREATE ROLE {quoted} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS")
+    return quoted

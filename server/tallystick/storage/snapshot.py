@@ -1,0 +1,49 @@
+"""One program as it is at one instant, streamed table by table: for verification and export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from tallystick.core.chain import JournalRow
+from tallystick.core.entry import Entry
+from tallystick.core.ids import MemberId, Ms
+from tallystick.core.state import Account, Hold, Lot
+
+
+class LedgerRow(NamedTuple):
+    """A row of the ledger; its detail is left as text, which is what the chain sealed."""
+
+    entry: Entry
+    fingerprint: bytes
+    detail_text: str
+    recorded_ms: Ms
+
+
+class UnreadableRow(Exception):
+    """A row that holds what no version of the program has written; ``table`` and ``key`` name it."""
+
+    def __init__(self, table: str, key: tuple[str | int, ...], why: str) -> None:
+        super().__init__(f"{table} {key}: {why}")
+        self.table = table
+        self.key = key
+        self.why = why
+
+
+class Snapshot(Protocol):
+    """All rows of one program at one instant, in constant memory, each table in the order of its key.
+
+    Iterating raises ``UnreadableRow``.
+    """
+
+    def entry_count(self) -> int: ...
+
+    def journal(self) -> Iterator[JournalRow]: ...
+
+    def ledger(self) -> Iterator[LedgerRow]: ...
+
+    def accounts(self) -> Iterator[Account]: ...
+
+    def lots(self) -> Iterator[tuple[MemberId, Lot]]: ...
+
+    def holds(self) -> Iterator[tuple[MemberId, Hold]]: ...

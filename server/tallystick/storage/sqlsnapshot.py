@@ -1,0 +1,72 @@
+"""A snapshot out of SQL: the transaction is the snapshot, cursors stream the rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from tallystick.core.chain import JournalRow
+from tallystick.core.ids import MemberId
+from tallystick.core.state import Account, Hold, Lot
+from tallystick.storage.rows import (
+    Row,
+    account_from_row,
+    entry_from_row,
+    hold_from_row,
+    journal_from_row,
+    lot_from_row,
+)
+from tallystick.storage.snapshot import LedgerRow, UnreadableRow
+from tallystick.storage.sqlreads import Statements
+
+T = TypeVar("T")
+
+STREAM_ROWS = 2_000
+"""Rows that are fetched at a time."""
+
+
+class SqlSnapshot(ABC):
+    """``Snapshot`` over a connection whose transaction sees one instant."""
+
+    statements: Statements
+
+    @abstractmethod
+    def _stream(self, statement: str) -> Iterator[Row]:
+        """Return the rows of a statement of one program as they are asked for."""
+
+    def entry_count(self) -> int:
+        """Return the number of ledger rows."""
+        (row,) = self._stream(self.statements.count_entries)
+        return int(row[0])
+
+    def journal(self) -> Iterator[JournalRow]:
+        """Yield journal rows by lane and number."""
+        return self._records("journal", self.statements.scan_journal, journal_from_row, slice(0, 2))
+
+    def ledger(self) -> Iterator[LedgerRow]:
+        """Yield entries by member and number."""
+        return self._records("ledger", self.statements.scan_ledger, _ledger_row, slice(1, 3))
+
+    def accounts(self) -> Iterator[Account]:
+        """Yield accounts by member."""
+        return self._records("account", self.statements.scan_accounts, account_from_row, slice(0, 1))
+
+    def lots(self) -> Iterator[tuple[MemberId, Lot]]:
+        """Yield lots by member and number."""
+        return self._records("lot", self.statements.scan_lots, lot_from_row, slice(0, 2))
+
+    def holds(self) -> Iterator[tuple[MemberId, Hold]]:
+        """Yield holds by member."""
+        return self._records("hold", self.statements.scan_holds, hold_from_row, slice(0, 2))
+
+    def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
+        for row in self._stream(statement):
+            try:
+                yield record(row)
+            except (ValueError, TypeError, LookupError) as error:
+                raise UnreadableRow(table, tuple(row[key]), str(error)) from error
+
+
+def _ledger_row(row: Row) -> LedgerRow:
+    return LedgerRow(entry_from_row(row, with_detail=False), bytes(row[29]), row[30], row[31])

@@ -1,0 +1,369 @@
+"""Verification: every balance, lot, hold and hash of a program computed anew, and the first bad row named.
+
+Three passes in constant memory over one snapshot: the journal's chain of hashes; the members, each with account,
+entries, lots and holds; and the references of the journal against the entries that are there. A row that was changed,
+removed, slipped in or swapped shows in at least one of them.
+
+What it cannot see is the removal of a whole tail: the last batches of a lane together with all that they wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
+from tallystick.core.entry import Entry, Moves
+from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.state import Account, Hold, HoldStatus, Lot
+from tallystick.storage.open import Store, open_store
+from tallystick.storage.refs import Refs
+from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
+
+R = TypeVar("R")
+
+PROBLEMS_MAX = 100
+"""Most problems that a report lists; it counts the others."""
+
+PROGRESS_STEP = 5_000
+"""Entries between two calls of the progress callback."""
+
+PROGRAMS_PAGE = 100
+
+Progress = Callable[[ProgramId, int, int], None]
+"""Called with the program, the entries that were looked at, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that is not as it must be. ``table`` and ``key`` name it; ``expected`` and ``found`` say what is wrong."""
+
+    program_id: ProgramId
+    table: str
+    key: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.program_id}: {self.table} ({self.key}): expected {self.expected}, found {self.found}"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a verification looked at, and what it found. ``first`` is the bad row to begin with.
+
+    A broken chain comes before a broken entry, and that before a balance, lot or hold, each in the order of its key:
+    the cause before what follows from it.
+    """
+
+    programs: int = 0
+    members: int = 0
+    entries: int = 0
+    lots: int = 0
+    holds: int = 0
+    journal_rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether everything was as it must be."""
+        return self.problem_count == 0
+
+    @property
+    def first(self) -> Problem | None:
+        """Return the first bad row."""
+        return self.problems[0] if self.problems else None
+
+
+def verify(
+    store: Store | str, program_id: ProgramId | None = None, on_progress: Progress | None = None
+) -> Report:
+    """Verify one program, or all of them; ``store`` may be a database URL.
+
+    Raises what ``open_store`` raises. A bad row is never an exception: it is in the report.
+    """
+    if isinstance(store, str):
+        opened = open_store(store)
+        try:
+            return verify(opened, program_id, on_progress)
+        finally:
+            opened.close()
+    report = Report()
+    for one in [program_id] if program_id is not None else _programs(store):
+        with store.snapshot(one) as snapshot:
+            _Program(one, snapshot, report, on_progress).verify()
+        report.programs += 1
+    return report
+
+
+def _programs(store: Store) -> Iterator[ProgramId]:
+    after = ""
+    while page := store.programs(after=after, limit=PROGRAMS_PAGE):
+        yield from (program.program_id for program in page)
+        after = page[-1].program_id
+
+
+# In the order of causes: what stands further right may follow from what stands further left.
+_KEYS = {
+    "journal": ("lane", "row"),
+    "ledger": ("member", "seq"),
+    "account": ("member",),
+    "lot": ("member", "lot"),
+    "hold": ("member", "hold"),
+}
+_RANKS = tuple(_KEYS)
+
+
+class _Findings:
+    """Problems of one program, kept in the order in which the report gives them."""
+
+    def __init__(self, program_id: ProgramId) -> None:
+        self._program_id = program_id
+        self._kept: list[tuple[int, tuple[tuple[bool, str | int], ...], Problem]] = []
+        self.count = 0
+
+    def add(self, table: str, key: tuple[str | int, ...], expected: object, found: object) -> None:
+        self.count += 1
+        named = ", ".join(f"{name} {part}" for name, part in zip(_KEYS[table], key, strict=True))
+        problem = Problem(self._program_id, table, named, str(expected), str(found))
+        sortable = tuple((isinstance(part, str), part) for part in key)
+        self._kept.append((_RANKS.index(table), sortable, problem))
+        if len(self._kept) > 4 * PROBLEMS_MAX:
+            self._sort()
+
+    def problems(self) -> list[Problem]:
+        self._sort()
+        return [problem for _, _, problem in self._kept]
+
+    def _sort(self) -> None:
+        self._kept.sort(key=lambda kept: kept[:2])
+        del self._kept[PROBLEMS_MAX:]
+
+
+class _Groups(Generic[R]):
+    """Rows in the order of their members, taken member by member."""
+
+    def __init__(self, rows: Iterable[R], member_of: Callable[[R], MemberId]) -> None:
+        self._rows = iter(rows)
+        self._member_of = member_of
+        self._next = next(self._rows, None)
+
+    def take(self, member_id: MemberId) -> Iterator[R]:
+        """Yield the rows of a member, who must be the next one that has any."""
+        while self._next is not None and self._member_of(self._next) == member_id:
+            yield self._advance()
+
+    def skip(self, before: MemberId | None) -> Iterator[R]:
+        """Yield the rows of all members before one; with None all that are left."""
+        while self._next is not None and (before is None or self._member_of(self._next) < before):
+            yield self._advance()
+
+    def _advance(self) -> R:
+        row = self._next
+        assert row is not None
+        self._next = next(self._rows, None)
+        return row
+
+
+class _Program:
+    """The verification of one program."""
+
+    def __init__(
+        self, program_id: ProgramId, snapshot: Snapshot, report: Report, on_progress: Progress | None
+    ) -> None:
+        self._program_id = program_id
+        self._snapshot = snapshot
+        self._report = report
+        self._on_progress = on_progress
+        self._findings = _Findings(program_id)
+        self._entries = 0
+        self._total = snapshot.entry_count()
+
+    def verify(self) -> None:
+        """Run the passes and put what they find into the report."""
+        try:
+            self._passes()
+        except UnreadableRow as bad:
+            self._findings.add(bad.table, bad.key, "a row that can be read", bad.why)
+        self._progress()
+        self._report.entries += self._entries
+        room = PROBLEMS_MAX - len(self._report.problems)
+        self._report.problems += self._findings.problems()[:room]
+        self._report.problem_count += self._findings.count
+
+    def _passes(self) -> None:
+        with Refs() as refs:
+            sums = self._journal(refs)
+            moved = self._members(refs)
+            for table, key, expected, found in refs.differences():
+                self._findings.add(table, key, expected, found)
+        if self._findings.count == 0 and sums != moved:
+            # Each row agrees with its hash: it was sealed with sums that its entries do not have.
+            self._findings.add("journal", ("all", "all"), f"sums {Moves(*moved)}", Moves(*sums))
+
+    def _progress(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._program_id, self._entries, self._total)
+
+    def _journal(self, refs: Refs) -> list[int]:
+        """Verify the chain of each lane; return the sums over all."""
+        sums = [0] * len(Moves._fields)
+        before: JournalRow | None = None
+        for row in self._snapshot.journal():
+            self._report.journal_rows += 1
+            if before is not None and before.lane_id != row.lane_id:
+                before = None
+            self._journal_row(row, before, refs)
+            before = row
+            sums = [total + one for total, one in zip(sums, row.sums, strict=True)]
+        return sums
+
+    def _journal_row(self, row: JournalRow, before: JournalRow | None, refs: Refs) -> None:
+        key = (row.lane_id, row.lane_seq)
+        last, head = (before.lane_seq, before.hash) if before else (0, GENESIS)
+        digest = row_hash(
+            self._program_id, row.lane_id, row.lane_seq, row.recorded_ms, row.sums, row.payload, row.prev_hash
+        )
+        if row.lane_seq != last + 1:
+            self._findings.add(
+                "journal", (row.lane_id, last + 1), "a row", f"none: row {row.lane_seq} is next"
+            )
+        elif row.prev_hash != head:
+            self._findings.add("journal", key, f"previous hash {head.hex()}", row.prev_hash.hex())
+        if digest != row.hash:
+            self._findings.add("journal", key, f"hash {digest.hex()}", row.hash.hex())
+        if sum(row.sums) != 0:
+            self._findings.add("journal", key, "sums that make 0", sum(row.sums))
+        try:
+            split = split_refs(row.payload)
+        except ValueError as error:
+            self._findings.add("journal", key, "whole references", error)
+            return
+        if len(split) != row.count:
+            self._findings.add("journal", key, f"{row.count} references", len(split))
+        for member_id, seq, entry_hash in split:
+            refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
+
+    def _members(self, refs: Refs) -> list[int]:
+        """Verify each member; return the moves over all."""
+        moved = [0] * len(Moves._fields)
+        ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
+        lots = _Groups(self._snapshot.lots(), lambda pair: pair[0])
+        holds = _Groups(self._snapshot.holds(), lambda pair: pair[0])
+        for account in self._snapshot.accounts():
+            self._report.members += 1
+            self._strangers(ledger, lots, holds, before=account.member_id)
+            member = _Member(account, self._findings)
+            for row in ledger.take(account.member_id):
+                self._entry(row, refs)
+                member.entry(row.entry)
+                moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
+            member.account_agrees()
+            self._report.lots += member.lots_agree([lot for _, lot in lots.take(account.member_id)])
+            self._report.holds += member.holds_agree([hold for _, hold in holds.take(account.member_id)])
+        self._strangers(ledger, lots, holds, before=None)
+        return moved
+
+    def _entry(self, row: LedgerRow, refs: Refs) -> None:
+        entry = row.entry
+        refs.from_ledger(entry.member_id, entry.seq, entry_digest(entry, row.fingerprint, row.detail_text))
+        self._entries += 1
+        if self._entries % PROGRESS_STEP == 0:
+            self._progress()
+
+    def _strangers(
+        self,
+        ledger: _Groups[LedgerRow],
+        lots: _Groups[tuple[MemberId, Lot]],
+        holds: _Groups[tuple[MemberId, Hold]],
+        *,
+        before: MemberId | None,
+    ) -> None:
+        """Report rows of members who have no account."""
+        for row in ledger.skip(before):
+            self._entries += 1
+            key = (row.entry.member_id, row.entry.seq)
+            self._findings.add("ledger", key, "an account of the member", "none")
+        for member_id, lot in lots.skip(before):
+            self._findings.add("lot", (member_id, lot.lot_seq), "an account of the member", "none")
+        for member_id, hold in holds.skip(before):
+            self._findings.add("hold", (member_id, hold.hold_id), "an account of the member", "none")
+
+
+class _Member:
+    """The balances of one member as the entries make them."""
+
+    def __init__(self, account: Account, findings: _Findings) -> None:
+        self._account = account
+        self._findings = findings
+        self._seq = 0
+        self._balances = (0, 0, 0, 0)
+        self._tier = ""
+
+    def entry(self, entry: Entry) -> None:
+        """Verify an entry and take its balances as those to go on from: one bad row is one problem."""
+        key = (entry.member_id, entry.seq)
+        if entry.seq != self._seq + 1:
+            missing = (entry.member_id, self._seq + 1)
+            self._findings.add("ledger", missing, "an entry", f"none: entry {entry.seq} is next")
+        elif sum(entry.moves) != 0:
+            self._findings.add("ledger", key, "moves that sum to 0", sum(entry.moves))
+        active, pending, held, debt = self._balances
+        moves = entry.moves
+        expected = (active + moves.active, pending + moves.pending, held + moves.held, debt - moves.debt)
+        found = (entry.active_after, entry.pending_after, entry.held_after, entry.debt_after)
+        if entry.seq == self._seq + 1 and found != expected:
+            self._findings.add("ledger", key, f"balances {_balances(expected)}", _balances(found))
+        self._seq, self._balances, self._tier = entry.seq, found, entry.tier_after
+
+    def account_agrees(self) -> None:
+        """Verify that the account says what the last entry says."""
+        account = self._account
+        expected = (self._seq, *self._balances)
+        found = (account.seq, account.active, account.pending, account.held, account.debt)
+        key = (account.member_id,)
+        if found != expected:
+            texts = (f"seq {one[0]}, balances {_balances(one[1:])}" for one in (expected, found))
+            self._findings.add("account", key, *texts)
+        elif self._seq and account.tier.tier_id != self._tier:
+            self._findings.add("account", key, f"tier {self._tier!r}", repr(account.tier.tier_id))
+
+    def lots_agree(self, lots: list[Lot]) -> int:
+        """Verify that the lots make up the balances; return how many there are."""
+        account = self._account
+        for lot in lots:
+            key = (account.member_id, lot.lot_seq)
+            if not 0 <= lot.remaining <= lot.points:
+                self._findings.add("lot", key, f"0 to {lot.points} points remaining", lot.remaining)
+            if not 1 <= lot.lot_seq <= self._seq:
+                self._findings.add("lot", key, "an entry that made it", f"{self._seq} entries")
+        for name, balance, pending in (("active", account.active, False), ("pending", account.pending, True)):
+            remaining = sum(lot.remaining for lot in lots if lot.pending is pending)
+            if remaining != balance:
+                found = f"{remaining} in {sum(lot.pending is pending for lot in lots)} lots"
+                self._findings.add(
+                    "lot", (account.member_id, "all"), f"{balance} {name} points in lots", found
+                )
+        return len(lots)
+
+    def holds_agree(self, holds: list[Hold]) -> int:
+        """Verify that the open holds make up what is held; return how many holds there are."""
+        account = self._account
+        held = sum(hold.points for hold in holds if hold.status is HoldStatus.OPEN)
+        if held != account.held:
+            found = f"{held} points"
+            self._findings.add(
+                "hold", (account.member_id, "all"), f"{account.held} held points in holds", found
+            )
+        for hold in holds:
+            if not 1 <= hold.seq <= self._seq:
+                key = (account.member_id, hold.hold_id)
+                self._findings.add("hold", key, "an entry that placed it", f"{self._seq} entries")
+        return len(holds)
+
+
+def _balances(four: tuple[int, ...]) -> str:
+    active, pending, held, debt = four
+    return f"active {active}, pending {pending}, held {held}, debt {debt}"

@@ -1,0 +1,72 @@
+"""The three stores, each migrated and empty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tallystick.storage import Store, open_store
+from tallystick.storage.schema import migrate
+from tests.storage.build import Books
+from tests.support.postgres import Database, PostgresCluster
+
+BACKENDS = ("memory", "sqlite", "postgres")
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresCluster) -> Iterator[Database]:
+    """A migrated database that others are copied from; nobody connects to it."""
+    with postgres.database() as template:
+        migrate(template.owner_url)
+        yield template
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a migrated SQLite file."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
+    """A migrated, empty PostgreSQL database."""
+    with postgres.database(template=migrated_postgres.name) as copy:
+        yield copy
+
+
+@pytest.fixture
+def sqlite_path(migrated_sqlite: bytes, tmp_path: Path) -> Path:
+    """A migrated, empty SQLite file."""
+    path = tmp_path / "store.db"
+    path.write_bytes(migrated_sqlite)
+    return path
+
+
+@pytest.fixture(params=BACKENDS)
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Each store in turn, behind the service's own role."""
+    yield from _opened(request, request.param)
+
+
+@pytest.fixture
+def books(store: Store) -> Books:
+    """A program with the means to write into it by hand."""
+    return Books(store)
+
+
+def url_of(request: pytest.FixtureRequest, backend: str) -> str:
+    if backend == "memory":
+        return "memory:"
+    if backend == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('sqlite_path')}"
+    return str(request.getfixturevalue("postgres_database").service_url)
+
+
+def _opened(request: pytest.FixtureRequest, backend: str) -> Iterator[Store]:
+    opened = open_store(url_of(request, backend), lanes=4)
+    yield opened
+    opened.close()

@@ -1,0 +1,219 @@
+"""What the store makes of a PostgreSQL that goes away, comes back, or has other writers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from tallystick.core.chain import GENESIS
+from tallystick.core.entry import EntryKind, Moves
+from tallystick.service.errors import FailedPrecondition, StoreConflict, StoreUnavailable
+from tallystick.storage.postgres import PostgresStore
+from tallystick.storage.postgres_lanes import LANES_MAX
+from tallystick.storage.schema import migrate
+from tests.storage.build import PROGRAM, Books, Change, member_id
+from tests.support.postgres import Database, PostgresCluster, PostgresServer
+
+
+@pytest.fixture
+def store(postgres_database: Database) -> Iterator[PostgresStore]:
+    opened = PostgresStore(postgres_database.service_url, lanes=2)
+    yield opened
+    opened.close()
+
+
+def drop_connections(database: Database) -> int:
+    """End every session of the service, as a failing network or a restart would."""
+    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+        ended = admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND usename = 'tallystick_app'"
+        ).fetchall()
+    return len(ended)
+
+
+def test_a_connection_that_died_while_idle_is_replaced_unnoticed(
+    store: PostgresStore, postgres_database: Database
+) -> None:
+    books = Books(store)
+    books.enrol(1)
+    books.post((1, books.earn(1)))
+    assert drop_connections(postgres_database) >= 3
+    books.post((1, books.earn(1)))
+    assert books.account(1).active == 200
+    assert len(store.programs(after="", limit=10)) == 1
+
+
+def test_a_connection_that_dies_within_a_transaction_is_a_conflict_and_the_batch_can_run_again(
+    store: PostgresStore, postgres_database: Database
+) -> None:
+    books = Books(store)
+    books.enrol(1)
+    change = books.earn(1)
+
+    def post(*, cut: bool) -> None:
+        with store.transaction(PROGRAM) as transaction:
+            accounts = transaction.lock_accounts([member_id(1)])
+            changes = books.batch([(accounts[member_id(1)], change)], tail=(0, GENESIS))
+            transaction.write(changes)
+            if cut:
+                drop_connections(postgres_database)
+
+    with pytest.raises(StoreConflict):
+        post(cut=True)
+    assert store.read_known(PROGRAM, [change.command_id]) == {}
+    post(cut=False)
+    assert books.account(1).active == 100
+
+
+def test_a_deadlock_is_a_conflict(store: PostgresStore) -> None:
+    books = Books(store)
+    books.enrol(1, 2)
+    both, outcomes = threading.Barrier(2), []
+
+    def lock(first: int, second: int) -> None:
+        try:
+            with store.transaction(PROGRAM) as transaction:
+                transaction.lock_accounts([member_id(first)])
+                both.wait(30)
+                transaction.lock_accounts([member_id(second)])
+        except StoreConflict:
+            outcomes.append("conflict")
+        else:
+            outcomes.append("committed")
+
+    threads = [threading.Thread(target=lock, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes) == ["committed", "conflict"]
+
+
+def test_locks_are_taken_in_the_order_of_ids_whatever_order_is_asked_for(store: PostgresStore) -> None:
+    books = Books(store)
+    books.enrol(*range(1, 41))
+    ids = [member_id(number) for number in range(1, 41)]
+    failures: list[Exception] = []
+
+    def lock(order: list[int]) -> None:
+        try:
+            for _ in range(25):
+                with store.transaction(PROGRAM) as transaction:
+                    transaction.lock_accounts([ids[at] for at in order])
+        except Exception as error:  # noqa: BLE001 - reported by the test's own thread
+            failures.append(error)
+
+    orders = (list(range(40)), list(reversed(range(40))))
+    threads = [threading.Thread(target=lock, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+
+
+def test_a_statement_that_failed_does_not_pass_for_a_commit(store: PostgresStore) -> None:
+    books = Books(store)
+    books.enrol(1)
+    first = books.earn(1)
+    books.post((1, first))
+    again = Change(EntryKind.EARN, Moves(active=1, issued=-1), first.command_id)
+
+    def write_and_carry_on() -> None:
+        with store.transaction(PROGRAM) as transaction:
+            accounts = transaction.lock_accounts([member_id(1)])
+            changes = books.batch([(accounts[member_id(1)], again)], tail=transaction.tail(books.lane_id))
+            with suppress(psycopg.errors.UniqueViolation):
+                transaction.write(changes)
+
+    with pytest.raises(StoreConflict, match="ROLLBACK"):
+        write_and_carry_on()
+
+
+def test_a_lane_number_is_free_again_when_its_process_is_gone(postgres_database: Database) -> None:
+    first, second = (PostgresStore(postgres_database.service_url) for _ in range(2))
+    assert (first.claim_lane(), second.claim_lane(), first.claim_lane()) == (0, 1, 2)
+    first.close()
+    third = PostgresStore(postgres_database.service_url)
+    assert (third.claim_lane(), third.claim_lane()) == (0, 2)
+    second.close()
+    third.close()
+
+
+def test_lane_numbers_are_taken_again_after_the_connection_was_lost(
+    store: PostgresStore, postgres_database: Database
+) -> None:
+    books = Books(store)
+    books.enrol(1)
+    drop_connections(postgres_database)
+    books.post((1, books.earn(1)))
+    other = PostgresStore(postgres_database.service_url)
+    assert (books.lane_id, other.claim_lane()) == (0, 1)
+    other.close()
+
+
+def test_there_are_not_more_lanes_than_the_most(store: PostgresStore) -> None:
+    assert [store.claim_lane() for _ in range(LANES_MAX)] == list(range(LANES_MAX))
+    with pytest.raises(FailedPrecondition):
+        store.claim_lane()
+
+
+def test_a_closed_store_is_unavailable(store: PostgresStore) -> None:
+    Books(store)
+    store.close()
+    with pytest.raises(StoreUnavailable), store.transaction(PROGRAM):
+        pass
+
+
+def test_a_server_that_is_killed_is_unavailable_until_it_is_back_and_has_lost_nothing() -> None:
+    with PostgresServer() as server:
+        cluster = PostgresCluster(server.conninfo)
+        database = cluster.create_database()
+        migrate(database.owner_url)
+        store = PostgresStore(database.service_url)
+        books = Books(store)
+        books.enrol(1)
+        books.post((1, books.earn(1)))
+        server.kill()
+        with pytest.raises(StoreUnavailable):
+            store.read_accounts(PROGRAM, [member_id(1)])
+        with pytest.raises(StoreUnavailable), store.transaction(PROGRAM):
+            pass
+        with pytest.raises(StoreUnavailable):
+            store.member(PROGRAM, member_id(1))
+        server.start()
+        books.post((1, books.earn(1)))
+        assert books.account(1).active == 200
+        assert store.member(PROGRAM, member_id(1)) is not None
+        store.close()
+
+
+def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(
+    store: PostgresStore, postgres_database: Database
+) -> None:
+    books = Books(store)
+    books.enrol(*range(1, 30))
+    for number in range(1, 30):
+        books.post((number, books.earn(number)))
+    before = seq_scans(postgres_database)
+    books.post((1, books.hold(1, 5)), (2, books.burn(2, 5)))
+    books.post((3, books.earn(3)))
+    store.read_due(PROGRAM, due_ms=books.account(1).due_ms, after=None, limit=5)
+    store.find(PROGRAM, [("phone", b"x")])
+    # The sessions report what they have done when they end.
+    store.close()
+    assert seq_scans(postgres_database) == before
+
+
+def seq_scans(database: Database) -> dict[object, object]:
+    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+        rows = admin.execute(
+            "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN "
+            "('account', 'ledger', 'lot', 'hold', 'journal', 'refusal', 'identifier')"
+        ).fetchall()
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,170 @@
+"""What the service's role can see and do on PostgreSQL, however wrong a query is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from tallystick.core.ids import Ms
+from tallystick.service.directory import DeviceStatus
+from tallystick.storage import open_store
+from tallystick.storage.postgres import PostgresStore
+from tallystick.storage.tables import metadata
+from tests.storage.build import (
+    NOW,
+    OTHER_PROGRAM,
+    PROGRAM,
+    Books,
+    device,
+    identifier,
+    member,
+    member_id,
+    program,
+)
+from tests.support.postgres import Database
+
+APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set")
+
+
+@pytest.fixture
+def filled(postgres_database: Database) -> Database:
+    """A database in which another program has rows in its tables."""
+    store = open_store(postgres_database.service_url)
+    store.create_program(program())
+    books = Books(store, OTHER_PROGRAM)
+    books.enrol(1)
+    books.post((1, books.earn(1)))
+    books.post((1, books.hold(1, 10)))
+    store.add_identifier(OTHER_PROGRAM, identifier(1))
+    store.put_person(OTHER_PROGRAM, member_id(1), b"sealed")
+    store.add_device(OTHER_PROGRAM, device("till-1"))
+    store.close()
+    return postgres_database
+
+
+@pytest.fixture
+def service(filled: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(filled.service_url.replace("+psycopg", ""), autocommit=True) as connection:
+        yield connection
+
+
+def count(connection: psycopg.Connection[tuple[object, ...]], table: str) -> object:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def run_as(
+    connection: psycopg.Connection[tuple[object, ...]], program_id: str, statement: sql.Composed
+) -> None:
+    with connection.transaction():
+        connection.execute("SELECT set_config('tallystick.program', %s, true)", [program_id])
+        connection.execute(statement)
+
+
+def test_every_table_with_a_program_forces_row_security(filled: Database) -> None:
+    with psycopg.connect(filled.admin_url.replace("+psycopg", "")) as admin:
+        rows = admin.execute(
+            "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity AND relkind = 'r'"
+        ).fetchall()
+    assert {row[0] for row in rows} == set(metadata.tables)
+
+
+def test_another_programs_rows_are_invisible_even_without_the_filter(
+    service: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
+    with service.transaction():
+        service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
+        assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
+        assert count(service, "program") == 1
+    with service.transaction():
+        service.execute("SELECT set_config('tallystick.program', %s, true)", [OTHER_PROGRAM])
+        assert all(count(service, table) for table in tables)
+
+
+def test_without_a_program_there_are_no_rows_at_all(service: psycopg.Connection[tuple[object, ...]]) -> None:
+    assert {table: count(service, table) for table in metadata.tables} == dict.fromkeys(metadata.tables, 0)
+
+
+def test_rows_cannot_be_written_into_another_program(
+    service: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    stolen = sql.SQL("INSERT INTO person VALUES ({}, {}, 'x')").format(OTHER_PROGRAM, member_id(1))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+        run_as(service, PROGRAM, stolen)
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {} SET program_id = program_id", "DELETE FROM {}", "TRUNCATE {}"]
+)
+def test_what_was_posted_cannot_be_changed_by_the_service(
+    service: psycopg.Connection[tuple[object, ...]], table: str, statement: LiteralString
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        run_as(service, OTHER_PROGRAM, sql.SQL(statement).format(sql.Identifier(table)))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM account",
+        "DELETE FROM lot",
+        "DELETE FROM hold",
+        "DELETE FROM member",
+        "DELETE FROM program",
+        "UPDATE alembic_version SET version_num = '0'",
+        "DROP TABLE ledger",
+        "ALTER TABLE ledger DISABLE ROW LEVEL SECURITY",
+        "CREATE TABLE mine (id integer)",
+    ],
+)
+def test_the_service_has_no_more_rights_than_it_needs(
+    service: psycopg.Connection[tuple[object, ...]], statement: str
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        service.execute(statement)
+
+
+def test_the_program_of_one_transaction_is_not_that_of_the_next_on_the_same_connection(
+    filled: Database,
+) -> None:
+    store = PostgresStore(filled.service_url, lanes=1, read_pool=1)
+    store.enrol(PROGRAM, member(2), [])
+    for _ in range(2):
+        assert set(store.read_accounts(OTHER_PROGRAM, [member_id(1), member_id(2)])) == {member_id(1)}
+        assert set(store.read_accounts(PROGRAM, [member_id(1), member_id(2)])) == {member_id(2)}
+        with store.transaction(OTHER_PROGRAM) as transaction:
+            assert set(transaction.lock_accounts([member_id(1), member_id(2)])) == {member_id(1)}
+        with store.transaction(PROGRAM) as transaction:
+            assert set(transaction.lock_accounts([member_id(1), member_id(2)])) == {member_id(2)}
+    store.close()
+
+
+def test_what_crosses_programs_gives_out_no_more_than_its_name_says(
+    service: psycopg.Connection[tuple[object, ...]], filled: Database
+) -> None:
+    store = PostgresStore(filled.service_url)
+    assert [p.program_id for p in store.programs(after="", limit=10)] == [PROGRAM, OTHER_PROGRAM]
+    assert store.device_program("till-1") == OTHER_PROGRAM
+    store.set_device_status(OTHER_PROGRAM, "till-1", DeviceStatus.REVOKED, now=NOW)
+    assert store.revoked_devices(since=Ms(0)) == ["till-1"]
+    assert store.device(PROGRAM, "till-1") is None
+    store.close()
+    assert count(service, "device") == 0
+
+
+def test_a_role_that_row_security_does_not_bind_is_known_as_such(filled: Database) -> None:
+    for url, bypasses in (
+        (filled.service_url, False),
+        (filled.owner_url, False),
+        (filled.admin_url, True),
+    ):
+        store = PostgresStore(url)
+        assert store.bypasses_row_security() is bypasses
+        store.close()

@@ -1,0 +1,236 @@
+"""The schema of both databases: what the migrations build is what the tables say, and nothing else is served."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.schema import CheckConstraint
+
+from tallystick.service.errors import FailedPrecondition, InvalidInput, StoreUnavailable
+from tallystick.storage import open_store
+from tallystick.storage.schema import HEAD, current, head, migrate
+from tallystick.storage.tables import metadata
+from tests.storage.conftest import BACKENDS
+from tests.support.postgres import Database
+
+
+@pytest.fixture(params=BACKENDS[1:])
+def owner_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database as its owner sees it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return str(request.getfixturevalue("database").owner_url)
+
+
+def run(url: str, statement: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_a_migrated_database_is_what_the_tables_say(owner_url: str) -> None:
+    migrate(owner_url)
+    engine = create_engine(owner_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert indexes(connection) == indexes_of_metadata(connection)
+        assert checks(connection) == checks_of_metadata()
+    engine.dispose()
+
+
+def indexes(connection: Connection) -> set[tuple[str, tuple[str | None, ...], str]]:
+    dialect = connection.dialect.name
+    return {
+        (
+            str(i["name"]),
+            tuple(i["column_names"]),
+            plain(i.get("dialect_options", {}).get(f"{dialect}_where", "")),
+        )
+        for table in metadata.tables
+        for i in inspect(connection).get_indexes(table)
+        if not i.get("duplicates_constraint")
+    }
+
+
+def indexes_of_metadata(connection: Connection) -> set[tuple[str, tuple[str | None, ...], str]]:
+    dialect = connection.dialect.name
+    return {
+        (str(i.name), tuple(c.name for c in i.columns), plain(i.dialect_options[dialect]["where"]))
+        for table in metadata.tables.values()
+        for i in table.indexes
+    }
+
+
+def checks(connection: Connection) -> set[tuple[str, str]]:
+    return {
+        (str(check["name"]), plain(check["sqltext"]))
+        for table in metadata.tables
+        for check in inspect(connection).get_check_constraints(table)
+    }
+
+
+def checks_of_metadata() -> set[tuple[str, str]]:
+    return {
+        (str(check.name), plain(check.sqltext))
+        for table in metadata.tables.values()
+        for check in table.constraints
+        if isinstance(check, CheckConstraint)
+    }
+
+
+def plain(condition: object) -> str:
+    """A condition without what each database adds to it when it gives it back."""
+    written = re.sub(r"::\w+", "", "" if condition is None else str(condition)).lower()
+    written = re.sub(r"= any \(array\[(.*?)\]\)", r"in (\1)", written)
+    return re.sub(r"[\s()']", "", written)
+
+
+def test_a_check_that_the_migration_lacks_is_noticed(owner_url: str) -> None:
+    migrate(owner_url)
+    if owner_url.startswith("sqlite"):
+        run(owner_url, "DROP INDEX account_due_idx")
+    else:
+        run(owner_url, "ALTER TABLE lot DROP CONSTRAINT lot_remaining_check")
+    engine = create_engine(owner_url)
+    with engine.connect() as connection:
+        differs = indexes(connection) != indexes_of_metadata(connection)
+        assert differs or checks(connection) != checks_of_metadata()
+    engine.dispose()
+
+
+def test_migrating_twice_is_migrating_once(owner_url: str) -> None:
+    assert current(owner_url) is None
+    assert migrate(owner_url) == head() == HEAD
+    assert current(owner_url) == HEAD
+    run(owner_url, "CREATE TABLE marker (id integer)")
+    assert migrate(owner_url) == HEAD
+    assert current(owner_url) == HEAD
+
+
+def test_the_head_is_the_last_of_the_migrations() -> None:
+    from alembic.script import ScriptDirectory
+
+    from tallystick.storage import schema
+
+    scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
+    assert scripts.get_heads() == [HEAD]
+
+
+def test_a_database_without_schema_is_not_served(owner_url: str) -> None:
+    with pytest.raises(FailedPrecondition) as failure:
+        open_store(owner_url)
+    assert failure.value.mend == "Run: tallystick migrate"
+
+
+def test_looking_at_a_file_that_is_not_there_does_not_make_it(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+    with pytest.raises(FailedPrecondition):
+        open_store(f"sqlite:///{path}")
+    assert current(f"sqlite:///{path}") is None
+    assert not path.exists()
+
+
+def test_a_database_newer_than_the_program_is_neither_served_nor_migrated(owner_url: str) -> None:
+    migrate(owner_url)
+    run(owner_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(FailedPrecondition, match="newer"):
+        open_store(owner_url)
+    with pytest.raises(FailedPrecondition, match="newer"):
+        migrate(owner_url)
+
+
+def test_a_failed_migration_leaves_nothing_behind(owner_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tallystick.storage.schema.HEAD", "not-a-revision")
+    with pytest.raises(Exception, match="not-a-revision"):
+        migrate(owner_url)
+    monkeypatch.undo()
+    assert current(owner_url) is None
+    run(owner_url, "CREATE TABLE posting (id integer)")
+    with pytest.raises(Exception, match="posting"):
+        migrate(owner_url)
+    engine = create_engine(owner_url)
+    assert inspect(engine).get_table_names() == ["posting"]
+    engine.dispose()
+
+
+def test_postings_are_one_signed_row_for_each_account_that_moves(owner_url: str) -> None:
+    migrate(owner_url)
+    columns = (
+        "program_id, member_id, seq, command_id, rule_set, kind, assurance, channel, occurred_ms, recorded_ms"
+    )
+    more = "m_active, m_issued, active_after, pending_after, held_after, debt_after, fingerprint, tier_after"
+    member = "00000000-0000-4000-8000-000000000001"
+    values = f"'p', '{member}', 1, '{member}', 1, 2, 0, 1, 5, 6, 40, -40, 40, 0, 0, 0, '', '', '', '', '', ''"
+    engine = create_engine(owner_url)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT set_config('tallystick.program', 'p', true)"))
+        connection.execute(
+            text(
+                f"INSERT INTO ledger ({columns}, {more}, store_id, till_id, reference, detail) VALUES ({values})"
+            )
+        )
+        rows = connection.execute(text("SELECT account, points FROM posting ORDER BY account")).all()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [("active", 40), ("issued", -40)]
+
+
+def test_a_role_that_may_not_make_the_service_role_says_so(database: Database) -> None:
+    with pytest.raises(FailedPrecondition) as failure:
+        migrate(database.owner_url, service_role="tallystick_other")
+    assert "CREATE ROLE tallystick_other" in failure.value.mend
+    assert current(database.owner_url) is None
+
+
+def test_a_missing_service_role_is_made_where_that_is_allowed(database: Database) -> None:
+    name = f"tallystick_made_{database.name[-6:]}"
+    migrate(database.admin_url, service_role=name)
+    try:
+        engine = create_engine(database.admin_url)
+        with engine.connect() as connection:
+            granted = text("SELECT has_table_privilege(:role, 'ledger', 'INSERT')")
+            assert connection.scalar(granted, {"role": name})
+        engine.dispose()
+    finally:
+        run(database.admin_url, f"DROP OWNED BY {name}")
+        run(database.admin_url, f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "postgresql+asyncpg://h/d"]
+)
+def test_a_url_that_means_nothing_to_us_is_refused_with_the_forms_that_do(url: str) -> None:
+    with pytest.raises(InvalidInput) as failure:
+        open_store(url)
+    assert "memory:" in failure.value.mend
+
+
+def test_a_refused_url_does_not_repeat_its_password() -> None:
+    with pytest.raises(InvalidInput) as failure:
+        open_store("mysql://user:s3cret@host/db")
+    assert "s3cret" not in f"{failure.value} {failure.value.mend}"
+
+
+def test_memory_has_no_schema() -> None:
+    with pytest.raises(InvalidInput):
+        migrate("memory:")
+
+
+def test_a_database_that_is_away_is_unavailable() -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    with pytest.raises(StoreUnavailable):
+        open_store(url)
+    with pytest.raises(StoreUnavailable):
+        current(url)
+
+
+def test_a_directory_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        migrate(f"sqlite:///{tmp_path}/none/store.db")
