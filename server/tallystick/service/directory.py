@@ -1,0 +1,207 @@
+"""What the use cases around the ledger need of a store: programs, rule sets, members, identifiers, devices.
+
+Every call is one short transaction of one program (on PostgreSQL under row level security).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.state import MemberStatus
+
+
+class Clock(IntEnum):
+    """Whose time a program keeps: LIVE follows the server's clock, REPLAY the sales that are replayed into it."""
+
+    LIVE = 1
+    REPLAY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One loyalty scheme. ``rule_set`` is the current version (0: none published)."""
+
+    program_id: ProgramId
+    display_name: str
+    clock: Clock
+    rule_set: int
+    created_ms: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRuleSet:
+    """A published rule set as it was written, and its canonical JSON that the core parses."""
+
+    version: int
+    sha256: str
+    text: str
+    canonical: str
+    request_id: str
+    published_ms: Ms
+    published_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person enrolled in a program, without anything that says who. ``number`` is the member number on the card."""
+
+    member_id: MemberId
+    number: str
+    status: MemberStatus
+    enrolled_ms: Ms
+    channel: int
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierRow:
+    """A blind-indexed identifier. ``hint`` is the masked form that may be shown ("•••• 1234")."""
+
+    kind: str
+    token: bytes
+    member_id: MemberId
+    hint: str
+    added_ms: Ms
+
+
+class DeviceStatus(IntEnum):
+    """The life of a device's key."""
+
+    PENDING = 1
+    ACTIVE = 2
+    REVOKED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A till, webshop or back office with its own key; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``."""
+
+    device_id: str
+    kind: int
+    role: int
+    store_id: str
+    label: str
+    public_jwk: str
+    kid: str
+    fingerprint: str
+    status: DeviceStatus
+    enrolled_ms: Ms
+    confirmed_ms: Ms
+    revoked_ms: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCode:
+    """A one-time code, stored only as a keyed hash."""
+
+    code_hash: bytes
+    kind: int
+    role: int
+    store_id: str
+    label: str
+    expires_ms: Ms
+    tries_left: int
+    used_by: str
+
+
+class Directory(Protocol):
+    """Programs and rule sets, members and identifiers, devices and codes."""
+
+    def create_program(self, program: Program) -> bool:
+        """Create it; False when the id is taken."""
+        ...
+
+    def program(self, program_id: ProgramId) -> Program | None: ...
+
+    def programs(self, *, after: str, limit: int) -> list[Program]: ...
+
+    def publish_rule_set(self, program_id: ProgramId, rules: StoredRuleSet) -> StoredRuleSet:
+        """Store the next version and make it current, in one transaction; ``version`` is given by the store.
+
+        The same ``request_id`` again returns what it published then. Raises ``NotFound`` without a program.
+        """
+        ...
+
+    def rule_set(self, program_id: ProgramId, version: int) -> StoredRuleSet | None: ...
+
+    def rule_sets(self, program_id: ProgramId, *, before: int | None, limit: int) -> list[StoredRuleSet]: ...
+
+    def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
+        """Create member, account and identifiers in one transaction.
+
+        A known ``member_id`` with the same number or any same identifier returns the stored member (a retry).
+        Raises ``AlreadyExists`` when an identifier belongs to another member.
+        """
+        ...
+
+    def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None: ...
+
+    def members(self, program_id: ProgramId, *, after: str, limit: int) -> list[Member]: ...
+
+    def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
+        """Change the status of member and account together; False when unknown."""
+        ...
+
+    def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
+        """Return the rows of (kind, token), set-based."""
+        ...
+
+    def identifiers(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]: ...
+
+    def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
+        """Add it; True also when this member had it. Raises ``AlreadyExists`` when another member has it."""
+        ...
+
+    def remove_identifier(
+        self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes
+    ) -> bool: ...
+
+    def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
+        """Store the sealed personal data of a member, replacing what was there."""
+        ...
+
+    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None: ...
+
+    def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
+        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown."""
+        ...
+
+    def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None: ...
+
+    def codes(self, program_id: ProgramId, *, live_at: Ms) -> list[EnrolmentCode]:
+        """Return codes that are unused, unexpired and have tries left (at most 100)."""
+        ...
+
+    def spend_try(self, program_id: ProgramId, *, live_at: Ms) -> None:
+        """Count a wrong guess against every live code."""
+        ...
+
+    def use_code(self, program_id: ProgramId, code_hash: bytes, device: Device, *, now: Ms) -> bool:
+        """Mark the code used and store the device, PENDING; False when the code was used meanwhile."""
+        ...
+
+    def add_device(self, program_id: ProgramId, device: Device) -> None: ...
+
+    def device(self, program_id: ProgramId, device_id: str) -> Device | None: ...
+
+    def device_program(self, device_id: str) -> ProgramId | None:
+        """Return the program of a device (device ids are unique over programs), for the token endpoint only."""
+        ...
+
+    def devices(self, program_id: ProgramId, *, after: str, limit: int) -> list[Device]: ...
+
+    def set_device_status(
+        self, program_id: ProgramId, device_id: str, status: DeviceStatus, *, now: Ms
+    ) -> bool: ...
+
+    def set_device_key(
+        self, program_id: ProgramId, device_id: str, *, public_jwk: str, kid: str, fingerprint: str
+    ) -> bool: ...
+
+    def revoked_devices(self, *, since: Ms) -> list[str]:
+        """Return the devices of all programs revoked after an instant (at most 10,000): their tokens are refused."""
+        ...

@@ -1,0 +1,121 @@
+"""The gateway: every use case on one store, bundled for those who serve it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tallystick.core.ids import Ms
+from tallystick.security.key_dir import KeyDir
+from tallystick.security.tokens import TokenProfile, access_profile
+from tallystick.service.balances import Balances
+from tallystick.service.directory import Directory
+from tallystick.service.enrolment import Enrolment
+from tallystick.service.identity import Identity
+from tallystick.service.lane import Lane
+from tallystick.service.members import Members
+from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.service.programs import Programs
+from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.revocations import Revocations
+from tallystick.service.rulebook import RuleBook
+from tallystick.service.tokens import Tokens
+from tallystick.v1 import options_pb2
+
+DEFAULT_REGION = "GB"
+
+
+def role_name(role: int) -> str:
+    """Return a role's name in tokens: that of the contract without its prefix."""
+    return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
+
+
+class GatewayStore(LedgerStore, LedgerReader, Directory, Protocol):
+    """The whole store: what lanes write, what is read beside them, and the directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that handlers call. ``now_ms`` is the server's clock, ``database`` the kind of store for humans."""
+
+    store: GatewayStore
+    lane: Lane
+    rulebook: RuleBook
+    accounts: AccountReader
+    scans: ScanReader
+    pool: ReadPool
+    keys: Callable[[], KeyDir]
+    now_ms: Callable[[], Ms]
+    database: str
+    token_profile: TokenProfile
+    balances: Balances
+    programs: Programs
+    members: Members
+    identity: Identity
+    enrolment: Enrolment
+    tokens: Tokens
+    revocations: Revocations
+
+    def close(self) -> None:
+        """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
+        self.lane.close()
+        self.accounts.close()
+        self.scans.close()
+        self.pool.close()
+
+
+def wall_clock_ms() -> Ms:
+    """Return the machine's time."""
+    return Ms(time.time_ns() // 1_000_000)
+
+
+def open_gateway(
+    store: GatewayStore,
+    *,
+    keys: Callable[[], KeyDir],
+    issuer: str,
+    database: str,
+    region: str = DEFAULT_REGION,
+    now_ms: Callable[[], Ms] = wall_clock_ms,
+    on_batch: Callable[[int, float], None] | None = None,
+) -> Gateway:
+    """Wire the use cases onto a store.
+
+    ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
+    installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
+    of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
+    """
+    rulebook = RuleBook(store)
+    profile = access_profile(issuer=issuer, audience=issuer)
+    members = Members(store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms)
+    revocations = Revocations(store, now_ms=now_ms)
+    return Gateway(
+        store=store,
+        lane=Lane(store, rulebook, now_ms=now_ms, on_batch=on_batch),
+        rulebook=rulebook,
+        accounts=AccountReader(store, rulebook),
+        scans=ScanReader(store, rulebook),
+        pool=ReadPool(),
+        keys=keys,
+        now_ms=now_ms,
+        database=database,
+        token_profile=profile,
+        balances=Balances(store, rulebook),
+        programs=Programs(store, rulebook, now_ms=now_ms),
+        members=members,
+        identity=Identity(
+            store,
+            rulebook,
+            members,
+            index_key=lambda: keys().blind_index_key,
+            now_ms=now_ms,
+            region=region,
+        ),
+        enrolment=Enrolment(
+            store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
+        ),
+        tokens=Tokens(store, keys=keys, now_ms=now_ms, profile=profile, issuer=issuer, role_name=role_name),
+        revocations=revocations,
+    )

@@ -1,0 +1,137 @@
+"""Members and their personal data: reading, changing, blocking, erasing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.state import MemberStatus
+from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, rewrap, seal
+from tallystick.service.balances import member_not_found
+from tallystick.service.directory import Directory, Member
+from tallystick.service.errors import NotFound
+
+PURPOSE = "profile"
+_LENGTH_BYTES = 2
+_LOCKS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A member's personal data; every field may be empty. ``updated_ms`` is 0 when nothing was ever written."""
+
+    given_name: str = ""
+    family_name: str = ""
+    email: str = ""
+    phone: str = ""
+    birthday: str = ""
+    language: str = ""
+    updated_ms: Ms = Ms(0)
+
+
+NO_PROFILE = Profile()
+_FIELDS = frozenset(field.name for field in fields(Profile))
+
+
+def open_profile(masters: MasterKeys, blob: bytes | None, *, program_id: str, member_id: str) -> Profile:
+    """Return the profile in a stored blob. Raises ``SealBroken`` when it was changed or belongs to another member."""
+    if blob is None:
+        return NO_PROFILE
+    wrapped, sealed = _split(blob)
+    text = open_sealed(masters, wrapped, sealed, program_id=program_id, member_id=member_id, purpose=PURPOSE)
+    return Profile(**{name: value for name, value in json.loads(text).items() if name in _FIELDS})
+
+
+def _split(blob: bytes) -> tuple[bytes, bytes]:
+    """Take a stored blob apart: the length of the wrapped key, the wrapped key, the sealed data."""
+    end = _LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "big")
+    return blob[_LENGTH_BYTES:end], blob[end:]
+
+
+class Members:
+    """The use cases around one member. Safe to use from several threads."""
+
+    def __init__(
+        self, directory: Directory, *, masters: Callable[[], MasterKeys], now_ms: Callable[[], Ms]
+    ) -> None:
+        self._directory = directory
+        self._masters = masters
+        self._now_ms = now_ms
+        # Two changes of one profile are read, merged and written: one after the other, or the first is lost.
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def get(self, program_id: ProgramId, member_id: MemberId) -> Member:
+        """Return a member, erased ones too. Raises ``NotFound``."""
+        member = self._directory.member(program_id, member_id)
+        if member is None:
+            raise member_not_found(member_id)
+        return member
+
+    def living(self, program_id: ProgramId, member_id: MemberId) -> Member:
+        """Return a member that has not been erased. Raises ``NotFound``."""
+        member = self.get(program_id, member_id)
+        if member.status is MemberStatus.ERASED:
+            raise member_not_found(member_id)
+        return member
+
+    def page(self, program_id: ProgramId, *, after: str, limit: int) -> list[Member]:
+        """Return members in the order of their ids, after one."""
+        return self._directory.members(program_id, after=after, limit=limit)
+
+    def profile(self, program_id: ProgramId, member_id: MemberId) -> Profile:
+        """Return a member's personal data; of an erased member there is none. Raises ``NotFound``."""
+        self.get(program_id, member_id)
+        blob = self._directory.person(program_id, member_id)
+        return open_profile(self._masters(), blob, program_id=program_id, member_id=member_id)
+
+    def update_profile(self, program_id: ProgramId, member_id: MemberId, changes: dict[str, str]) -> Profile:
+        """Set the fields that are named and leave the others; what changes nothing writes nothing.
+
+        Raises ``NotFound``, also for an erased member: nothing may be known about one again.
+        """
+        assert changes.keys() <= _FIELDS - {"updated_ms"}, "only fields of a profile can be changed"
+        with self._locks[hash((program_id, member_id)) % _LOCKS]:
+            self.living(program_id, member_id)
+            masters = self._masters()
+            blob = self._directory.person(program_id, member_id)
+            old = open_profile(masters, blob, program_id=program_id, member_id=member_id)
+            new = Profile(**{**asdict(old), **changes})
+            if new == old:
+                return old
+            new = replace(new, updated_ms=self._now_ms())
+            sealed = self._seal(masters, blob, new, program_id=program_id, member_id=member_id)
+            try:
+                self._directory.put_person(program_id, member_id, sealed)
+            except NotFound:
+                raise member_not_found(member_id) from None
+        return new
+
+    def set_blocked(self, program_id: ProgramId, member_id: MemberId, *, blocked: bool) -> Member:
+        """Block or unblock a member. Raises ``NotFound``, also for an erased one."""
+        wanted = MemberStatus.BLOCKED if blocked else MemberStatus.OPEN
+        member = self.living(program_id, member_id)
+        if member.status is not wanted and not self._directory.set_status(program_id, member_id, wanted):
+            raise member_not_found(member_id)
+        return replace(member, status=wanted)
+
+    def erase(self, program_id: ProgramId, member_id: MemberId) -> Member:
+        """Delete all that leads to a person; the entries stay. Raises ``NotFound``."""
+        member = self.get(program_id, member_id)
+        if member.status is MemberStatus.ERASED:
+            return member
+        self._directory.erase(program_id, member_id)
+        return self.get(program_id, member_id)
+
+    def _seal(
+        self, masters: MasterKeys, blob: bytes | None, profile: Profile, *, program_id: str, member_id: str
+    ) -> bytes:
+        if blob is None:
+            wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
+        else:
+            wrapped = rewrap(masters, _split(blob)[0], program_id=program_id, member_id=member_id)
+        text = json.dumps(asdict(profile), separators=(",", ":")).encode()
+        sealed = seal(masters, wrapped, text, program_id=program_id, member_id=member_id, purpose=PURPOSE)
+        return len(wrapped).to_bytes(_LENGTH_BYTES, "big") + wrapped + sealed

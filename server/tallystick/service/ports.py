@@ -1,0 +1,162 @@
+"""What the writer path needs of a store. Memory, SQLite and PostgreSQL meet the same contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tallystick.core.chain import JournalRow
+from tallystick.core.entry import Entry, Refused
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.state import Account, Hold, Lot
+
+BATCH_MAX = 256
+"""Most commands that one transaction takes.
+
+Larger batches share little more, but two processes whose batches want one member wait for each other: with 100,000
+members two batches of 256 meet now and then, two of 1,000 nearly always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The stored answer to a command id: its fingerprint, the entry or the refusal, and when it was recorded."""
+
+    member_id: MemberId
+    fingerprint: bytes
+    answer: Entry | Refused
+    recorded_ms: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to write, with what the chain sealed of it."""
+
+    entry: Entry
+    fingerprint: bytes
+    detail_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefusal:
+    """A refusal to write: declines are stored, so that every replica gives the same answer for ever."""
+
+    command_id: CommandId
+    member_id: MemberId
+    fingerprint: bytes
+    refused: Refused
+
+
+@dataclass(slots=True)
+class WriteSet:
+    """Everything that one transaction writes; ``journal`` is None when there is no entry."""
+
+    recorded_ms: Ms
+    entries: list[NewEntry] = field(default_factory=list)
+    refusals: list[NewRefusal] = field(default_factory=list)
+    accounts: list[tuple[Account, Account]] = field(default_factory=list)
+    """Each changed account as (as loaded, as it is now); the store checks that ``seq`` is still as loaded."""
+    lots_new: list[tuple[MemberId, Lot]] = field(default_factory=list)
+    lots_changed: list[tuple[MemberId, Lot]] = field(default_factory=list)
+    holds_new: list[tuple[MemberId, Hold]] = field(default_factory=list)
+    holds_changed: list[tuple[MemberId, Hold]] = field(default_factory=list)
+    journal: JournalRow | None = None
+
+
+class Transaction(Protocol):
+    """One transaction of one program. Leaving its block commits; an exception rolls back.
+
+    Operating faults are raised as ``tallystick.service.errors`` names them: ``StoreConflict`` when the same batch may
+    simply be run again (40001, 40P01, 23505, a moved account or lane, a connection lost before COMMIT's answer),
+    ``StoreUnavailable`` when the store is away.
+    """
+
+    def lock_accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:
+        """Lock the accounts in sorted order until the end of the transaction; unknown members are absent."""
+        ...
+
+    def known(self, command_ids: Iterable[CommandId]) -> dict[CommandId, Known]:
+        """Return the stored answers. A statement of its own after the locks, so that it sees what they waited for."""
+        ...
+
+    def holds(self, *, open_of: Iterable[MemberId], ids: Iterable[CommandId]) -> dict[MemberId, list[Hold]]:
+        """Return the open holds of members, and the named holds whatever their status; no hold twice."""
+        ...
+
+    def lots(
+        self, *, of: Iterable[MemberId], also: Iterable[tuple[MemberId, int]]
+    ) -> dict[MemberId, list[Lot]]:
+        """Return lots with points remaining (pending ones also when empty), and the named ones; no lot twice.
+
+        Sorted by (expires_ms, earned_ms, lot_seq): the order in which points are burned.
+        """
+        ...
+
+    def reversals(self, of: Iterable[tuple[MemberId, int]]) -> list[Entry]:
+        """Return the entries (returns, reverses) whose ``reverses_seq`` is one of the (member, seq)."""
+        ...
+
+    def tail(self, lane_id: int) -> tuple[int, bytes]:
+        """Return the lane's last (lane_seq, hash) in this program; (0, GENESIS) when it has none."""
+        ...
+
+    def write(self, changes: WriteSet) -> None:
+        """Write the set. Checks row counts: anything unexpected raises ``StoreConflict``."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """The part of a store that a lane uses."""
+
+    def transaction(self, program_id: ProgramId) -> AbstractContextManager[Transaction]:
+        """Open a read-write transaction for one program (on PostgreSQL, row level security is set to it)."""
+        ...
+
+    def claim_lane(self) -> int:
+        """Return a lane number that no other live process of this database has; called once per lane."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections and locks."""
+        ...
+
+
+class LedgerReader(Protocol):
+    """Reads that do not go through the lane; each is its own short read-only transaction."""
+
+    def read_accounts(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, Account]:
+        """Return accounts by one set-based query, without locks."""
+        ...
+
+    def read_lots(self, program_id: ProgramId, member_id: MemberId) -> list[Lot]:
+        """Return lots with points remaining, in burning order."""
+        ...
+
+    def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Hold]:
+        """Return open holds."""
+        ...
+
+    def read_known(self, program_id: ProgramId, command_ids: Sequence[CommandId]) -> dict[CommandId, Known]:
+        """Return stored answers."""
+        ...
+
+    def read_entries(
+        self, program_id: ProgramId, member_id: MemberId, *, before_seq: int | None, limit: int
+    ) -> list[tuple[Entry, Ms]]:
+        """Return a member's entries with their recorded instants, newest first, ``seq`` < ``before_seq``."""
+        ...
+
+    def read_reversals(self, program_id: ProgramId, member_id: MemberId, seq: int) -> list[Entry]:
+        """Return the entries that reverse or return against one entry."""
+        ...
+
+    def read_due(
+        self, program_id: ProgramId, *, due_ms: Ms, after: MemberId | None, limit: int
+    ) -> list[MemberId]:
+        """Return members with ``due_ms`` <= the given instant, ordered by id, after a member."""
+        ...
+
+    def read_sums(self, program_id: ProgramId) -> dict[str, int]:
+        """Return the program's accounts: each of ``Moves``' fields summed over the journal."""
+        ...
