@@ -1,0 +1,1 @@
+"""Handlers: from a message to a use case and back, and nothing in between."""

@@ -1,0 +1,318 @@
+"""LedgerService: commands go through the lane, everything else reads beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from tallystick.core.command import Adjust, Command, fingerprint
+from tallystick.core.entry import Decision, Entry, Posted, Refused
+from tallystick.core.ids import CommandId, MemberId, ProgramId
+from tallystick.core.lots import burn_order, midnight_ms
+from tallystick.core.rules.model import RuleSet
+from tallystick.core.state import Account
+from tallystick.rpc.call import Call, Principal
+from tallystick.rpc.convert import commands as convert
+from tallystick.rpc.convert.entries import (
+    add_explanations,
+    balance_to_pb,
+    fill_benefits,
+    fill_decision,
+    fill_entry,
+    fill_returned,
+    lot_to_pb,
+    worth_to_pb,
+)
+from tallystick.rpc.convert.pages import PageTokens, page_size
+from tallystick.rpc.convert.refusals import refused_to_pb
+from tallystick.rpc.convert.scalars import day_from_pb
+from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
+from tallystick.service.batch import Submission
+from tallystick.service.business_time import Window, window
+from tallystick.service.directory import Clock
+from tallystick.service.errors import NotFound
+from tallystick.service.gateway import Gateway
+from tallystick.v1 import ledger_pb2 as pb
+from tallystick.v1 import options_pb2 as options
+
+CURRENCIES_MAX = 10_000
+"""Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
+
+_UTC = ZoneInfo("UTC")
+
+
+class LedgerHandlers:
+    """Answers LedgerService."""
+
+    def __init__(self, gateway: Gateway, pages: PageTokens) -> None:
+        self._gateway = gateway
+        self._pages = pages
+        # Neither a program's clock nor the currency of a published rule set ever changes.
+        self._clocks: dict[ProgramId, Clock] = {}
+        self._currencies: dict[tuple[ProgramId, int], str] = {}
+
+    async def post_sale(self, request: pb.PostSaleRequest, call: Call) -> pb.PostSaleResponse:
+        response = pb.PostSaleResponse()
+        await self._decide(response.decision, convert.sale_from_pb(request), call)
+        return response
+
+    async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
+        response = pb.EarnResponse()
+        await self._decide(response.decision, convert.earn_from_pb(request), call)
+        return response
+
+    async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
+        response = pb.BurnResponse()
+        await self._decide(response.decision, convert.burn_from_pb(request), call)
+        return response
+
+    async def hold(self, request: pb.HoldRequest, call: Call) -> pb.HoldResponse:
+        response = pb.HoldResponse()
+        await self._decide(response.decision, convert.hold_from_pb(request), call)
+        return response
+
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
+        response = pb.CaptureResponse()
+        await self._decide(response.decision, convert.capture_from_pb(request), call)
+        return response
+
+    async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
+        response = pb.VoidResponse()
+        await self._decide(response.decision, convert.void_from_pb(request), call)
+        return response
+
+    async def post_return(self, request: pb.PostReturnRequest, call: Call) -> pb.PostReturnResponse:
+        response = pb.PostReturnResponse()
+        await self._decide(response.decision, convert.return_from_pb(request), call)
+        return response
+
+    async def reverse(self, request: pb.ReverseRequest, call: Call) -> pb.ReverseResponse:
+        response = pb.ReverseResponse()
+        await self._decide(response.decision, convert.reverse_from_pb(request), call)
+        return response
+
+    async def adjust(self, request: pb.AdjustRequest, call: Call) -> pb.AdjustResponse:
+        command = convert.adjust_from_pb(request)
+        sent = fingerprint(command)
+        if request.expires_on:
+            command = await self._gateway.pool.run(
+                self._with_last_day, command, request.expires_on, call.caller
+            )
+        response = pb.AdjustResponse()
+        await self._decide(response.decision, command, call, sent=sent)
+        return response
+
+    async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
+        caller, gateway = call.caller, self._gateway
+        visible_member(caller, request.member_id)
+        command = convert.quote_from_pb(request)
+        command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
+        allowed = await self._window(caller)
+        found = await gateway.pool.run(
+            gateway.balances.quote,
+            caller.program_id,
+            command,
+            earliest_ms=allowed.earliest_ms,
+            latest_ms=allowed.latest_ms,
+        )
+        if isinstance(found, Refused):
+            return pb.QuoteResponse(refused=refused_to_pb(found))
+        response = pb.QuoteResponse()
+        quoted = response.quoted
+        fill_benefits(quoted.benefits, found.entry, found.currency)
+        quoted.balance_before.CopyFrom(balance_to_pb(found.before))
+        quoted.balance_after.CopyFrom(balance_to_pb(found.after))
+        add_explanations(quoted.explanations, found.entry.detail.explanations)
+        quoted.rule_set_version = found.entry.rule_set
+        return response
+
+    async def preview_return(self, request: pb.PreviewReturnRequest, call: Call) -> pb.PreviewReturnResponse:
+        caller, gateway = call.caller, self._gateway
+        command = convert.return_from_pb(request)
+        command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
+        allowed = await self._window(caller)
+        found = await gateway.pool.run(
+            gateway.balances.preview_return,
+            caller.program_id,
+            command,
+            earliest_ms=allowed.earliest_ms,
+            latest_ms=allowed.latest_ms,
+        )
+        if isinstance(found, Refused):
+            return pb.PreviewReturnResponse(refused=refused_to_pb(found))
+        response = pb.PreviewReturnResponse()
+        previewed = response.previewed
+        fill_returned(previewed.returned, found.entry, found.currency)
+        previewed.balance_before.CopyFrom(balance_to_pb(found.before))
+        previewed.balance_after.CopyFrom(balance_to_pb(found.after))
+        add_explanations(previewed.explanations, found.entry.detail.explanations)
+        return response
+
+    async def get_balance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:
+        balance = await self.balance_now(call.caller, visible_member(call.caller, request.member_id))
+        return pb.GetBalanceResponse(balance=balance_to_pb(balance), active_worth=worth_to_pb(balance))
+
+    async def list_entries(self, request: pb.ListEntriesRequest, call: Call) -> pb.ListEntriesResponse:
+        caller, gateway = call.caller, self._gateway
+        member_id = visible_member(caller, request.member_id)
+        scope = ("ListEntries", caller.program_id, member_id)
+        marks = self._pages.read(scope, request.page_token)
+        limit = page_size(request.page_size)
+        rows = await gateway.pool.run(
+            gateway.store.read_entries,
+            caller.program_id,
+            member_id,
+            before_seq=int(marks[0]) if marks else None,
+            limit=limit,
+        )
+        if not rows:
+            await self._require_member(caller.program_id, member_id)
+        more = len(rows) == limit and rows[-1][0].seq > 1
+        response = pb.ListEntriesResponse()
+        for entry, recorded_ms in rows:
+            fill_entry(response.entries.add(), entry, recorded_ms)
+        if more:
+            response.next_page_token = self._pages.make(scope, [rows[-1][0].seq])
+        return response
+
+    async def get_decision(self, request: pb.GetDecisionRequest, call: Call) -> pb.GetDecisionResponse:
+        caller, gateway = call.caller, self._gateway
+        command_id = convert.command_id_from_pb(request.command_id)
+        found = await gateway.pool.run(gateway.store.read_known, caller.program_id, [command_id])
+        known = found.get(command_id)
+        if known is None:
+            raise _decision_not_found(command_id)
+        answer = known.answer
+        decision: Decision = Posted(answer) if isinstance(answer, Entry) else answer
+        response = pb.GetDecisionResponse()
+        await self._tell(
+            response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
+        )
+        return response
+
+    async def list_lots(self, request: pb.ListLotsRequest, call: Call) -> pb.ListLotsResponse:
+        caller, gateway = call.caller, self._gateway
+        member_id = visible_member(caller, request.member_id)
+        scope = ("ListLots", caller.program_id, member_id)
+        after = tuple(int(mark) for mark in self._pages.read(scope, request.page_token))
+        read = await gateway.accounts.account(caller.program_id, member_id)
+        if read.account is None:
+            raise member_not_found(member_id)
+        now_ms = as_of(read.account, await self.clock(caller.program_id), gateway.now_ms())
+        state = await gateway.pool.run(gateway.balances.caught_up, caller.program_id, member_id, now_ms)
+        lots = sorted((lot for lot in state.lots if lot.remaining), key=burn_order)
+        lots = [lot for lot in lots if burn_order(lot) > after] if after else lots
+        limit = page_size(request.page_size)
+        zone = read.rules.zone if read.rules else _UTC
+        return pb.ListLotsResponse(
+            lots=[lot_to_pb(lot, zone) for lot in lots[:limit]],
+            next_page_token=self._pages.make(scope, burn_order(lots[limit - 1])) if len(lots) > limit else "",
+        )
+
+    async def balance_now(self, caller: Principal, member_id: MemberId) -> BalanceNow:
+        """Return what a member has now. Raises ``NotFound``."""
+        program_id = caller.program_id
+        read = await self._gateway.accounts.account(program_id, member_id)
+        if read.account is None:
+            raise member_not_found(member_id)
+        return await self.balance_of_read(program_id, read.account, read.rules)
+
+    async def balance_of_read(
+        self, program_id: ProgramId, account: Account, rules: RuleSet | None
+    ) -> BalanceNow:
+        """Return the balance now of an account that was just read."""
+        gateway = self._gateway
+        now_ms = as_of(account, await self.clock(program_id), gateway.now_ms())
+        if account.due_ms <= now_ms:
+            member_id = account.member_id
+            state = await gateway.pool.run(gateway.balances.caught_up, program_id, member_id, now_ms)
+            account = state.account
+        return balance_of(account, rules, now_ms)
+
+    async def _decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
+        """Send a command down the lane and write the answer.
+
+        ``sent`` is the command's fingerprint when it was changed since it was converted.
+        """
+        caller, gateway = call.caller, self._gateway
+        sent = sent or fingerprint(command)
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self._window(caller)
+        answer = await gateway.lane.submit(
+            Submission(
+                caller.program_id,
+                replace(command, origin=origin),
+                sent,
+                call.deadline,
+                allowed.earliest_ms,
+                allowed.latest_ms,
+            )
+        )
+        await self._tell(
+            target,
+            caller.program_id,
+            answer.decision,
+            replayed=answer.replayed,
+            recorded_ms=answer.recorded_ms,
+        )
+
+    async def _tell(
+        self,
+        target: pb.Decision,
+        program_id: ProgramId,
+        decision: Decision,
+        *,
+        replayed: bool,
+        recorded_ms: int,
+    ) -> None:
+        """Write a decision, with the currency of the rule set that judged it."""
+        currency = ""
+        if isinstance(decision, Posted):
+            version = decision.entry.rule_set
+            currency = self._currencies.get((program_id, version)) or await self._currency(
+                program_id, version
+            )
+        fill_decision(target, decision, replayed=replayed, recorded_ms=recorded_ms, currency=currency)
+
+    async def _currency(self, program_id: ProgramId, version: int) -> str:
+        rules = await self._gateway.pool.run(self._gateway.rulebook.version, program_id, version)
+        assert rules is not None, "an entry names the rule set that judged it"
+        if len(self._currencies) >= CURRENCIES_MAX:
+            self._currencies.clear()
+        self._currencies[program_id, version] = rules.currency
+        return rules.currency
+
+    async def clock(self, program_id: ProgramId) -> Clock:
+        """Return whose time a program keeps."""
+        clock = self._clocks.get(program_id)
+        if clock is None:
+            clock = await self._gateway.pool.run(self._gateway.rulebook.clock, program_id)
+            self._clocks[program_id] = clock
+        return clock
+
+    async def _window(self, caller: Principal) -> Window:
+        clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
+        importer = caller.role == options.ROLE_IMPORTER
+        return window(clock, importer=importer, now_ms=self._gateway.now_ms())
+
+    async def _require_member(self, program_id: ProgramId, member_id: MemberId) -> None:
+        read = await self._gateway.accounts.account(program_id, member_id)
+        if read.account is None:
+            raise member_not_found(member_id)
+
+    def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
+        """Fill in the midnight that ends the last day in the program's own time zone."""
+        rules = self._gateway.rulebook.current(caller.program_id)
+        ends = day_from_pb(expires_on, field="expires_on") + timedelta(days=1)
+        return replace(command, expires_ms=midnight_ms(ends, rules.zone if rules else _UTC))
+
+
+def _decision_not_found(command_id: CommandId) -> NotFound:
+    return NotFound(
+        "There is no decision on that command.",
+        mend="It may be sent, again if it was sent before.",
+        reason="DECISION_NOT_FOUND",
+        command_id=command_id,
+    )

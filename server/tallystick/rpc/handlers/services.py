@@ -1,0 +1,28 @@
+"""The contract's services, each with the object that answers it."""
+
+from __future__ import annotations
+
+from tallystick.rpc.convert.pages import PageTokens
+from tallystick.rpc.handlers.admin import AdminHandlers
+from tallystick.rpc.handlers.identity import IdentityHandlers
+from tallystick.rpc.handlers.ledger import LedgerHandlers
+from tallystick.rpc.handlers.member import MemberHandlers
+from tallystick.rpc.handlers.till import TillHandlers
+from tallystick.rpc.service import Service
+from tallystick.service.gateway import Gateway
+from tallystick.v1 import admin_pb2, identity_pb2, ledger_pb2, member_pb2, till_pb2
+
+
+def services(gateway: Gateway) -> list[Service]:
+    """Return all services on a gateway, for the adapters to serve."""
+    pages = PageTokens(lambda: gateway.keys().blind_index_key)
+    ledger = LedgerHandlers(gateway, pages)
+    return [
+        Service(ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"], ledger),
+        Service(
+            identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], IdentityHandlers(gateway, ledger)
+        ),
+        Service(member_pb2.DESCRIPTOR.services_by_name["MemberService"], MemberHandlers(gateway, pages)),
+        Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
+        Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
+    ]

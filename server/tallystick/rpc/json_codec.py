@@ -1,0 +1,75 @@
+"""Messages as JSON (the protobuf JSON mapping), with limits on what a stranger may send.
+
+Unknown fields are ignored, as they are in binary: an older server must take what a newer client sends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NoReturn
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from tallystick.rpc.service import RECURSION_MAX
+
+NUMBER_CHARS_MAX = 40
+
+_OPENERS = re.compile(rb"[\[{]")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[{\]}]")
+
+
+def message_from_json(message_class: type[Message], payload: bytes) -> Message:
+    """Read a message; ValueError when the text is not one, nests too deep or names a field twice."""
+    _require_shallow(payload)
+    value = json.loads(
+        payload.decode("utf-8") or "{}",
+        object_pairs_hook=_no_doubles,
+        parse_int=_short_number,
+        parse_constant=_no_number,
+    )
+    if not isinstance(value, dict):
+        raise ValueError("a message is a JSON object")
+    try:
+        return json_format.ParseDict(
+            value, message_class(), ignore_unknown_fields=True, max_recursion_depth=RECURSION_MAX
+        )
+    except (json_format.Error, TypeError, OverflowError) as error:
+        raise ValueError("not a message of this type") from error
+
+
+def message_to_json(message: Message) -> bytes:
+    """Write a message with the field names of the JSON mapping, without fields that are unset."""
+    value = json_format.MessageToDict(message)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def _require_shallow(payload: bytes) -> None:
+    # Arrays count as well, so twice the limit; a text with fewer brackets cannot nest deeper than that.
+    depth_max = 2 * RECURSION_MAX
+    if len(_OPENERS.findall(payload)) <= depth_max:
+        return
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", payload)):
+        depth += 1 if bracket in {b"{", b"["} else -1
+        if depth > depth_max:
+            raise ValueError("nested too deep")
+
+
+def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a field is named twice")
+    return value
+
+
+def _short_number(digits: str) -> int:
+    if len(digits) > NUMBER_CHARS_MAX:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _no_number(_text: str) -> NoReturn:
+    raise ValueError("not a number")

@@ -1,0 +1,104 @@
+"""The limits of the edge: sizes, times, how much at once and how much of one caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tallystick.v1 import options_pb2
+
+MESSAGE_BYTES_MAX = 65_536
+BATCH_BYTES_MAX = 262_144
+TRANSPORT_BYTES_MAX = 1_048_576
+"""What the transports take before they cut a message off without a word; up to here the answer says why."""
+
+METADATA_BYTES_MAX = 8192
+DEADLINE_MAX_S = 60.0
+IN_FLIGHT_MAX = 256
+CALLERS_MAX = 20_000
+ROUNDING_S = 1e-6
+"""What sums of clock times may be off by; far less than any call takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Calls of one caller: ``per_s`` on average, and ``burst`` at once after a pause."""
+
+    per_s: float
+    burst: int
+
+    def __post_init__(self) -> None:
+        assert self.per_s > 0, "a rate that allows nothing"
+        assert self.burst >= 1, "a burst below one call allows nothing"
+
+
+def _default_rates() -> dict[int, Rate]:
+    return {
+        options_pb2.ROLE_PUBLIC: Rate(20, 40),
+        options_pb2.ROLE_TILL: Rate(200, 400),
+        options_pb2.ROLE_WEBSHOP: Rate(2000, 4000),
+        options_pb2.ROLE_APP: Rate(20, 60),
+        options_pb2.ROLE_MANAGER: Rate(100, 200),
+        options_pb2.ROLE_ADMIN: Rate(200, 400),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the edge takes.
+
+    ``in_flight_max`` is the number of calls of the whole process that are worked on at once. ``rates`` are by
+    Role; a role without one is not limited (the importer). Public methods count by address, all others by
+    device. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
+    """
+
+    message_bytes_max: int = MESSAGE_BYTES_MAX
+    bytes_max_by_method: Mapping[str, int] = field(default_factory=dict)
+    deadline_max_s: float = DEADLINE_MAX_S
+    in_flight_max: int = IN_FLIGHT_MAX
+    rates: Mapping[int, Rate] = field(default_factory=_default_rates)
+    callers_max: int = CALLERS_MAX
+
+
+class RateLimiter:
+    """One token bucket for each caller, kept as the time at which it will be full again.
+
+    A bucket that is full tells nothing and is dropped first when there are too many.
+    """
+
+    __slots__ = ("_callers_max", "_full_at", "_interval_s", "_swept_at", "_tolerance_s")
+
+    def __init__(self, rate: Rate, *, callers_max: int) -> None:
+        self._interval_s = 1.0 / rate.per_s
+        self._tolerance_s = (rate.burst - 1) * self._interval_s + ROUNDING_S
+        self._callers_max = callers_max
+        self._full_at: dict[str, float] = {}
+        self._swept_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def wait_s(self, caller: str, now: float) -> float:
+        """Count one call at ``now``, in seconds of any steady clock: 0, or for how long the caller must wait.
+
+        A call that has to wait is not counted.
+        """
+        full_at = self._full_at.get(caller)
+        if full_at is None:
+            self._make_room(now)
+            full_at = now
+        ahead_s = full_at - now
+        if ahead_s > self._tolerance_s:
+            return ahead_s - self._tolerance_s
+        self._full_at[caller] = (full_at if ahead_s > 0 else now) + self._interval_s
+        return 0.0
+
+    def _make_room(self, now: float) -> None:
+        if len(self._full_at) < self._callers_max:
+            return
+        # At most one sweep a second, so that a flood of new callers cannot buy a sweep with each call.
+        if now - self._swept_at >= 1.0:
+            self._swept_at = now
+            self._full_at = {caller: full_at for caller, full_at in self._full_at.items() if full_at > now}
+        if len(self._full_at) >= self._callers_max:
+            del self._full_at[next(iter(self._full_at))]

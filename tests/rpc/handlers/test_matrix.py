@@ -1,0 +1,210 @@
+"""Every method with every role and with what belongs to another program: nobody reaches beyond their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from google.rpc import code_pb2
+
+from tallystick.security.keys import generate_signing_key
+from tallystick.service.enrolment import canonical_jwk
+from tallystick.v1 import options_pb2
+from tests.rpc.handlers.world import (
+    ADMIN,
+    APP,
+    IMPORTER,
+    MANAGER,
+    METHODS,
+    OTHER,
+    RULES,
+    SHOP,
+    TILL,
+    WEBSHOP,
+    Caller,
+    Refused,
+    World,
+    basket_of,
+    everything_stored,
+    message_of,
+    new_id,
+    origin_of,
+)
+
+ROLES = (TILL, WEBSHOP, APP, MANAGER, ADMIN, IMPORTER)
+PUBLIC = ("EnrolDevice", "IssueToken")
+
+
+def roles_of(name: str) -> frozenset[int]:
+    return frozenset(METHODS[name].GetOptions().Extensions[options_pb2.allow].roles)
+
+
+def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
+    """A well formed request of each method that names what ``ids`` says."""
+    member = {"member_id": ids["member"]}
+    moved = {**member, "command_id": new_id(), "origin": origin_of()}
+    scan = {"assurance": "ASSURANCE_STATIC_CARD"}
+    line = [{"line_no": 1, "quantity_milli": 1}]
+    jwk = canonical_jwk(generate_signing_key().verify_key)
+    text = "x@example.org"
+    bodies: dict[str, dict[str, Any]] = {
+        "Quote": {**member, **scan, "basket": basket_of(1), "origin": origin_of()},
+        "PostSale": {**moved, **scan, "basket": basket_of(1)},
+        "Earn": {**moved, **scan, "points": 1, "action_id": "a"},
+        "Burn": {**moved, **scan, "points": 1, "reason": "r"},
+        "Hold": {**moved, **scan, "spend": {"points": 1}, "ttl_s": 60},
+        "Capture": {**moved, "hold_id": ids["command"]},
+        "Void": {**moved, "hold_id": ids["command"]},
+        "PostReturn": {**moved, "sale_id": ids["command"], "lines": line},
+        "PreviewReturn": {**member, "sale_id": ids["command"], "lines": line, "origin": origin_of()},
+        "Reverse": {**moved, "reversed_command_id": ids["command"], "reason": "r"},
+        "Adjust": {**moved, "points": 1, "reason": "r"},
+        "GetDecision": {"command_id": ids["command"]},
+        "Identify": {"text": ids["number"], "channel": "CHANNEL_STORE"},
+        "Enrol": {"member_id": new_id(), "text": "", "origin": origin_of()},
+        "AddIdentifier": {**member, "text": text},
+        "RemoveIdentifier": {**member, "identifier_id": "x"},
+        "UpdateProfile": {**member, "given_name": "Eve"},
+        "CreateEnrolmentCode": {
+            "kind": "DEVICE_KIND_TILL",
+            "role": "ROLE_TILL",
+            "store_id": "s1",
+            "label": "x",
+        },
+        "EnrolDevice": {"code": "0000-0000-0000", "program_id": SHOP, "public_jwk": jwk, "proof": "A" * 86},
+        "ConfirmDevice": {"device_id": ids["device"], "fingerprint": "1"},
+        "RevokeDevice": {"device_id": ids["device"]},
+        "IssueToken": {"client_assertion": "x.y.z"},
+        "RotateDeviceKey": {"public_jwk": jwk, "proof": "A" * 86},
+        "CreateProgram": {"program_id": "p", "display_name": "P", "clock": "PROGRAM_CLOCK_LIVE"},
+        "GetProgram": {"program_id": ids["program"]},
+        "ValidateRuleSet": {"text": RULES},
+        "PublishRuleSet": {"request_id": new_id(), "text": RULES},
+    }
+    bodies["CreateProgram"]["program_id"] = "made-here"
+    lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
+    if name in (*lists, "GetTotals", "GetServerInfo"):
+        return {}
+    return bodies.get(name, member)
+
+
+def theirs(world: World) -> dict[str, str]:
+    """A member, a sale and a device of the other program."""
+    foreign = Caller(program_id=OTHER)
+    member = world.enrol(caller=foreign)
+    sale = world.sell(member, 10_000, foreign).posted.entry
+    key = generate_signing_key()
+    device = world.gateway.enrolment.add_confirmed(
+        OTHER, kind=1, role=TILL, store_id="s1", label="Theirs", key=key.verify_key
+    )
+    number = world.number_of(member, foreign)
+    command = str(sale.command_id)
+    return {
+        "member": member,
+        "command": command,
+        "device": device.device_id,
+        "number": number,
+        "program": OTHER,
+    }
+
+
+def outcome(world: World, request: Message, caller: Caller) -> str:
+    """What a call came to: OK, a status with its reason, or the refusal in an OK answer."""
+    try:
+        answer = world.send(request, caller)
+    except Refused as refused:
+        return f"{code_pb2.Code.Name(refused.code)} {refused.reason}"
+    if hasattr(answer, "decision") and answer.decision.HasField("refused"):
+        return "REFUSED"
+    for field in ("refused", "not_identified"):
+        if any(one.name == field for one in answer.DESCRIPTOR.fields) and answer.HasField(field):
+            return "REFUSED"
+    return "OK"
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_role_that_is_not_listed_may_not_call(world: World, name: str) -> None:
+    ids = {"member": new_id(), "command": new_id(), "device": new_id(), "number": "1", "program": SHOP}
+    for role in ROLES:
+        caller = Caller(role, member_id=ids["member"] if role == APP else "")
+        got = outcome(world, message_of(name, body_of(name, ids)), caller)
+        allowed = name in PUBLIC or role in roles_of(name)
+        assert (got == "PERMISSION_DENIED ROLE_NOT_ALLOWED") is not allowed, (role, got)
+
+
+def test_only_two_methods_are_public() -> None:
+    assert sorted(name for name in METHODS if options_pb2.ROLE_PUBLIC in roles_of(name)) == sorted(PUBLIC)
+
+
+# What names nothing of another program, because it makes something new, lists one's own, or takes a text.
+NAMES_NOTHING = frozenset(
+    {
+        "CreateEnrolmentCode",
+        "CreateProgram",
+        "Enrol",
+        "ExpirePoints",
+        "GetRuleSet",
+        "GetServerInfo",
+        "GetTotals",
+        "ListDevices",
+        "ListMembers",
+        "ListPrograms",
+        "ListRuleSets",
+        "PublishRuleSet",
+        "RotateDeviceKey",
+        "ValidateRuleSet",
+    }
+)
+REFUSED_AS_UNKNOWN = frozenset(
+    {
+        "Quote",
+        "PostSale",
+        "Earn",
+        "Burn",
+        "Hold",
+        "Capture",
+        "Void",
+        "PostReturn",
+        "PreviewReturn",
+        "Reverse",
+        "Adjust",
+        "Identify",
+    }
+)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - NAMES_NOTHING - set(PUBLIC)))
+def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -> None:
+    ids = theirs(world)
+    before = everything_stored(world.store).count(ids["member"])
+    for role in sorted(roles_of(name)):
+        request = message_of(name, body_of(name, ids))
+        got = outcome(world, request, Caller(role, member_id=new_id() if role == APP else ""))
+        unknown = "REFUSED" if name in REFUSED_AS_UNKNOWN and role != APP else "NOT_FOUND"
+        assert got.startswith(unknown), (role, got)
+    foreign = Caller(ADMIN, program_id=OTHER)
+    assert world.balance(ids["member"], foreign).active == 100
+    after = everything_stored(world.store).count(ids["member"])
+    assert after >= before
+
+
+@pytest.mark.parametrize("name", sorted(n for n in METHODS if APP in roles_of(n)))
+def test_an_app_reaches_its_own_member_and_no_other(world: World, name: str) -> None:
+    own, other = world.enrol(), world.enrol()
+    app = Caller(APP, store_id="", member_id=own)
+    for member, expected in ((own, "OK"), (other, "NOT_FOUND MEMBER_NOT_FOUND")):
+        ids = {"member": member, "command": new_id(), "device": "", "number": "", "program": SHOP}
+        names_member = "member_id" in METHODS[name].input_type.fields_by_name
+        got = outcome(world, message_of(name, body_of(name, ids)), app)
+        assert got == (expected if names_member else "OK")
+
+
+@pytest.mark.parametrize("name", ["ListMembers", "ListDevices", "ListPrograms", "GetTotals", "ListRuleSets"])
+def test_lists_and_sums_hold_nothing_of_another_program(world: World, name: str) -> None:
+    ids = theirs(world)
+    answer = str(world.send(message_of(name, {}), Caller(ADMIN)))
+    assert ids["member"] not in answer
+    assert ids["device"] not in answer
+    assert OTHER not in answer
+    assert "100" not in answer

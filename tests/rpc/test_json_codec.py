@@ -1,0 +1,73 @@
+"""Messages as JSON, and what is refused of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tallystick.rpc.json_codec import message_from_json, message_to_json
+from tallystick.rpc.service import RECURSION_MAX
+from tallystick.v1 import ledger_pb2
+from tests.rpc.edge import MEMBER_ID
+
+
+def read(text: bytes) -> ledger_pb2.PostSaleRequest:
+    message = message_from_json(ledger_pb2.PostSaleRequest, text)
+    assert isinstance(message, ledger_pb2.PostSaleRequest)
+    return message
+
+
+def test_a_message_survives_the_way_there_and_back() -> None:
+    message = ledger_pb2.PostSaleRequest(member_id=MEMBER_ID, reward_ids=["kaffe", "bulle ☕"], assurance=2)  # type: ignore[arg-type]
+    message.basket.lines.add(sku="A", quantity_milli=1000, amount_minor=10**12)
+    assert read(message_to_json(message)) == message
+
+
+def test_both_spellings_of_a_field_and_numbers_as_text_are_read() -> None:
+    assert read(b'{"memberId":"m"}') == read(b'{"member_id":"m"}')
+    line = b'{"basket":{"lines":[{"amountMinor":%b}]}}'
+    assert read(line % b'"12"').basket.lines[0].amount_minor == 12
+    assert read(line % b"12").basket.lines[0].amount_minor == 12
+
+
+def test_a_field_that_is_not_known_yet_is_ignored_and_an_empty_text_is_an_empty_message() -> None:
+    assert read(b'{"memberId":"m","fromTheFuture":{"a":[1]}}').member_id == "m"
+    assert read(b'{"assurance":"ASSURANCE_OF_THE_FUTURE"}').assurance == 0
+    assert read(b"") == ledger_pb2.PostSaleRequest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{",
+        b'{"memberId":1}',
+        b'{"memberId":"a","memberId":"b"}',
+        b'{"memberId":"\\ud800"}',
+        b'{"basket":{"lines":[{"amountMinor":1.5}]}}',
+        b'{"basket":{"lines":[{"amountMinor":NaN}]}}',
+        b'{"basket":{"lines":[{"amountMinor":Infinity}]}}',
+        b'{"basket":{"lines":[{"amountMinor":1e400}]}}',
+        b'{"basket":{"lines":[{"amountMinor":9223372036854775808}]}}',
+        b'{"basket":{"lines":[{"amountMinor":%s}]}}' % (b"9" * 60_000),
+        b"\xff\xfe{}",
+        b'{"memberId":"\xc3"}',
+        b'{"x":' + b"[" * 30_000,
+        b'{"x":' * 8000 + b"1" + b"}" * 8000,
+        b'{"x":' * (2 * RECURSION_MAX + 1) + b"1" + b"}" * (2 * RECURSION_MAX + 1),
+    ],
+)
+def test_a_text_that_is_no_message_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        read(text)
+
+
+def test_brackets_inside_texts_do_not_count_as_nesting() -> None:
+    text = b'{"memberId":"' + b"[{" * 200 + b'\\"","rewardIds":["' + b"{" * 50 + b'"]}'
+    assert read(text).member_id.startswith("[{[{")
+
+
+def test_a_large_basket_is_not_taken_for_deep_nesting() -> None:
+    lines = b",".join(b'{"sku":"A","categories":["x"]}' for _ in range(500))
+    assert len(read(b'{"basket":{"lines":[' + lines + b"]}}").basket.lines) == 500
