@@ -1,0 +1,59 @@
+"""All commands. Modules with heavy imports import them inside their functions, so that help comes at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import tallystick
+from tallystick.cli import books, demo, device, importing, keys, programs, serving, shop
+
+app = typer.Typer(
+    name="tallystick",
+    help="One points ledger for stores, webshop and app.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tallystick {tallystick.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog="Exit codes: 0 done; 1 something does not add up; 2 wrong command line or settings; 3 it cannot be done now."
+)
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """One points ledger for stores, webshop and app."""
+
+
+SERVER, TILL, BOOKS = "Server", "At the till", "Books and data"
+
+app.command("run", rich_help_panel=SERVER)(serving.run)
+app.command("serve", rich_help_panel=SERVER)(serving.serve)
+app.command("migrate", rich_help_panel=SERVER)(serving.migrate)
+app.command("settings", rich_help_panel=SERVER)(serving.show_settings)
+app.command("demo", rich_help_panel=SERVER)(demo.demo)
+app.add_typer(
+    keys.app, name="keys", help="Keys of the server, devices by its operator.", rich_help_panel=SERVER
+)
+app.add_typer(
+    device.app, name="device", help="Enrol and manage devices through the server.", rich_help_panel=SERVER
+)
+app.add_typer(programs.app, name="program", help="Programs and their rule sets.", rich_help_panel=SERVER)
+app.command("sale", rich_help_panel=TILL)(shop.sale)
+app.command("balance", rich_help_panel=TILL)(shop.balance)
+app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)
+app.add_typer(
+    importing.app, name="import", help="Replay sales of a file as real clients.", rich_help_panel=BOOKS
+)
+app.command("verify", rich_help_panel=BOOKS)(books.verify)
+app.command("export", rich_help_panel=BOOKS)(books.export)

@@ -1,0 +1,143 @@
+"""`verify` and `export`: the books, read straight from the database while the server may go on serving."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from tallystick.cli.export import Format, What, records, write_records
+from tallystick.cli.options import (
+    ConfigOption,
+    DatabaseOption,
+    DataDirOption,
+    JsonOption,
+    printer_for,
+    settings_from,
+)
+from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count
+from tallystick.core.ids import ProgramId
+
+if TYPE_CHECKING:
+    from tallystick.storage.open import Store
+
+PROGRAMS_PAGE = 500
+REPORT_EVERY = 500
+"""Records between two moves of a progress bar."""
+
+
+def verify(
+    program: Annotated[str, typer.Option(help="One program; default: all of them.")] = "",
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute every balance, lot and hash from the entries, and name the first bad row. Code 1 when there is one."""
+    from tallystick.storage.open import open_store
+    from tallystick.storage.verify import verify as verify_store
+
+    settings = settings_from(config, data_dir=data_dir, database=database)
+    printer = printer_for(as_json=as_json)
+    store = open_store(settings.database_url)
+    try:
+        program_id = _the_program(store, program) if program else None
+        with printer.progress("Verifying") as advance:
+            report = verify_store(store, program_id, lambda _program, done, total: advance(done, total))
+    finally:
+        store.close()
+    looked_at = (
+        f"{count(report.entries)} entries, {count(report.members)} members, {count(report.lots)} lots, "
+        f"{count(report.holds)} holds, {count(report.journal_rows)} journal rows, {count(report.programs)} programs"
+    )
+    if report.first is None:
+        printer.line(f"Verified {looked_at}: every balance, lot and hash agrees.")
+    else:
+        printer.line(f"{count(report.problem_count)} problems in {looked_at}.")
+        printer.line(f"First bad row: {report.first}")
+    printer.document(
+        {
+            "ok": report.ok,
+            "programs": report.programs,
+            "members": report.members,
+            "entries": report.entries,
+            "lots": report.lots,
+            "holds": report.holds,
+            "journal_rows": report.journal_rows,
+            "problem_count": report.problem_count,
+            "problems": [asdict(problem) for problem in report.problems],
+        }
+    )
+    raise typer.Exit(EXIT_OK if report.ok else EXIT_UNSOUND)
+
+
+def export(
+    what: Annotated[What, typer.Argument(help="What to export.")],
+    program: Annotated[str, typer.Option(help="The program; needed when there are several.")] = "",
+    form: Annotated[Format, typer.Option("--format", help="csv or jsonl.")] = Format.CSV,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A new file; default: standard output.")
+    ] = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write accounts or entries as CSV or JSON lines, as they are at one instant.
+
+    In CSV, text that a spreadsheet would run as a formula gets an apostrophe in front.
+    """
+    from tallystick.storage.open import open_store
+
+    settings = settings_from(config, data_dir=data_dir, database=database)
+    printer = printer_for(as_json=out is None)
+    store = open_store(settings.database_url)
+    try:
+        program_id = _the_program(store, program)
+        with (
+            store.snapshot(program_id) as snapshot,
+            _stream(out) as stream,
+            printer.progress(f"Exporting {what}") as advance,
+        ):
+            written = 0
+            for written in write_records(records(snapshot, what), stream, form):
+                if written % REPORT_EVERY == 0:
+                    advance(written)
+    finally:
+        store.close()
+    printer.line(f"{count(written)} {what} of {program_id} written to {out}")
+
+
+def _the_program(store: Store, named: str) -> ProgramId:
+    found = [program.program_id for program in store.programs(after="", limit=PROGRAMS_PAGE)]
+    if named:
+        if store.program(ProgramId(named)) is None:
+            raise CommandFailed(
+                f"there is no program '{named}'", mend=f"there are: {', '.join(found) or 'none'}"
+            )
+        return ProgramId(named)
+    if len(found) != 1:
+        raise CommandFailed(
+            f"the database has {len(found)} programs",
+            mend=f"name one with --program: {', '.join(found)}"
+            if found
+            else "make one, see `tallystick program`",
+            code=EXIT_USAGE,
+        )
+    return found[0]
+
+
+@contextmanager
+def _stream(out: Path | None) -> Iterator[TextIO]:
+    if out is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if out.exists():
+        raise CommandFailed(f"{out} exists", mend="name a new file: nothing is overwritten", code=EXIT_USAGE)
+    with out.open("w", encoding="utf-8", newline="") as stream:
+        yield stream

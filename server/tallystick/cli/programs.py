@@ -1,0 +1,194 @@
+"""`tallystick program ...`: make programs, check rule sets, publish them, show them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tallystick.cli.amounts import new_id
+from tallystick.cli.options import (
+    ADMIN_PROFILE,
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    ProfileOption,
+    ServerOption,
+    client_for,
+    printer_for,
+)
+from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed
+
+RULES_BYTES_MAX = 49_152
+CLOCKS = ("live", "replay")
+
+app = typer.Typer(no_args_is_help=True)
+
+FileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="Rule set in YAML or TOML, '-' for standard input, or a shipped one's name."
+    ),
+]
+
+
+@app.command()
+def create(
+    program_id: Annotated[str, typer.Argument(help="A letter and 1 to 31 more of a-z, 0-9 and '-'.")],
+    name: Annotated[str, typer.Option(help="What people call it.")] = "",
+    clock: Annotated[
+        str, typer.Option(help="live, or replay for a program that sales are replayed into.")
+    ] = "live",
+    profile: ProfileOption = ADMIN_PROFILE,
+    server: ServerOption = "",
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a program through the server. Devices for it come from `tallystick keys device --program`."""
+    if clock not in CLOCKS:
+        raise CommandFailed(
+            f"'{clock}' is no clock", mend="use --clock live or --clock replay", code=EXIT_USAGE
+        )
+    printer = printer_for(as_json=as_json)
+
+    async def run() -> None:
+        from tallystick.v1 import admin_pb2
+
+        request = admin_pb2.CreateProgramRequest(
+            program_id=program_id,
+            display_name=name or program_id,
+            clock=admin_pb2.ProgramClock.Value(f"PROGRAM_CLOCK_{clock.upper()}"),
+        )
+        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
+            made = (await client.call(client.admin.CreateProgram, request)).program
+        printer.line(f"Program {made.program_id} ({clock} clock) is there.")
+        printer.document({"program_id": made.program_id, "rule_set_version": made.rule_set_version})
+
+    asyncio.run(run())
+
+
+@app.command()
+def validate(file: FileArgument, as_json: JsonOption = False) -> None:
+    """Check a rule set without a server; each finding comes with its place and its mend. Code 1 with findings."""
+    from tallystick.service.programs import check_text
+
+    printer = printer_for(as_json=as_json)
+    checked = check_text(read_rules(file))
+    if not isinstance(checked, list):
+        printer.line(f"{file}: good, sha256 {checked.sha256}")
+        printer.document({"findings": [], "sha256": checked.sha256})
+        return
+    for found in checked:
+        place = f"{file}:{found.place.line}:{found.place.column}" if found.place.line else file
+        mend = f"; {found.finding.mend}" if found.finding.mend else ""
+        printer.line(f"{place}: {found.finding.path}: {found.finding.message}{mend}")
+    findings = [
+        {
+            "line": found.place.line,
+            "column": found.place.column,
+            "path": found.finding.path,
+            "message": found.finding.message,
+            "mend": found.finding.mend,
+        }
+        for found in checked
+    ]
+    printer.document({"findings": findings})
+    raise typer.Exit(EXIT_UNSOUND)
+
+
+@app.command()
+def publish(
+    file: FileArgument,
+    request_id: Annotated[str, typer.Option(help="Publish again under the same id; it counts once.")] = "",
+    profile: ProfileOption = ADMIN_PROFILE,
+    server: ServerOption = "",
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a rule set the one in force for the profile's program."""
+    printer = printer_for(as_json=as_json)
+    text = read_rules(file)
+
+    async def run() -> None:
+        from tallystick.v1 import admin_pb2
+
+        request = admin_pb2.PublishRuleSetRequest(request_id=request_id or new_id(), text=text)
+        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
+            made = await client.call(client.admin.PublishRuleSet, request)
+            program_id = client.profile.program_id
+        printer.line(f"Rule set {made.version} of {program_id} is in force, sha256 {made.hash}")
+        printer.document({"program_id": program_id, "version": made.version, "sha256": made.hash})
+
+    asyncio.run(run())
+
+
+@app.command()
+def show(
+    version: Annotated[int, typer.Option(help="Which rule set; 0 is the one in force.", min=0)] = 0,
+    shipped: Annotated[str, typer.Option(help="Show a rule set that comes with Tallystick instead.")] = "",
+    profile: ProfileOption = ADMIN_PROFILE,
+    server: ServerOption = "",
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a rule set as it was published."""
+    printer = printer_for(as_json=as_json)
+    if shipped:
+        text = shipped_rules(shipped)
+        printer.line(text.rstrip())
+        printer.document({"name": shipped, "text": text})
+        return
+
+    async def run() -> None:
+        from tallystick.v1 import admin_pb2
+
+        request = admin_pb2.GetRuleSetRequest(version=version)
+        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
+            found = (await client.call(client.admin.GetRuleSet, request)).rule_set
+        printer.line(found.text.rstrip())
+        printer.document({"version": found.version, "sha256": found.hash, "text": found.text})
+
+    asyncio.run(run())
+
+
+def read_rules(file: str) -> str:
+    """The text of a rule set from a file, standard input, or those that are shipped; at most RULES_BYTES_MAX bytes."""
+    if file == "-":
+        data = sys.stdin.buffer.read(RULES_BYTES_MAX + 1)
+    elif not Path(file).exists() and file in shipped_names():
+        return shipped_rules(file)
+    else:
+        with Path(file).open("rb") as stream:
+            data = stream.read(RULES_BYTES_MAX + 1)
+    if len(data) > RULES_BYTES_MAX:
+        raise CommandFailed(
+            f"{file} is larger than {RULES_BYTES_MAX} bytes", mend="a rule set is a page of text"
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandFailed(f"{file} is not UTF-8 text: {error.reason}") from error
+
+
+def shipped_names() -> list[str]:
+    """The names of the rule sets that come with Tallystick."""
+    files = resources.files("tallystick").joinpath("programs").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def shipped_rules(name: str) -> str:
+    """The text of a rule set that comes with Tallystick."""
+    if name not in shipped_names():
+        raise CommandFailed(
+            f"no rule set '{name}' is shipped",
+            mend=f"there are: {', '.join(shipped_names())}",
+            code=EXIT_USAGE,
+        )
+    return resources.files("tallystick").joinpath("programs", f"{name}.yaml").read_text(encoding="utf-8")

@@ -1,0 +1,235 @@
+"""The one place where the parts become a server: store, keys, gateway, pipeline, transports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tallystick.cli.output import CommandFailed
+from tallystick.config import Settings, split_address
+from tallystick.core.ids import Ms
+from tallystick.security.errors import KeyDirRefused
+from tallystick.security.key_dir import RELOAD_EVERY_S, KeyDir, create_key_dir, load_key_dir
+from tallystick.service.errors import TallystickError
+from tallystick.storage.open import Store, open_store
+
+if TYPE_CHECKING:
+    from tallystick.rpc.server import Bound, ServerSettings
+    from tallystick.rpc.tracing import Tracing
+    from tallystick.security.keys import VerifyKey
+    from tallystick.service.gateway import Gateway
+
+log = logging.getLogger("tallystick.server")
+
+
+class Keys:
+    """The key directory as it was last read; `reload` takes up rotated keys and keeps the old ones on a fault."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._current = load_key_dir(path, now_s=int(time.time()))
+
+    def __call__(self) -> KeyDir:
+        return self._current
+
+    def reload(self) -> None:
+        """Read the directory again."""
+        try:
+            self._current = load_key_dir(self._path, now_s=int(time.time()))
+        except KeyDirRefused as refused:
+            log.warning(
+                "the key directory cannot be read; going on with the keys at hand",
+                extra={"why": str(refused)},
+            )
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log lines to standard error, as JSON or for people."""
+    from tallystick.rpc.access_log import JsonFormatter
+
+    handler = logging.StreamHandler(sys.stderr)
+    if settings.log_format == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+
+
+def is_new(store: Store) -> bool:
+    """Whether the database holds no program yet."""
+    return not store.programs(after="", limit=1)
+
+
+def open_keys(settings: Settings, store: Store) -> Keys:
+    """The server's keys; made on the first start, and only then.
+
+    New keys beside an old database would find no member and open no personal data: that is refused.
+    """
+    path = Path(settings.key_dir)
+    if not path.exists() or not any(path.iterdir()):
+        if not is_new(store):
+            raise CommandFailed(
+                f"the database holds programs, but there are no keys in {path}",
+                mend="restore the key directory from its copy, or name it with --key-dir or TALLYSTICK_KEY_DIR",
+            )
+        create_key_dir(path, now_s=int(time.time()))
+    return Keys(path)
+
+
+@contextlib.contextmanager
+def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
+    """The use cases on the database of the settings, closed at the end."""
+    from tallystick.service.gateway import open_gateway
+    from tallystick.storage.url import parse_url
+
+    backend = parse_url(settings.database_url).backend
+    store = open_store(settings.database_url)
+    try:
+        _require_bound_role(store)
+        keys = open_keys(settings, store)
+        gateway = open_gateway(
+            store, keys=keys, issuer=settings.issuer, database=backend, region=settings.region
+        )
+        try:
+            yield gateway, store, keys
+        finally:
+            gateway.close()
+    finally:
+        store.close()
+
+
+def serve_gateway(
+    settings: Settings,
+    gateway: Gateway,
+    keys: Keys,
+    *,
+    worker: int | None,
+    on_ready: Callable[[Bound], None] | None = None,
+) -> None:
+    """Serve until a signal, then drain; call it once in a process, and nothing of grpc before it."""
+    import uvloop
+
+    from tallystick.service.runtime import tune_interpreter
+
+    async def run() -> None:
+        from tallystick.rpc.access_log import LogSettings
+        from tallystick.rpc.auth import Authenticator
+        from tallystick.rpc.handlers.services import services
+        from tallystick.rpc.limits import Limits
+        from tallystick.rpc.pipeline import Pipeline
+        from tallystick.rpc.server import serve
+
+        def verify_keys(now_s: int) -> Mapping[str, VerifyKey]:
+            return keys().signing.verify_keys(now_s)
+
+        gateway.revocations.refresh()
+        pipeline = Pipeline(
+            services(gateway),
+            authenticator=Authenticator(
+                profile=gateway.token_profile,
+                keys=verify_keys,
+                is_revoked=gateway.revocations.is_revoked,
+            ),
+            limits=Limits(in_flight_max=settings.in_flight_max, deadline_max_s=settings.deadline_max_s),
+            log=LogSettings(every=settings.log_every, key=keys().log_key),
+            tracing=_tracing(settings),
+        )
+        pipeline.metrics.gauge(
+            "tallystick_lane_waiting", "Commands that wait for a batch", lambda: gateway.lane.waiting
+        )
+        housekeeping = asyncio.create_task(_keep_fresh(gateway, keys))
+        tune_interpreter()
+        try:
+            await serve(_server_settings(settings, worker), pipeline, on_ready=on_ready)
+        finally:
+            housekeeping.cancel()
+
+    uvloop.run(run())
+
+
+async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:
+    """Take up revocations of other replicas and rotated keys while the process serves."""
+    from tallystick.service.revocations import REFRESH_S
+
+    keys_read_at = time.monotonic()
+    while True:
+        await asyncio.sleep(REFRESH_S)
+        try:
+            await gateway.pool.run(gateway.revocations.refresh)
+        except TallystickError as error:
+            log.warning("revoked devices could not be read", extra={"reason": error.reason})
+        if time.monotonic() - keys_read_at >= RELOAD_EVERY_S:
+            keys_read_at = time.monotonic()
+            await gateway.pool.run(keys.reload)
+
+
+def _server_settings(settings: Settings, worker: int | None) -> ServerSettings:
+    from tallystick.rpc.grpc_server import GrpcSettings
+    from tallystick.rpc.server import ServerSettings
+    from tallystick.rpc.tls import TlsFiles
+
+    tls = http_tls = None
+    if settings.tls_cert:
+        certificate, key = Path(settings.tls_cert), Path(settings.tls_key)
+        client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
+        tls = TlsFiles(certificate=certificate, key=key, client_ca=client_ca)
+        http_tls = TlsFiles(certificate=certificate, key=key)
+    ops = settings.ops_listen
+    if ops and worker is not None:
+        host, port = split_address(ops)
+        ops = f"{f'[{host}]' if ':' in host else host}:{port + worker}"
+    return ServerSettings(
+        grpc=GrpcSettings(
+            address=settings.listen, reuse_port=worker is not None, reflection=settings.reflection
+        ),
+        http_address=settings.http_listen,
+        ops_address=ops,
+        origins=settings.cors_origins,
+        tls=tls,
+        http_tls=http_tls,
+        drain_wait_s=settings.drain_wait_s,
+        drain_grace_s=settings.drain_grace_s,
+    )
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    if not settings.telemetry_endpoint:
+        return None
+    import importlib
+
+    from tallystick.rpc.tracing import Tracing
+
+    try:
+        sdk = importlib.import_module("opentelemetry.sdk.trace")
+        export = importlib.import_module("opentelemetry.sdk.trace.export")
+        resources = importlib.import_module("opentelemetry.sdk.resources")
+        otlp: Any = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ImportError as error:
+        raise CommandFailed(
+            f"telemetry_endpoint is set, but {error.name} is not installed",
+            mend="pip install 'tallystick[telemetry]' opentelemetry-exporter-otlp-proto-http",
+        ) from error
+    provider = sdk.TracerProvider(resource=resources.Resource.create({"service.name": "tallystick"}))
+    exporter = otlp.OTLPSpanExporter(endpoint=settings.telemetry_endpoint)
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    return Tracing(provider, ratio=settings.telemetry_ratio)
+
+
+def _require_bound_role(store: Store) -> None:
+    bypasses: Callable[[], bool] | None = getattr(store, "bypasses_row_security", None)
+    if bypasses is not None and bypasses():
+        raise CommandFailed(
+            "the database role sees the rows of all programs: row level security does not bind it",
+            mend="serve with the role tallystick_app; superusers migrate and verify",
+        )
+
+
+def now_ms() -> Ms:
+    """The machine's time."""
+    return Ms(time.time_ns() // 1_000_000)

@@ -1,0 +1,98 @@
+"""Settings: one name everywhere, the nearest source wins, nothing unknown is taken."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tallystick.config import Settings, SettingsRefused, describe, load, split_address
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "tallystick.toml"
+    file.write_text(text)
+    return file
+
+
+def test_without_anything_the_data_lie_where_the_desktop_keeps_those_of_programs(tmp_path: Path) -> None:
+    settings = load(environ={"XDG_DATA_HOME": str(tmp_path)})
+    assert settings.data_dir == str(tmp_path / "tallystick")
+    assert settings.database_url == f"sqlite:///{tmp_path / 'tallystick' / 'tallystick.db'}"
+    assert settings.key_dir == str(tmp_path / "tallystick" / "keys")
+
+
+def test_the_command_line_beats_the_environment_and_that_beats_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, 'issuer = "file"\nlisten = "127.0.0.1:1"\nregion = "SE"\n')
+    settings = load(
+        file=file,
+        environ={"TALLYSTICK_ISSUER": "environment", "TALLYSTICK_LISTEN": "127.0.0.1:2"},
+        overrides={"listen": "127.0.0.1:3", "issuer": None},
+    )
+    assert (settings.listen, settings.issuer, settings.region) == ("127.0.0.1:3", "environment", "SE")
+
+
+def test_the_file_can_be_named_in_the_environment(tmp_path: Path) -> None:
+    file = write(tmp_path, 'cors_origins = ["https://card.example.org"]\nreflection = true\ndrain_wait_s = 1\n')
+    settings = load(environ={"TALLYSTICK_CONFIG": str(file)})
+    assert settings.cors_origins == ("https://card.example.org",)
+    assert settings.reflection is True
+    assert settings.drain_wait_s == 1.0
+
+
+def test_a_mistyped_name_is_refused_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match="databse_url.*did you mean database_url"):
+        load(file=write(tmp_path, 'databse_url = "sqlite:///x.db"\n'), environ={})
+    with pytest.raises(SettingsRefused, match="TALLYSTICK_DATABSE_URL.*did you mean TALLYSTICK_DATABASE_URL"):
+        load(environ={"TALLYSTICK_DATABSE_URL": "sqlite:///x.db"})
+
+
+def test_variables_of_tests_and_deployment_are_no_settings() -> None:
+    environ = {"TALLYSTICK_TEST_DATABASE_URL": "x", "TALLYSTICK_OWNER_PASSWORD": "x", "TALLYSTICK_PROFILE": "till"}
+    assert load(environ=environ) == load(environ={})
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"TALLYSTICK_WORKERS": "many"}, "must be whole number, not 'many'"),
+        ({"TALLYSTICK_WORKERS": "0"}, "workers is 0; it must be 1 to 64"),
+        ({"TALLYSTICK_WORKERS": "2"}, "workers above 1 need PostgreSQL"),
+        ({"TALLYSTICK_LISTEN": "50051"}, "listen is '50051'; write HOST:PORT"),
+        ({"TALLYSTICK_HTTP_LISTEN": "localhost:99999"}, "http_listen is 'localhost:99999'"),
+        ({"TALLYSTICK_TLS_CERT": "cert.pem"}, "tls_cert and tls_key belong together"),
+        ({"TALLYSTICK_TLS_CLIENT_CA": "ca.pem"}, "mTLS is TLS first"),
+        ({"TALLYSTICK_REFLECTION": "perhaps"}, "must be yes or no"),
+        ({"TALLYSTICK_LOG_FORMAT": "xml"}, "must be one of json, text"),
+        ({"TALLYSTICK_REGION": "gb"}, "write two capital letters"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused_with_its_name(environ: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsRefused, match=told):
+        load(environ=environ)
+
+
+def test_a_file_with_values_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match="workers in .* must be whole number, not '4'"):
+        load(file=write(tmp_path, 'workers = "4"\n'), environ={})
+    with pytest.raises(SettingsRefused, match="is not TOML"):
+        load(file=write(tmp_path, "workers: 4\n"), environ={})
+    with pytest.raises(SettingsRefused, match="cannot be read"):
+        load(file=tmp_path / "missing.toml", environ={})
+
+
+def test_an_address_may_be_of_either_internet_protocol() -> None:
+    assert split_address("[::1]:8080") == ("::1", 8080)
+    assert split_address("localhost:0") == ("localhost", 0)
+    with pytest.raises(ValueError, match="not HOST:PORT"):
+        split_address(":8080")
+
+
+def test_every_setting_is_explained_on_the_operators_page() -> None:
+    page = (ROOT / "docs" / "guides" / "operate.md").read_text()
+    assert [info.name for info in describe()] == [each.name for each in fields(Settings)]
+    for info in describe():
+        assert f"| `{info.name}` |" in page, f"docs/guides/operate.md does not name {info.name}"
