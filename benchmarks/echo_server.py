@@ -22,7 +22,7 @@ MESSAGE_BYTES = 200
 
 class _Echo(grpc.GenericRpcHandler):
     def __init__(self) -> None:
-        self._handler = grpc.unary_unary_rpc_method_handler(_echo)
+        self._handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(_echo)
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -49,6 +49,7 @@ async def serve(address: str) -> None:
 
 
 def main() -> None:
+    """Serve as the command line says."""
     parser = argparse.ArgumentParser(description="Serve a bare gRPC echo.")
     parser.add_argument("--address", default="127.0.0.1:0", help="host:port; port 0 takes a free one")
     uvloop.run(serve(parser.parse_args().address))

@@ -80,10 +80,7 @@ class Settings:
         "", "PEM file of the authorities whose client certificates are demanded (mTLS); empty demands none."
     )
     workers: int = _setting(1, "Processes that serve; PostgreSQL only beyond 1.", low=1, high=WORKERS_MAX)
-    in_flight_max: int = _setting(512, "Calls that one process works on at once.", low=1, high=10_000)
-    calls_per_s_max: int = _setting(
-        5_000, "Calls per second that one caller may make.", low=1, high=1_000_000
-    )
+    in_flight_max: int = _setting(256, "Calls that one process works on at once.", low=1, high=10_000)
     deadline_max_s: float = _setting(60.0, "Longest deadline of a call, in seconds.", low=1, high=600)
     drain_wait_s: float = _setting(
         5.0,

@@ -22,9 +22,17 @@ def test_an_amount_that_is_shown_can_be_typed_again(amount_minor: int, currency:
 
 @pytest.mark.parametrize(
     ("text", "currency", "amount_minor"),
-    [("12.5", "EUR", 1250), ("0.1", "EUR", 10), ("1200", "JPY", 1200), ("1.005", "KWD", 1005), ("8", "EUR", 800)],
+    [
+        ("12.5", "EUR", 1250),
+        ("0.1", "EUR", 10),
+        ("1200", "JPY", 1200),
+        ("1.005", "KWD", 1005),
+        ("8", "EUR", 800),
+    ],
 )
-def test_amounts_are_exact_in_the_decimals_of_their_currency(text: str, currency: str, amount_minor: int) -> None:
+def test_amounts_are_exact_in_the_decimals_of_their_currency(
+    text: str, currency: str, amount_minor: int
+) -> None:
     assert parse_amount(text, currency) == amount_minor
 
 

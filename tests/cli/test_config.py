@@ -36,7 +36,9 @@ def test_the_command_line_beats_the_environment_and_that_beats_the_file(tmp_path
 
 
 def test_the_file_can_be_named_in_the_environment(tmp_path: Path) -> None:
-    file = write(tmp_path, 'cors_origins = ["https://card.example.org"]\nreflection = true\ndrain_wait_s = 1\n')
+    file = write(
+        tmp_path, 'cors_origins = ["https://card.example.org"]\nreflection = true\ndrain_wait_s = 1\n'
+    )
     settings = load(environ={"TALLYSTICK_CONFIG": str(file)})
     assert settings.cors_origins == ("https://card.example.org",)
     assert settings.reflection is True
@@ -44,14 +46,20 @@ def test_the_file_can_be_named_in_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_mistyped_name_is_refused_with_the_one_that_was_meant(tmp_path: Path) -> None:
-    with pytest.raises(SettingsRefused, match="databse_url.*did you mean database_url"):
+    with pytest.raises(SettingsRefused, match=r"databse_url.*did you mean database_url"):
         load(file=write(tmp_path, 'databse_url = "sqlite:///x.db"\n'), environ={})
-    with pytest.raises(SettingsRefused, match="TALLYSTICK_DATABSE_URL.*did you mean TALLYSTICK_DATABASE_URL"):
+    with pytest.raises(
+        SettingsRefused, match=r"TALLYSTICK_DATABSE_URL.*did you mean TALLYSTICK_DATABASE_URL"
+    ):
         load(environ={"TALLYSTICK_DATABSE_URL": "sqlite:///x.db"})
 
 
 def test_variables_of_tests_and_deployment_are_no_settings() -> None:
-    environ = {"TALLYSTICK_TEST_DATABASE_URL": "x", "TALLYSTICK_OWNER_PASSWORD": "x", "TALLYSTICK_PROFILE": "till"}
+    environ = {
+        "TALLYSTICK_TEST_DATABASE_URL": "x",
+        "TALLYSTICK_OWNER_PASSWORD": "x",
+        "TALLYSTICK_PROFILE": "till",
+    }
     assert load(environ=environ) == load(environ={})
 
 
@@ -76,7 +84,7 @@ def test_a_value_that_cannot_be_meant_is_refused_with_its_name(environ: dict[str
 
 
 def test_a_file_with_values_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsRefused, match="workers in .* must be whole number, not '4'"):
+    with pytest.raises(SettingsRefused, match=r"workers in .* must be whole number, not '4'"):
         load(file=write(tmp_path, 'workers = "4"\n'), environ={})
     with pytest.raises(SettingsRefused, match="is not TOML"):
         load(file=write(tmp_path, "workers: 4\n"), environ={})

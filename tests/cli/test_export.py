@@ -26,7 +26,9 @@ def test_numbers_stay_numbers_and_plain_text_stays_as_it_is() -> None:
     assert neutral("Tea = good") == "Tea = good"
 
 
-RECORDS = st.builds(lambda reference, points: {"reference": reference, "points": points}, st.text(), st.integers())
+RECORDS = st.builds(
+    lambda reference, points: {"reference": reference, "points": points}, st.text(), st.integers()
+)
 
 
 @given(st.lists(RECORDS, max_size=5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +38,13 @@ def replayed(bench: Shell, sales_file: Path, sqlite_url: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def postgres_url(module_database: Database, bench: Shell) -> Iterator[str]:
-    bench.succeed("migrate", env={"TALLYSTICK_DATABASE_URL": module_database.owner_url})
-    yield module_database.service_url
+def postgres_url(module_database: Database, bench: Shell) -> str:
+    bench.prepare("migrate", env={"TALLYSTICK_DATABASE_URL": module_database.owner_url})
+    return module_database.service_url
 
 
 def exported(shell: Shell, url: str, what: str) -> list[dict[str, str]]:
-    rows = list(csv.DictReader(shell.succeed("export", what, "--database", url).out.splitlines()))
+    rows = list(csv.DictReader(shell.prepare("export", what, "--database", url).out.splitlines()))
     # When it was recorded and by which importer differs between two runs; nothing else may.
     return [{key: row[key] for key in row if key not in ("recorded_at", "till_id")} for row in rows]
 
@@ -59,7 +58,9 @@ def test_a_replay_accounts_for_every_row_and_every_point(replayed: Any) -> None:
     assert "ledger_verified" in replayed["checks"]
     assert replayed["commands"]["refused"] == {}
     points, program = replayed["points"], replayed["program"]
-    left = points["issued"] - points["taken_back"] - points["burned"] + points["given_back"] - program["expired"]
+    left = (
+        points["issued"] - points["taken_back"] - points["burned"] + points["given_back"] - program["expired"]
+    )
     assert left == program["active"] + program["pending"] - program["debt"]
     assert min(points["burned"], points["taken_back"], program["expired"], program["pending"]) > 0
     assert sum(replayed["tiers"].values()) == replayed["members"] == 6
@@ -105,16 +106,25 @@ def test_a_row_changed_behind_the_ledgers_back_ends_the_next_replay_with_code_1(
     assert finished.code == 1
     assert "FAIL  ledger verified" in finished.out
     assert "First bad row" in finished.out
-    assert bench.run("verify", "--database", f"sqlite:///{copy}").code == 1
+    assert bench.here("verify", "--database", f"sqlite:///{copy}").code == 1
 
 
 def test_a_running_server_takes_the_replay_of_an_importers_profile(shell: Shell, tmp_path: Path) -> None:
     file = invoices_file(tmp_path / "few.csv", count=40)
-    shell.succeed("migrate")
-    shell.succeed("keys", "create")
+    shell.prepare("migrate")
+    shell.prepare("keys", "create")
     for role, profile in (("importer", "importer"), ("admin", "history-admin")):
-        shell.succeed(
-            "keys", "device", "--program", "history", "--role", role, "--profile", profile, "--create-program", "replay"
+        shell.prepare(
+            "keys",
+            "device",
+            "--program",
+            "history",
+            "--role",
+            role,
+            "--profile",
+            profile,
+            "--create-program",
+            "replay",
         )
     with shell.running("serve") as server:
         door = ("--server", server.address)
@@ -126,12 +136,12 @@ def test_a_running_server_takes_the_replay_of_an_importers_profile(shell: Shell,
     assert summary["changed"]
     assert "ledger_verified" not in summary["checks"]
     assert set(summary["checks"].values()) == {True}
-    assert shell.succeed("verify", "--program", "history", "--json").json["ok"]
+    assert shell.prepare("verify", "--program", "history", "--json").json["ok"]
 
 
 def test_the_past_is_not_posted_into_a_live_program(shop: Shell, run: Running, tmp_path: Path) -> None:
     file = invoices_file(tmp_path / "few.csv", count=5)
-    shop.succeed("keys", "device", "--program", "demo", "--role", "importer", "--profile", "importer")
+    shop.prepare("keys", "device", "--program", "demo", "--role", "importer", "--profile", "importer")
     refused = shop.run("import", "online-retail", file, "--server", run.address)
     assert refused.code == 3
     assert "runs on the live clock" in refused.err
@@ -140,7 +150,7 @@ def test_the_past_is_not_posted_into_a_live_program(shop: Shell, run: Running, t
 def test_a_file_of_another_kind_is_refused_before_anything_is_made(shell: Shell, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
-    refused = shell.run("import", "online-retail", other)
+    refused = shell.here("import", "online-retail", other)
     assert refused.code == 2
     assert "its first line must be InvoiceNo" in refused.err
     assert not shell.data_dir.exists()

@@ -19,7 +19,7 @@ from tallystick.cli.retail.plan import (
 from tallystick.cli.retail.post import Tally
 from tallystick.cli.retail.rows import FileKind, Rejection, Row, read_rows
 from tallystick.cli.retail.summary import count_rows
-from tallystick.core.ids import Ms
+from tallystick.core.ids import CommandId, Ms
 from tests.cli.retail_files import invoices_file
 
 
@@ -77,7 +77,10 @@ def test_each_fifth_sale_of_a_member_pays_with_points() -> None:
 
 def test_goods_come_back_from_the_latest_sale_first_and_then_from_the_one_before() -> None:
     plan = lines(
-        row(0, "1", quantity=2), row(1, "2", quantity=3), row(2, "2", quantity=1, sku="B"), row(3, "C3", quantity=4)
+        row(0, "1", quantity=2),
+        row(1, "2", quantity=3),
+        row(2, "2", quantity=1, sku="B"),
+        row(3, "C3", quantity=4),
     )
     first, second = sales(plan)
     back = {one.sale_id: one.lines for one in returns(plan)}
@@ -107,7 +110,9 @@ def test_the_same_file_makes_the_same_commands_and_another_kind_makes_others() -
     rows = [row(0, "1"), row(1, "C1")]
     again = make_plan(FileKind.LINES, rows)
     assert again.steps == lines(*rows).steps
-    assert {step.command_id for step in again.steps}.isdisjoint(step.command_id for step in invoices(*rows).steps)
+    assert {step.command_id for step in again.steps}.isdisjoint(
+        step.command_id for step in invoices(*rows).steps
+    )
     assert member_id_of("17850") == lines(*rows).steps[0].member_id
 
 
@@ -118,7 +123,15 @@ def test_a_number_that_comes_back_later_in_the_file_makes_a_sale_with_another_id
 
 ROWS = st.lists(
     st.builds(
-        lambda invoice, quantity, amount, sku, at, who, fault: (invoice, quantity, amount, sku, at, who, fault),
+        lambda invoice, quantity, amount, sku, at, who, fault: (
+            invoice,
+            quantity,
+            amount,
+            sku,
+            at,
+            who,
+            fault,
+        ),
         st.sampled_from(["1", "2", "3", "C1", "C2", "C3"]),
         st.integers(1, 5),
         st.sampled_from([0, 100, 250]),
@@ -149,7 +162,7 @@ def test_every_row_is_accounted_for_exactly_once_and_never_more_comes_back_than_
         for sale in sales(plan)
         for number, line in enumerate(sale.lines, 1)
     }
-    back: Counter[tuple[str, int]] = Counter()
+    back: Counter[tuple[CommandId, int]] = Counter()
     for one in returns(plan):
         back.update({(one.sale_id, number): measure for number, measure in one.lines})
     assert all(measure <= sold[place] for place, measure in back.items())

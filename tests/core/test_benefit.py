@@ -152,6 +152,12 @@ def test_the_balance_must_cover_rewards_and_points_together() -> None:
     assert world.posted(world.sale(1_000, rewards=("five",), spend=Spend(50))).active_after == 4
 
 
+def test_up_to_leaves_the_points_that_the_rewards_cost() -> None:
+    world = rich(100)
+    entry = world.posted(world.sale(1_000, rewards=("five",), spend=Spend(9_999, up_to=True)))
+    assert (entry.moves.burned, entry.detail.payable_minor) == (100, 450)
+
+
 def test_money_off_is_spread_over_the_lines_that_fit() -> None:
     world = rich()
     entry = world.posted(world.sale(toy(200), 1_000, toy(400), rewards=("toys-three",)))

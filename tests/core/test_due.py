@@ -111,12 +111,14 @@ def test_the_soonest_to_expire_is_burned_first_so_the_rest_lasts_longest() -> No
     assert world.account.active == 15
 
 
-def test_points_that_mature_when_they_expire_mature_first() -> None:
+def test_what_matures_at_an_instant_does_so_before_what_expires_at_it() -> None:
     world = pending(31, expiry={"kind": "end_of_month", "months": 1})
-    world.now = at("2026-01-28T23:30")
     world.posted(world.sale(1000))
+    world.now = at("2026-01-28T23:30")
+    world.posted(world.sale(2000))
     world.wait_until("2026-03-05")
-    assert kinds(world) == ["SALE", "MATURE", "EXPIRE"]
+    assert kinds(world) == ["SALE", "SALE", "MATURE", "MATURE", "EXPIRE", "EXPIRE"]
+    assert [entry.origin.occurred_ms for entry in world.entries[3:]] == [at("2026-02-28T23:00")] * 3
     assert world.account.active == 0
 
 

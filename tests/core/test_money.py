@@ -31,8 +31,9 @@ def test_the_largest_remainders_get_what_is_left(total: int, weights: list[int],
 
 
 def test_a_group_gets_what_its_own_total_calls_for() -> None:
-    # Line by line the three of group a would round to 3, 3, 3 and b to 1 of 10.
-    assert spread_by_group(10, [33, 33, 33, 1], ["a", "a", "a", "b"]) == [4, 3, 3, 0]
+    # Three of five equal parts are 1.8 of 3, so 2; line by line the first three would have had all of it.
+    assert spread_by_group(3, [10, 10, 10, 10, 10], ["a", "a", "a", "b", "b"]) == [1, 1, 0, 1, 0]
+    assert spread(3, [10, 10, 10, 10, 10]) == [1, 1, 1, 0, 0]
     assert spread_by_group(100, [100, 100, 100], ["a", "b", "a"]) == [34, 33, 33]
     assert spread_by_group(5, [1, 1], ["a", "a"]) == [3, 2]
 

@@ -172,6 +172,20 @@ def test_points_are_conserved_through_any_life(rules: RuleSet, life: list[Step])
         play(world, step)
 
 
+@settings(max_examples=120)
+@given(life=steps, changes=st.lists(st.tuples(*[st.sampled_from(sorted(PROGRAMS))] * 2), max_size=25))
+def test_points_are_conserved_when_the_rules_change_on_the_way(
+    life: list[Step], changes: list[tuple[str, str]]
+) -> None:
+    """Each step may find other rules in force, and an advice may name yet others."""
+    world = World(PROGRAMS["simple"])
+    versions = itertools.chain(changes, itertools.repeat(("simple", "everything")))
+    for step, (now, then) in zip(life, versions, strict=False):
+        world.rules = PROGRAMS[now]
+        world.pinned = PROGRAMS[then] if step[0] == "settle" else None
+        play(world, step)
+
+
 @pytest.mark.parametrize("rules", PROGRAMS.values(), ids=PROGRAMS)
 @settings(max_examples=40)
 @given(life=steps)

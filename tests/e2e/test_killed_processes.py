@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tallystick.storage.open import open_store
@@ -15,7 +17,7 @@ from tests.e2e.support.calls import Till
 from tests.e2e.support.ledger import assert_verified
 from tests.e2e.support.load import Load
 from tests.e2e.support.protocol import Protocol, assert_books_agree
-from tests.e2e.support.server import PROGRAM, Installation
+from tests.e2e.support.server import DRAIN_WAIT_S, PROGRAM, Installation
 from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,6 +29,7 @@ BETWEEN = 400
 
 STOP_S = 30.0
 QUICKLY_S = 3.0
+ON_THE_WAY_S = 0.5
 
 
 def assert_nothing_lost(told: Protocol, url: str) -> None:
@@ -126,6 +129,14 @@ def test_while_the_database_is_away_callers_are_told_so_at_once_and_when_to_come
         assert_verified(database.admin_url)
 
 
+@contextmanager
+def all_accounts_locked(database: Database) -> Iterator[None]:
+    """Let every command that comes in wait for the database."""
+    with psycopg.connect(database.admin_url.replace("postgresql+psycopg", "postgresql")) as connection:
+        connection.execute("SELECT 1 FROM account FOR UPDATE")
+        yield
+
+
 def test_a_server_told_to_stop_under_load_ends_the_calls_on_their_way_and_then_itself(
     place: Path, ledger_database: Database
 ) -> None:
@@ -134,9 +145,15 @@ def test_a_server_told_to_stop_under_load_ends_the_calls_on_their_way_and_then_i
         Load(installation, place, patience_s=0) as load,
     ):
         load.wait_for(BETWEEN)
-        stop_gracefully(installation)
+        with all_accounts_locked(ledger_database):
+            # By now every till has a call on its way, which is taken in and cannot be answered yet.
+            time.sleep(ON_THE_WAY_S)
+            installation.server.send(signal.SIGTERM)
+            time.sleep(DRAIN_WAIT_S + ON_THE_WAY_S)
+            assert installation.server.running
+        assert installation.server.wait(STOP_S) == 0, installation.server.log()
         told = load.ended()
-    # Each till went on until the door was shut, and what failed then had never been taken in.
+    # Each till was answered, went on until the door was shut, and what failed then had never been taken in.
     assert set(told.failed.values()) == {"UNAVAILABLE"}
     assert not any(answer.replayed for answer in told.answered.values())
     assert_nothing_lost(told, ledger_database.admin_url)

@@ -23,7 +23,7 @@ class Case:
 
     name: str
     why: str
-    tell: Callable[[World], None]
+    tell: Callable[[World], object]
     rules: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,7 +36,7 @@ class Teller(World):
     def do(self, command: Command) -> Decision:
         written = len(self.entries)
         decision = World.do(self, command)
-        step = {"command": {"kind": type(command).__name__, **plain(command)}}
+        step: dict[str, Any] = {"command": {"kind": type(command).__name__, **plain(command)}}
         if not isinstance(decision, Posted):
             step["decision"] = {"kind": type(decision).__name__, **plain(decision)}
         step["entries"] = [plain(entry) for entry in self.entries[written:]]
@@ -48,6 +48,10 @@ def plain(value: Any) -> Any:
     """Return plain JSON values; what has its default is left out."""
     if isinstance(value, Moves):
         return {name: points for name, points in value._asdict().items() if points}
+    if isinstance(value, tuple) and hasattr(value, "_field_defaults"):
+        defaults = value._field_defaults
+        pairs = zip(value._fields, value, strict=True)  # type: ignore[attr-defined]
+        return {name: plain(item) for name, item in pairs if name not in defaults or item != defaults[name]}
     if is_dataclass(value) and not isinstance(value, type):
         return {
             one.name: plain(getattr(value, one.name))

@@ -56,9 +56,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         return Pair(self._signed(name, key, days=days, is_authority=False), _pem(key))
 
-    def _signed(
-        self, name: str, key: ec.EllipticCurvePrivateKey, *, days: int, is_authority: bool
-    ) -> bytes:
+    def _signed(self, name: str, key: ec.EllipticCurvePrivateKey, *, days: int, is_authority: bool) -> bytes:
         now = dt.datetime.now(dt.UTC)
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (

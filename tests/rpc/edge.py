@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
+from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from tallystick.rpc.access_log import LogSettings
 from tallystick.rpc.auth import Authenticator
@@ -50,6 +50,7 @@ DESCRIPTORS: tuple[ServiceDescriptor, ...] = (
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
 )
 
+Metadata = tuple[tuple[str, str | bytes], ...]
 FakeHandler = Callable[[Any, Call], Awaitable[Message]]
 
 
@@ -109,7 +110,7 @@ class Issuer:
             device_id=device_id,
         )
 
-    def bearer(self, *roles: str, device_id: str = TILL_ID) -> tuple[tuple[str, str], ...]:
+    def bearer(self, *roles: str, device_id: str = TILL_ID) -> Metadata:
         return (("authorization", f"Bearer {self.token(*roles, device_id=device_id)}"),)
 
 
@@ -218,7 +219,7 @@ class Failure:
 
     @property
     def reason(self) -> str:
-        return self.info.reason
+        return str(self.info.reason)
 
     @property
     def violations(self) -> list[tuple[str, str]]:
@@ -242,14 +243,14 @@ def call(
     path: str,
     request: Message | bytes,
     *,
-    metadata: Sequence[tuple[str, str | bytes]] = (),
+    metadata: Metadata = (),
     timeout_s: float | None = 10.0,
     compression: grpc.Compression | None = None,
 ) -> bytes:
     """Call a method with a message or raw bytes; the raw answer, or grpc.RpcError."""
     payload = request if isinstance(request, bytes) else request.SerializeToString()
     method = channel.unary_unary(path, lambda value: value, lambda value: value)
-    return bytes(method(payload, timeout=timeout_s, metadata=tuple(metadata), compression=compression))
+    return bytes(method(payload, timeout=timeout_s, metadata=metadata, compression=compression))
 
 
 def failure_of(work: Callable[[], object]) -> Failure:
@@ -258,7 +259,7 @@ def failure_of(work: Callable[[], object]) -> Failure:
         work()
     except grpc.RpcError as error:
         failed: Any = error
-        trailers = {key: value for key, value in failed.trailing_metadata() or ()}
+        trailers = dict(failed.trailing_metadata() or ())
         return Failure(failed.code(), rpc_status.from_call(failed), trailers)
     raise AssertionError("the call was answered with OK")
 

@@ -16,6 +16,7 @@ from tests.rpc.edge import (
     IDENTIFY,
     MEMBER_ID,
     Edge,
+    Metadata,
     StartEdge,
     balance_request,
     call,
@@ -107,7 +108,7 @@ def test_a_message_that_would_unfold_is_not_unfolded(edge: Edge, seen: list[Mess
 
 
 def test_metadata_above_the_limit_is_refused(edge: Edge, seen: list[Message]) -> None:
-    metadata = (*edge.issuer.bearer(), ("x-note", "n" * 9000))
+    metadata: Metadata = (*edge.issuer.bearer(), ("x-note", "n" * 9000))
     failure = failure_of(lambda: call(edge.channel(), GET_BALANCE, balance_request(), metadata=metadata))
     assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert seen == []
@@ -127,7 +128,9 @@ def test_a_call_without_a_deadline_is_refused_with_the_mend(edge: Edge, seen: li
 
 
 def test_every_field_that_breaks_its_rule_is_named(edge: Edge, seen: list[Message]) -> None:
-    request = ledger_pb2.PostSaleRequest(command_id="1", member_id=MEMBER_ID, assurance=1)
+    request = ledger_pb2.PostSaleRequest(
+        command_id="1", member_id=MEMBER_ID, assurance=types_pb2.ASSURANCE_TYPED
+    )
     request.basket.currency_code = "euro"
     request.basket.lines.add(sku="A", quantity_milli=1000)
     request.basket.lines.add(sku="B", quantity_milli=-1)
@@ -148,7 +151,9 @@ def test_every_field_that_breaks_its_rule_is_named(edge: Edge, seen: list[Messag
 
 
 def test_a_status_with_hundreds_of_violations_still_arrives(edge: Edge) -> None:
-    request = ledger_pb2.PostSaleRequest(command_id="1", member_id=MEMBER_ID, assurance=1)
+    request = ledger_pb2.PostSaleRequest(
+        command_id="1", member_id=MEMBER_ID, assurance=types_pb2.ASSURANCE_TYPED
+    )
     request.basket.currency_code = "EUR"
     for _ in range(500):
         request.basket.lines.add(sku="", quantity_milli=0)

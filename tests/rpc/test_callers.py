@@ -15,6 +15,7 @@ from tests.rpc.edge import (
     TILL_ID,
     Edge,
     Issuer,
+    Metadata,
     StartEdge,
     balance_request,
     call,
@@ -23,10 +24,10 @@ from tests.rpc.edge import (
 )
 
 PUBLISH = "/tallystick.v1.AdminService/PublishRuleSet"
-ISSUE_TOKEN = "/tallystick.v1.TillService/IssueToken"  # noqa: S105  a path
+ISSUE_TOKEN = "/tallystick.v1.TillService/IssueToken"
 
 
-def bearer(token: str) -> tuple[tuple[str, str], ...]:
+def bearer(token: str) -> Metadata:
     return (("authorization", f"Bearer {token}"),)
 
 
@@ -38,7 +39,7 @@ def test_the_handler_learns_who_calls_from_the_token_alone(serve: StartEdge) -> 
         return ledger_pb2.GetBalanceResponse()
 
     edge = serve(services_with(get_balance=get_balance))
-    metadata = (*edge.issuer.bearer("TILL"), ("x-note", "hello"), ("x-raw-bin", b"\x00"))
+    metadata: Metadata = (*edge.issuer.bearer("TILL"), ("x-note", "hello"), ("x-raw-bin", b"\x00"))
     call(edge.channel(), GET_BALANCE, balance_request(), metadata=metadata)
     principal = Principal("demo", TILL_ID, options_pb2.ROLE_TILL, "s1", None)  # type: ignore[arg-type]
     assert calls[0].principal == principal
@@ -74,9 +75,7 @@ def test_a_members_app_acts_for_the_subject_of_its_token(serve: StartEdge) -> No
         ((("authorization-bin", b"\xff\xfe"),), "TOKEN_MISSING"),
     ],
 )
-def test_a_call_without_a_good_token_is_unauthenticated(
-    edge: Edge, metadata: tuple[tuple[str, str | bytes], ...], reason: str
-) -> None:
+def test_a_call_without_a_good_token_is_unauthenticated(edge: Edge, metadata: Metadata, reason: str) -> None:
     failure = failure_of(lambda: call(edge.channel(), GET_BALANCE, balance_request(), metadata=metadata))
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAUTHENTICATED, reason)
 
@@ -137,7 +136,7 @@ def test_a_revoked_device_is_shut_out_from_its_next_call_on(serve: StartEdge) ->
 def test_a_token_is_verified_once_and_again_when_keys_were_taken_away() -> None:
     issuer = Issuer()
     authenticator = issuer.authenticator()
-    header = issuer.bearer()[0][1]
+    header = f"Bearer {issuer.token()}"
     assert authenticator.principal(header) is authenticator.principal(header)
     assert issuer.key_lookups == 1
     authenticator.forget_tokens()

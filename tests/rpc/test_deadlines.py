@@ -56,7 +56,7 @@ class Commits:
 def test_a_client_that_cancels_does_not_cut_a_commit(serve: StartEdge) -> None:
     commits = Commits()
     edge = serve(services_with(get_balance=commits.get_balance))
-    method = edge.channel().unary_unary(GET_BALANCE)
+    method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = edge.channel().unary_unary(GET_BALANCE)
     future = method.future(balance_request().SerializeToString(), timeout=10, metadata=edge.issuer.bearer())
     assert commits.entered.wait(5)
     assert future.cancel()

@@ -6,6 +6,8 @@ import asyncio
 import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -15,7 +17,7 @@ from google.protobuf.message import Message
 from tallystick.rpc.call import Call
 from tallystick.rpc.server import ServerSettings
 from tallystick.v1 import ledger_pb2
-from tests.rpc.edge import GET_BALANCE, Edge, Issuer, StartEdge, balance_request, call, services_with
+from tests.rpc.edge import GET_BALANCE, StartEdge, balance_request, call, services_with
 
 
 def service_config(*retried: str, watches_health: bool) -> str:
@@ -97,6 +99,68 @@ def test_a_call_that_runs_when_the_drain_begins_is_answered(serve: StartEdge) ->
         drained.result(10)
 
 
+def test_a_browsers_call_that_runs_when_the_drain_begins_is_answered(serve: StartEdge) -> None:
+    entered, release = threading.Event(), asyncio.Event()
+
+    async def get_balance(_request: Message, _call: Call) -> Message:
+        entered.set()
+        await release.wait()
+        return ledger_pb2.GetBalanceResponse()
+
+    edge = serve(services_with(get_balance=get_balance))
+    headers = {
+        "authorization": f"Bearer {edge.issuer.token()}",
+        "content-type": "application/proto",
+        "connect-timeout-ms": "5000",
+    }
+    request = urllib.request.Request(
+        f"{edge.http}{GET_BALANCE}", balance_request().SerializeToString(), headers
+    )
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(urllib.request.urlopen, request, timeout=10)
+        assert entered.wait(5)
+        drained = edge.loop.submit(edge.server.drain())
+        time.sleep(0.5)
+        edge.loop.loop.call_soon_threadsafe(release.set)
+        with held.result(10) as answer:
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+        drained.result(10)
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"{edge.http}/healthz", timeout=5)
+
+
+def test_calls_wait_at_the_door_while_it_is_held(serve: StartEdge) -> None:
+    entered = threading.Event()
+
+    async def get_balance(_request: Message, _call: Call) -> Message:
+        entered.set()
+        return ledger_pb2.GetBalanceResponse()
+
+    edge = serve(services_with(get_balance=get_balance))
+    with ThreadPoolExecutor(1) as pool:
+        edge.loop.loop.call_soon_threadsafe(edge.pipeline.hold)
+        held = pool.submit(
+            call, edge.channel(), GET_BALANCE, balance_request(), metadata=edge.issuer.bearer()
+        )
+        assert not entered.wait(0.3)
+        assert not held.done()
+        edge.loop.loop.call_soon_threadsafe(edge.pipeline.release)
+        assert held.result(5) == b""
+
+
+def test_a_call_that_arrives_just_before_the_goodbye_is_answered_after_it(serve: StartEdge) -> None:
+    edge = serve()
+    channel, metadata = edge.channel(), edge.issuer.bearer()
+    call(channel, GET_BALANCE, balance_request(), metadata=metadata)
+    drained = edge.loop.submit(edge.server.drain())
+    give_up_at = time.monotonic() + 5
+    while edge.pipeline.gate is None and time.monotonic() < give_up_at:
+        time.sleep(0.001)
+    assert edge.pipeline.gate is not None
+    assert call(channel, GET_BALANCE, balance_request(), metadata=metadata) == b""
+    drained.result(10)
+
+
 def test_while_it_waits_a_draining_process_still_answers(serve: StartEdge) -> None:
     edge = serve(settings=ServerSettings(drain_wait_s=0.5))
     channel, metadata = edge.channel(), edge.issuer.bearer()
@@ -113,7 +177,7 @@ def test_a_call_that_does_not_end_is_cut_after_the_grace(serve: StartEdge) -> No
         return ledger_pb2.GetBalanceResponse()
 
     edge = serve(services_with(get_balance=get_balance), settings=ServerSettings(drain_grace_s=0.3))
-    method = edge.channel().unary_unary(GET_BALANCE)
+    method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = edge.channel().unary_unary(GET_BALANCE)
     future = method.future(balance_request().SerializeToString(), timeout=20, metadata=edge.issuer.bearer())
     time.sleep(0.2)
     began = time.monotonic()

@@ -139,6 +139,17 @@ def test_a_fault_of_the_server_tells_the_caller_nothing_but_the_incident(
     assert "hunter2" in str(record.exc_info[1])
 
 
+def test_a_handler_that_answers_the_wrong_thing_is_a_fault_of_the_server(serve: StartEdge) -> None:
+    async def get_balance(_request: Message, _call: Call) -> Message:
+        return ledger_pb2.GetBalanceRequest()
+
+    edge = serve(services_with(get_balance=get_balance))
+    failure = failure_of(
+        lambda: call(edge.channel(), GET_BALANCE, balance_request(), metadata=edge.issuer.bearer())
+    )
+    assert (failure.code, failure.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+
+
 def test_an_operating_error_without_a_known_meaning_is_a_fault_of_the_server() -> None:
     assert not is_expected(TallystickError("half of a secret"))
     assert "secret" not in str(status_of(TallystickError("half of a secret")))

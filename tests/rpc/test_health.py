@@ -40,7 +40,9 @@ def test_a_service_that_is_not_served_is_not_found(edge: Edge) -> None:
 
 
 def test_a_health_request_that_is_no_message_is_an_invalid_argument(edge: Edge) -> None:
-    method = edge.channel().unary_unary("/grpc.health.v1.Health/Check")
+    method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = edge.channel().unary_unary(
+        "/grpc.health.v1.Health/Check"
+    )
     assert failure_of(lambda: method(b"\xff", timeout=5)).code is grpc.StatusCode.INVALID_ARGUMENT
 
 

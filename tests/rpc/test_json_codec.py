@@ -57,6 +57,7 @@ def test_a_field_that_is_not_known_yet_is_ignored_and_an_empty_text_is_an_empty_
         b'{"x":' * 8000 + b"1" + b"}" * 8000,
         b'{"x":' * (2 * RECURSION_MAX + 1) + b"1" + b"}" * (2 * RECURSION_MAX + 1),
     ],
+    ids=lambda text: text[:40].decode("latin-1").encode("unicode_escape").decode(),
 )
 def test_a_text_that_is_no_message_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):

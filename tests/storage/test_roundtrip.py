@@ -145,6 +145,42 @@ def test_any_entry(filled: Store, batch: list[tuple[Entry, bytes]], recorded_ms:
     assert known == {e.command_id: Known(e.member_id, print_, e, recorded_ms) for e, print_ in batch}
 
 
+@pytest.mark.parametrize(
+    "text", ["", "NULL", '"', "\\", '\\"', "a,b", "{}", " ", "\n", "\x1f", "a\x1fb", "é", "🦭", "%s", "$1"]
+)
+def test_texts_that_mean_something_to_a_database(filled: Store, text: str) -> None:
+    details = ((text, "1"), ("2", text))
+    refused = Refused(Refusal.SALE_UNKNOWN, details)
+    ids = [CommandId(str(uuid.uuid4())) for _ in range(2)]
+    new = [NewRefusal(one, MemberId(str(uuid.uuid4())), b"", refused) for one in ids]
+    entry = entry_with(text)
+    with filled.transaction(PROGRAM) as transaction:
+        entries = [NewEntry(entry, b"", detail_to_text(entry.detail))]
+        transaction.write(WriteSet(recorded_ms=Ms(1), entries=entries, refusals=new))
+    known = filled.read_known(PROGRAM, [*ids, entry.command_id])
+    assert [known[one].answer for one in ids] == [refused, refused]
+    assert known[entry.command_id].answer == entry
+
+
+def entry_with(text: str) -> Entry:
+    return Entry(
+        command_id=CommandId(str(uuid.uuid4())),
+        member_id=MemberId(str(uuid.uuid4())),
+        seq=1,
+        kind=EntryKind.SALE,
+        moves=Moves(),
+        active_after=0,
+        pending_after=0,
+        held_after=0,
+        debt_after=0,
+        tier_after=text,
+        rule_set=1,
+        assurance=Assurance.TYPED,
+        origin=Origin(Ms(1), Channel.APP, text, text, text),
+        detail=Detail(reason=text),
+    )
+
+
 @quick
 @given(new=refusals, recorded_ms=instants)
 def test_any_refusal(filled: Store, new: NewRefusal, recorded_ms: Ms) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tallystick.core.ids import Ms
+from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import DeviceStatus
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
@@ -25,15 +25,22 @@ from tests.storage.build import (
     member_id,
     program,
 )
-from tests.support.postgres import Database
+from tests.support.postgres import Database, PostgresCluster
 
+THIRD_PROGRAM = ProgramId("ostvik")
 APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set")
 
 
-@pytest.fixture
-def filled(postgres_database: Database) -> Database:
+@pytest.fixture(scope="module")
+def filled(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
     """A database in which another program has rows in its tables."""
-    store = open_store(postgres_database.service_url)
+    with postgres.database(template=migrated_postgres.name) as database:
+        fill(database.service_url)
+        yield database
+
+
+def fill(url: str) -> None:
+    store = open_store(url)
     store.create_program(program())
     books = Books(store, OTHER_PROGRAM)
     books.enrol(1)
@@ -43,7 +50,6 @@ def filled(postgres_database: Database) -> Database:
     store.put_person(OTHER_PROGRAM, member_id(1), b"sealed")
     store.add_device(OTHER_PROGRAM, device("till-1"))
     store.close()
-    return postgres_database
 
 
 @pytest.fixture
@@ -72,6 +78,12 @@ def test_every_table_with_a_program_forces_row_security(filled: Database) -> Non
             "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity AND relkind = 'r'"
         ).fetchall()
     assert {row[0] for row in rows} == set(metadata.tables)
+
+
+def test_the_postings_are_shown_with_the_rights_of_the_reader(filled: Database) -> None:
+    with psycopg.connect(filled.admin_url.replace("+psycopg", "")) as admin:
+        row = admin.execute("SELECT reloptions FROM pg_class WHERE relname = 'posting'").fetchone()
+    assert row == (["security_invoker=true"],)
 
 
 def test_another_programs_rows_are_invisible_even_without_the_filter(
@@ -135,13 +147,13 @@ def test_the_program_of_one_transaction_is_not_that_of_the_next_on_the_same_conn
     filled: Database,
 ) -> None:
     store = PostgresStore(filled.service_url, lanes=1, read_pool=1)
-    store.enrol(PROGRAM, member(2), [])
+    store.enrol(THIRD_PROGRAM, member(2), [])
     for _ in range(2):
         assert set(store.read_accounts(OTHER_PROGRAM, [member_id(1), member_id(2)])) == {member_id(1)}
-        assert set(store.read_accounts(PROGRAM, [member_id(1), member_id(2)])) == {member_id(2)}
+        assert set(store.read_accounts(THIRD_PROGRAM, [member_id(1), member_id(2)])) == {member_id(2)}
         with store.transaction(OTHER_PROGRAM) as transaction:
             assert set(transaction.lock_accounts([member_id(1), member_id(2)])) == {member_id(1)}
-        with store.transaction(PROGRAM) as transaction:
+        with store.transaction(THIRD_PROGRAM) as transaction:
             assert set(transaction.lock_accounts([member_id(1), member_id(2)])) == {member_id(2)}
     store.close()
 

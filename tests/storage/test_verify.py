@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from tallystick.core.chain import entry_digest, entry_ref, seal
+from tallystick.core.chain import entry_digest, entry_ref, row_hash, seal
 from tallystick.core.codec import tier_to_text
 from tallystick.core.entry import EntryKind, Moves
 from tallystick.core.ids import MemberId, Ms, ProgramId
@@ -20,7 +22,7 @@ from tallystick.storage import refs as refs_module
 from tallystick.storage import verify as verify_module
 from tallystick.storage.verify import Report, verify
 from tests.storage.build import NOW, OTHER_PROGRAM, PROGRAM, YEAR_MS, Books, Change, command_id, member_id
-from tests.storage.conftest import url_of
+from tests.support.postgres import Database, PostgresCluster
 
 MEMBERS = 6
 M = {number: member_id(number) for number in range(1, MEMBERS + 1)}
@@ -50,6 +52,10 @@ class Tampered:
     url: str
     run: Callable[[str], None]
 
+    def blob(self, content: bytes) -> str:
+        """The bytes as the database's SQL writes them."""
+        return f"x'{content.hex()}'" if self.url.startswith("sqlite") else f"'\\x{content.hex()}'"
+
     def verify(self) -> Report:
         report = verify(self.url, PROGRAM)
         assert not report.ok
@@ -62,29 +68,52 @@ class Tampered:
         return found.table, found.key
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def tampered(request: pytest.FixtureRequest) -> Tampered:
-    url = url_of(request, request.param)
+@pytest.fixture(scope="module")
+def filled_sqlite(migrated_sqlite: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a filled SQLite file."""
+    path = tmp_path_factory.mktemp("filled") / "filled.db"
+    path.write_bytes(migrated_sqlite)
+    fill_and_close(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def filled_postgres(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
+    """A filled database that others are copied from."""
+    with postgres.database(template=migrated_postgres.name) as template:
+        fill_and_close(template.service_url)
+        yield template
+
+
+def fill_and_close(url: str) -> None:
     store = open_store(url)
     fill(store)
     store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def tampered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tampered]:
     if request.param == "sqlite":
-        path = request.getfixturevalue("sqlite_path")
+        path = tmp_path / "store.db"
+        path.write_bytes(request.getfixturevalue("filled_sqlite"))
+        yield Tampered(f"sqlite:///{path}", lambda statement: run_in_sqlite(path, statement))
+        return
+    cluster, template = (request.getfixturevalue(name) for name in ("postgres", "filled_postgres"))
+    with cluster.database(template=template.name) as copy:
+        yield Tampered(copy.service_url, lambda statement: run_in_postgres(copy.admin_url, statement))
 
-        def run(statement: str) -> None:
-            with sqlite3.connect(path) as connection:
-                connection.execute("PRAGMA ignore_check_constraints = on")
-                connection.executescript(statement)
-    else:
-        admin_url = request.getfixturevalue("postgres_database").admin_url.replace("+psycopg", "")
 
-        def run(statement: str) -> None:
-            with psycopg.connect(admin_url, autocommit=True) as admin:
-                for table, check in (("ledger", "balanced"), ("lot", "remaining"), ("account", "active")):
-                    admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_{check}_check")
-                admin.execute(statement)
+def run_in_sqlite(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = on")
+        connection.executescript(statement)
 
-    return Tampered(url, run)
+
+def run_in_postgres(url: str, statement: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        for table, check in (("ledger", "balanced"), ("lot", "remaining")):
+            admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_{check}_check")
+        admin.execute(statement)
 
 
 def where(number: int, seq: int) -> str:
@@ -259,6 +288,22 @@ def test_a_hold_that_was_closed_behind_our_back_is_named(tampered: Tampered) -> 
 def test_a_changed_journal_row_is_named(tampered: Tampered, change: str) -> None:
     tampered.run(f"UPDATE journal SET {change} WHERE lane_id = 0 AND lane_seq = 4")
     assert tampered.first() == ("journal", "lane 0, row 4")
+
+
+def test_a_journal_row_sealed_anew_is_named_by_the_row_that_follows_it(tampered: Tampered) -> None:
+    store = open_store(tampered.url)
+    with store.snapshot(PROGRAM) as snapshot:
+        row = next(row for row in snapshot.journal() if (row.lane_id, row.lane_seq) == (0, 4))
+    store.close()
+    later = row.recorded_ms + 1
+    anew = row_hash(PROGRAM, 0, 4, later, row.sums, row.payload, row.prev_hash)
+    tampered.run(
+        f"UPDATE journal SET recorded_ms = {later}, hash = {tampered.blob(anew)} "
+        "WHERE lane_id = 0 AND lane_seq = 4"
+    )
+    report = tampered.verify()
+    assert tampered.first() == ("journal", "lane 0, row 5")
+    assert report.problem_count == 1
 
 
 def test_a_removed_journal_row_is_named(tampered: Tampered) -> None:

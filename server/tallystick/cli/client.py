@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -40,6 +41,7 @@ PATIENCE_S = 30.0
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
 DETAILS_KEY = "grpc-status-details-bin"
+VIOLATIONS_SHOWN_MAX = 10
 TOKEN_MARGIN_S = 30
 """A token is replaced that long before it ends."""
 
@@ -54,6 +56,15 @@ _RETRIED = (
 _FINAL_REASONS = frozenset({"MESSAGE_TOO_LARGE", "LIMIT_REACHED"})
 
 Response = TypeVar("Response")
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What a status carries beside its text; empty when the server sent nothing."""
+
+    reason: str = ""
+    retry_after_s: float = 0.0
+    violations: tuple[str, ...] = ()
 
 
 class CallFailed(CommandFailed):
@@ -123,14 +134,14 @@ class Client:
             try:
                 return await method(request, timeout=self._deadline_s, metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                reason, retry_after_s = _details_of(error)
-                if reason == "TOKEN_EXPIRED" and not token_renewed:
+                details = _details_of(error)
+                if details.reason == "TOKEN_EXPIRED" and not token_renewed:
                     token_renewed, self._token = True, ""
                     continue
-                if not _may_retry(error.code(), reason) or time.monotonic() >= give_up_at:
-                    raise self._failure(error, reason) from error
+                if not _may_retry(error.code(), details.reason) or time.monotonic() >= give_up_at:
+                    raise self._failure(error, details) from error
             self.retries += 1
-            await asyncio.sleep(max(retry_after_s, random.uniform(backoff_s / 2, backoff_s)))  # noqa: S311
+            await asyncio.sleep(max(details.retry_after_s, random.uniform(backoff_s / 2, backoff_s)))  # noqa: S311
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
     async def enrol_device(self, code: str, program_id: str) -> till_pb2.EnrolDeviceResponse:
@@ -174,20 +185,20 @@ class Client:
             try:
                 answer = await self.till.IssueToken(request, timeout=self._deadline_s)
             except grpc.aio.AioRpcError as error:
-                reason, retry_after_s = _details_of(error)
-                if not _may_retry(error.code(), reason) or time.monotonic() >= give_up_at:
-                    raise self._failure(error, reason) from error
+                details = _details_of(error)
+                if not _may_retry(error.code(), details.reason) or time.monotonic() >= give_up_at:
+                    raise self._failure(error, details) from error
             else:
                 self._token = answer.access_token
                 self._token_until = bought_at + max(1, answer.expires_in_s - TOKEN_MARGIN_S)
                 return
-            await asyncio.sleep(max(retry_after_s, backoff_s))
+            await asyncio.sleep(max(details.retry_after_s, backoff_s))
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
-    def _failure(self, error: grpc.aio.AioRpcError, reason: str) -> CallFailed:
-        code = error.code()
+    def _failure(self, error: grpc.aio.AioRpcError, details: _Details) -> CallFailed:
+        code, reason = error.code(), details.reason
         message = error.details() or "the server gave no message"
-        mend = ""
+        mend = "\n            ".join(details.violations)
         if code is grpc.StatusCode.UNAVAILABLE and not reason:
             message = f"no server answers at {self._server}"
             mend = "start it with `tallystick run` or `tallystick serve`, or name another with --server"
@@ -204,21 +215,23 @@ def _may_retry(code: grpc.StatusCode, reason: str) -> bool:
     return code in _RETRIED and reason not in _FINAL_REASONS
 
 
-def _details_of(error: grpc.aio.AioRpcError) -> tuple[str, float]:
-    """The ErrorInfo's reason and the seconds of RetryInfo; empty and 0 when the server sent none."""
+def _details_of(error: grpc.aio.AioRpcError) -> _Details:
     packed = next((value for name, value in error.trailing_metadata() if name == DETAILS_KEY), b"")
-    reason, retry_after_s = "", 0.0
     try:
-        details = status_pb2.Status.FromString(packed).details
+        status = status_pb2.Status.FromString(packed)
     except DecodeError:
-        return reason, retry_after_s
-    for detail in details:
+        return _Details()
+    reason, retry_after_s, violations = "", 0.0, []
+    for detail in status.details:
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        bad_request = error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason = info.reason
         elif detail.Unpack(retry):
             retry_after_s = _seconds(retry.retry_delay)
-    return reason, retry_after_s
+        elif detail.Unpack(bad_request):
+            violations = [f"{one.field}: {one.description}" for one in bad_request.field_violations]
+    return _Details(reason, retry_after_s, tuple(violations[:VIOLATIONS_SHOWN_MAX]))
 
 
 def _seconds(duration: Duration) -> float:

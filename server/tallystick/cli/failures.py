@@ -35,5 +35,7 @@ def _failure_of_serving(error: Exception) -> CommandFailed | None:
     from tallystick.rpc.tls import TlsRefused
 
     if isinstance(error, CannotListen):
-        return CommandFailed(str(error), mend="stop what listens there, or name another address with --listen")
+        return CommandFailed(
+            str(error), mend="stop what listens there, or name another address with --listen"
+        )
     return CommandFailed(str(error)) if isinstance(error, TlsRefused) else None

@@ -42,9 +42,10 @@ def entry_digest(entry: Entry, fingerprint: bytes, detail_text: str) -> bytes:
     """Return 16 bytes over everything that is stored of an entry, except when it was recorded."""
     origin = entry.origin
     store, till, reference = origin.store_id, origin.till_id, origin.reference
+    moves = ",".join(map(str, entry.moves))
     # Free texts come with their lengths: else what one field ends with could be moved into the next.
     text = (
-        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{entry.kind:d}|{','.join(map(str, entry.moves))}|{entry.active_after}|"
+        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{entry.kind:d}|{moves}|{entry.active_after}|"
         f"{entry.pending_after}|{entry.held_after}|{entry.debt_after}|{len(entry.tier_after)}:{entry.tier_after}|"
         f"{entry.rule_set}|{entry.assurance:d}|{origin.occurred_ms}|{origin.channel:d}|{len(store)}:{store}|"
         f"{len(till)}:{till}|{len(reference)}:{reference}|{entry.reverses_seq}|{entry.hold_id}|"

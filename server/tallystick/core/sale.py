@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 from datetime import timedelta
+from typing import NamedTuple
 
 from tallystick.core.basket import (
     LINES_MAX,

@@ -81,9 +81,10 @@ class Health:
         self._watchers += 1
         try:
             while True:
-                changed = self._changed
+                # Both before the answer goes out: what changes meanwhile must be told as well.
+                changed, is_last = self._changed, self._draining
                 yield self._status(name).SerializeToString()
-                if self._draining:
+                if is_last:
                     return
                 await changed.wait()
         finally:

@@ -9,10 +9,11 @@ status; every call is counted and a sample is logged.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2
@@ -70,6 +71,18 @@ class Arrival:
     metadata: Sequence[tuple[str, str | bytes]]
     remaining_s: float | None
     enforces_deadline: bool
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a call has come: what is known of it when it ends, well or not."""
+
+    began: float
+    principal: Principal | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    deadline: float = math.inf
+    code: int = code_pb2.OK
+    error: BaseException | None = None
 
 
 class Pipeline:
@@ -138,62 +151,59 @@ class Endpoint:
         A caller that goes away cancels the handler at its next await, not what the handler has handed over: a
         lane commits what it took.
         """
-        metrics = self._metrics
-        began = time.perf_counter()
-        code = code_pb2.OK
-        principal: Principal | None = None
-        error: BaseException | None = None
-        metadata: dict[str, str] = {}
-        deadline = float("inf")
-        metrics.in_flight += 1
+        progress = _Progress(time.perf_counter())
+        self._metrics.in_flight += 1
         try:
-            self._require_room()
-            if self._pipeline.gate is not None:
-                await self._pipeline.gate.wait()
-            metadata = {key: value for key, value in arrival.metadata if type(value) is str}
-            if not self.method.public:
-                principal = self._principal(arrival, metadata)
-                self._require_role(principal)
-            self._count(principal, arrival.peer)
-            deadline, must_cut = self._deadline(arrival)
-            request = self._request(arrival)
-            call = Call(principal, deadline, arrival.peer, metadata)
-            if must_cut:
-                return await self._answer_until(deadline, request, call)
-            return await self.method.handler(request, call)
-        except asyncio.CancelledError as cancelled:
+            return await self._handle(arrival, progress)
+        except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                over = time.monotonic() >= deadline
-                code = code_pb2.DEADLINE_EXCEEDED if over else code_pb2.CANCELLED
+                over = time.monotonic() >= progress.deadline
+                progress.code = code_pb2.DEADLINE_EXCEEDED if over else code_pb2.CANCELLED
                 raise
             # Something that the handler waited for was cancelled, not the call: its caller still wants an answer.
-            error = cancelled
-            failed = self._failed(error)
-            code = failed.status.code
-            raise failed from None
-        except Exception as raised:  # noqa: BLE001  whatever it is, the caller gets a status and nothing else
-            error = raised
-            failed = self._failed(error)
-            code = failed.status.code
-            raise failed from None
+            raise self._failed(error, progress) from None
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets a status and nothing else
+            raise self._failed(error, progress) from None
         finally:
-            metrics.in_flight -= 1
-            seconds = time.perf_counter() - began
-            self._meter.record(code, seconds)
-            self._pipeline.access_log.call(self.method.name, code, seconds, principal, error)
-            tracing = self._pipeline.tracing
-            if tracing is not None and tracing.is_sampled(metadata):
-                tracing.record(self.method.name, code, seconds, metadata)
-            # An error holds this frame, which would hold the error: without the cycle both are freed at once.
-            error = None
+            self._metrics.in_flight -= 1
+            self._record(progress)
 
     def refuse(self, error: TallystickError) -> CallFailed:
         """Answer, count and log a call that a transport could not even receive in full."""
-        failed = self._failed(error)
-        self._meter.record(failed.status.code, 0.0)
-        self._pipeline.access_log.call(self.method.name, failed.status.code, 0.0, None, error)
+        progress = _Progress(time.perf_counter())
+        failed = self._failed(error, progress)
+        self._record(progress)
         return failed
+
+    async def _handle(self, arrival: Arrival, progress: _Progress) -> Message:
+        self._require_room()
+        if self._pipeline.gate is not None:
+            await self._pipeline.gate.wait()
+        metadata = {key: value for key, value in arrival.metadata if type(value) is str}
+        progress.metadata = metadata
+        principal: Principal | None = None
+        if not self.method.public:
+            progress.principal = principal = self._principal(arrival, metadata)
+            self._require_role(principal)
+        self._count(principal, arrival.peer)
+        progress.deadline, must_cut = self._deadline(arrival)
+        request = self._request(arrival)
+        call = Call(principal, progress.deadline, arrival.peer, metadata)
+        if must_cut:
+            return self._checked(await self._answer_until(progress.deadline, request, call))
+        return self._checked(await self.method.handler(request, call))
+
+    def _record(self, progress: _Progress) -> None:
+        seconds = time.perf_counter() - progress.began
+        code, name = progress.code, self.method.name
+        self._meter.record(code, seconds)
+        self._pipeline.access_log.call(name, code, seconds, progress.principal, progress.error)
+        tracing = self._pipeline.tracing
+        if tracing is not None and tracing.is_sampled(progress.metadata):
+            tracing.record(name, code, seconds, progress.metadata)
+        # An error holds the frames that hold this: without the cycle all of it is freed at once.
+        progress.error = None
 
     def _require_room(self) -> None:
         if self._metrics.in_flight > self._pipeline.limits.in_flight_max:
@@ -253,14 +263,22 @@ class Endpoint:
                 raise DeadlinePassed from None
             raise
 
-    def _failed(self, error: BaseException) -> CallFailed:
+    def _checked(self, response: Message) -> Message:
+        # Here, because a transport that could not write it would tell the caller why.
+        if type(response) is not self.method.response_class:
+            raise TypeError(f"{self.method.name} answered a {type(response).__name__}")
+        return response
+
+    def _failed(self, error: BaseException, progress: _Progress) -> CallFailed:
         """The status for an error; one that is not expected is logged with an id, and its text stays here."""
         incident_id = ""
         if not is_expected(error):
             incident_id = secrets.token_hex(4)
             fields = {"incident_id": incident_id, "method": self.method.name}
             incidents.error("a call failed unexpectedly", exc_info=error, extra=fields)
-        return CallFailed(status_of(error, incident_id=incident_id), retry_after(error))
+        failed = CallFailed(status_of(error, incident_id=incident_id), retry_after(error))
+        progress.error, progress.code = error, failed.status.code
+        return failed
 
 
 def _count_of(key: str, metadata: Sequence[tuple[str, str | bytes]]) -> int:

@@ -50,6 +50,7 @@ class Method:
     public: bool
     read_only: bool
     request_class: type[Message]
+    response_class: type[Message]
     handler: Handler
 
 
@@ -96,6 +97,7 @@ def _method(service: Service, descriptor: MethodDescriptor, faults: list[str]) -
         public=public,
         read_only=descriptor.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
         request_class=GetMessageClass(descriptor.input_type),
+        response_class=GetMessageClass(descriptor.output_type),
         handler=handler,
     )
 

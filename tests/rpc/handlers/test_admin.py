@@ -196,6 +196,8 @@ def test_an_importer_expires_up_to_any_time_of_a_replay(replay_world: World) -> 
     late = world.send(expire(as_of=iso(past_ms + 400 * DAY_MS)), importer)
     assert (early.entries, late.entries) == (0, 1)
     assert world.balance(member).active == 0
+    ahead = expire(as_of=iso(START_MS + 400 * DAY_MS))
+    assert world.send(ahead, importer).entries == 0
 
 
 def test_a_page_of_the_nightly_work_goes_on_with_its_own_time_only(world: World) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.security.check_digits import ean13_with_check_digit, gsrn_with_check_digit
-from tallystick.service.identity import country_of_zone
+from tallystick.security.check_digits import (
+    ean13_with_check_digit,
+    gsrn_with_check_digit,
+    has_luhn_check_digit,
+)
+from tallystick.service.identity import country_of_zone, member_number
 from tallystick.v1 import identity_pb2 as pb
 from tallystick.v1 import member_pb2, types_pb2
 from tests.rpc.handlers.world import (
@@ -198,6 +202,19 @@ def test_a_text_that_is_no_identifier_enrols_nobody(world: World) -> None:
     assert (
         world.refused(member_pb2.GetMemberRequest(member_id=request.member_id)).reason == "MEMBER_NOT_FOUND"
     )
+
+
+def test_a_member_number_follows_from_the_id_and_from_nothing_that_others_know() -> None:
+    drawn = {
+        member_number(key, program_id=program_id, member_id=member_id, attempt=attempt)
+        for key in (bytes(32), bytes(range(32)))
+        for program_id in ("shop", "other")
+        for member_id in (new_id(), new_id())
+        for attempt in (0, 1)
+        for _again in (1, 2)
+    }
+    assert len(drawn) == 16
+    assert all(has_luhn_check_digit(number) and number.startswith("99") for number in drawn)
 
 
 def test_a_number_that_is_taken_is_not_given_twice(world: World) -> None:

@@ -112,6 +112,7 @@ def test_erasing_twice_answers_the_same_and_nothing_can_be_known_again(world: Wo
     assert world.send(pb.EraseMemberRequest(member_id=member_id), admin).member == first
     for request in (
         pb.UpdateProfileRequest(member_id=member_id, given_name="Anna"),
+        pb.UpdateProfileRequest(member_id=member_id, given_name=""),
         pb.BlockMemberRequest(member_id=member_id),
         pb.UnblockMemberRequest(member_id=member_id),
     ):

@@ -27,6 +27,7 @@ from tests.rpc.handlers.world import (
     Caller,
     World,
     everything_stored,
+    sale_request,
 )
 
 manager, admin = Caller(MANAGER), Caller(ADMIN, store_id="")
@@ -110,6 +111,8 @@ def test_a_till_enrols_is_confirmed_and_its_token_opens_its_program_and_store(wo
     assert issued.server_time.ToMilliseconds() == world.now_ms
     info = world.send(admin_pb2.GetServerInfoRequest(), token=issued.access_token)
     assert (info.program_id, info.database) == (SHOP, "memory")
+    sale = world.send(sale_request(world.enrol(), 1000), token=issued.access_token).decision.posted.entry
+    assert (sale.origin.store_id, sale.origin.till_id) == ("s1", device.device_id)
     listed = world.send(pb.ListDevicesRequest(), manager).devices
     assert [(one.device_id, one.label, one.store_id, one.role, one.status) for one in listed] == [
         (device.device_id, "Till 2", "s1", TILL, pb.DEVICE_STATUS_ACTIVE)

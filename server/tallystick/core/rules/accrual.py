@@ -40,7 +40,7 @@ def accrue(
 
     ``eligible_minor`` is what counts of each line: after discounts, without what points paid, 0 where excluded.
     ``total_minor`` is the basket before benefits, for the minimum. Fractions of all rules are added before the one
-    rounding, then the points go to the cells by largest remainder.
+    rounding; every rule has its whole points on a line, and those of the fractions go to the largest of them.
     """
     nothing = Accrual(0, (0,) * len(lines), ())
     if total_minor < earning.minimum_minor:
@@ -53,7 +53,7 @@ def accrue(
     points = _round(sum(weights), earning.denominator, earning.rounding)
     if points == 0:
         return nothing
-    parts = spread(points, weights)
+    parts = _whole_parts(points, weights, earning.denominator)
     explanations = [
         Explanation(cell.rule.rule_id, cell.line_no, part, cell.rule.kind)
         for cell, part in zip(cells, parts, strict=True)
@@ -121,6 +121,20 @@ def _round(raw: int, denominator: int, rounding: Rounding) -> int:
     if rounding is Rounding.HALF_UP:
         return (2 * raw + denominator) // (2 * denominator)
     return -(-raw // denominator)
+
+
+def _whole_parts(points: int, weights: Sequence[int], unit: int) -> list[int]:
+    """Return the whole points of each weight / unit; those of the fractions go to the largest of them, ties first.
+
+    So a rule is never said to have given less than the whole points that it gives alone.
+    """
+    parts = [weight // unit for weight in weights]
+    left = points - sum(parts)
+    if left:
+        by_fraction = sorted(range(len(weights)), key=lambda at: (-(weights[at] % unit), at))
+        for at in by_fraction[:left]:
+            parts[at] += 1
+    return parts
 
 
 def _by_line(cells: Sequence[_Cell], parts: Sequence[int], eligible_minor: Sequence[int]) -> list[int]:

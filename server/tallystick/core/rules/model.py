@@ -109,7 +109,9 @@ class Earning:
         unit = self.denominator
         parts = {"per_amount": 1, "per_item": 1000, "per_sale": 1}
         weighed = [
-            Weighed(rule, rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0)
+            Weighed(
+                rule, rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0
+            )
             for rule in self.rules
         ]
         kinds = {"basic": ("per_amount", "per_item"), "factors": ("multiply",), "once": ("per_sale",)}

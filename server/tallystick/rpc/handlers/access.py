@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tallystick.core.basket import Origin
 from tallystick.core.ids import MemberId, Ms
 from tallystick.rpc.call import Principal
@@ -32,7 +30,7 @@ def filled_origin(origin: Origin, caller: Principal, now_ms: Ms) -> Origin:
         raise origin_mismatch("origin.store_id")
     if till_id != caller.device_id and caller.role != options.ROLE_IMPORTER:
         raise origin_mismatch("origin.till_id")
-    return replace(origin, occurred_ms=origin.occurred_ms or now_ms, store_id=store_id, till_id=till_id)
+    return Origin(origin.occurred_ms or now_ms, origin.channel, store_id, till_id, origin.reference)
 
 
 def origin_mismatch(field: str) -> PermissionDenied:

@@ -1,0 +1,197 @@
+"""What an operator meets: keys, migrations, TLS, wrong settings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import json
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.cli.shell import Shell
+from tests.support.postgres import Database
+
+
+def test_keys_are_made_once_listed_without_secrets_and_rotated(shell: Shell) -> None:
+    shell.prepare("keys", "create")
+    again = shell.here("keys", "create")
+    assert again.code == 3
+    assert "never overwritten" in again.err
+    before = shell.prepare("keys", "show", "--json").json
+    assert len(before["signing"]) == 1
+    shell.prepare("keys", "rotate")
+    shell.prepare("keys", "rotate", "--sealing")
+    shown = shell.prepare("keys", "show")
+    after = shell.prepare("keys", "show", "--json").json
+    assert [key["signs"] for key in after["signing"]] == [True, False]
+    assert after["sealing"] == [1, 2]
+    secret = (shell.data_dir / "keys" / "hashing.key").read_text().strip()
+    assert secret not in shown.out
+
+
+def test_an_old_database_is_not_served_with_new_keys(shell: Shell) -> None:
+    shell.prepare("migrate")
+    shell.prepare("keys", "create")
+    shell.prepare(
+        "keys",
+        "device",
+        "--program",
+        "corner",
+        "--create-program",
+        "live",
+        "--role",
+        "admin",
+        "--profile",
+        "a",
+    )
+    (shell.data_dir / "keys").rename(shell.data_dir / "lost")
+    refused = shell.run("serve", "--listen", "127.0.0.1:0", "--http-listen", "")
+    assert refused.code == 3
+    assert "restore the key directory" in refused.err
+
+
+def test_a_database_that_was_not_migrated_is_refused_with_the_command_that_mends_it(shell: Shell) -> None:
+    shell.data_dir.mkdir(parents=True)
+    refused = shell.run("serve", "--listen", "127.0.0.1:0", "--http-listen", "")
+    assert refused.code == 3
+    assert "tallystick migrate" in refused.err
+    assert shell.prepare("migrate", "--json").json == shell.prepare("migrate", "--json").json
+
+
+def test_a_role_that_sees_all_programs_is_not_served_with(shell: Shell, database: Database) -> None:
+    shell.prepare("migrate", env={"TALLYSTICK_DATABASE_URL": database.owner_url})
+    superuser = {"TALLYSTICK_DATABASE_URL": database.admin_url}
+    refused = shell.run("serve", "--listen", "127.0.0.1:0", "--http-listen", "", env=superuser)
+    assert refused.code == 3
+    assert "tallystick_app" in refused.err
+
+
+def test_wrong_settings_stop_the_start_with_code_2(shell: Shell) -> None:
+    mistyped = shell.run("serve", env={"TALLYSTICK_LISTN": "x"})
+    assert mistyped.code == 2
+    assert "did you mean TALLYSTICK_LISTEN?" in mistyped.err
+    assert shell.run("serve", "--workers", "2").code == 2
+    assert shell.run("serve", "--database", "mysql://localhost/x").code == 2
+
+
+def test_settings_are_listed_without_the_databases_password(shell: Shell) -> None:
+    secret = {"TALLYSTICK_DATABASE_URL": "postgresql://app:geheim@db/tallystick"}
+    told = shell.prepare("settings", env=secret).out
+    assert "TALLYSTICK_DRAIN_WAIT_S" in told
+    assert "geheim" not in told
+    assert "geheim" not in shell.prepare("settings", "--json", env=secret).out
+
+
+def test_devices_need_a_program_a_known_role_and_a_till_its_store(shell: Shell) -> None:
+    shell.prepare("migrate")
+    device = ("keys", "device", "--program", "corner", "--profile", "one")
+    assert "there is no program 'corner'" in shell.here(*device, "--role", "admin").err
+    assert shell.here(*device, "--role", "boss", "--create-program", "live").code == 2
+    assert (
+        "a till belongs to a store" in shell.here(*device, "--role", "till", "--create-program", "live").err
+    )
+    clash = shell.here(*device, "--role", "admin", "--create-program", "replay")
+    assert "with another clock" in clash.err
+    assert (
+        shell.here(
+            "keys",
+            "device",
+            "--program",
+            "Corner!",
+            "--profile",
+            "x",
+            "--role",
+            "admin",
+            "--create-program",
+            "live",
+        ).code
+        == 2
+    )
+    assert shell.here(*device[:-1], "../x", "--role", "admin").code == 3
+
+
+def test_an_export_needs_to_know_which_program_and_overwrites_nothing(shell: Shell, tmp_path: Path) -> None:
+    shell.prepare("migrate")
+    assert "has 0 programs" in shell.here("export", "accounts").err
+    for program in ("one", "two"):
+        shell.prepare(
+            "keys",
+            "device",
+            "--program",
+            program,
+            "--create-program",
+            "live",
+            "--role",
+            "admin",
+            "--profile",
+            "a",
+        )
+    several = shell.here("export", "accounts")
+    assert several.code == 2
+    assert "--program: one, two" in several.err
+    out = tmp_path / "accounts.csv"
+    assert "0 accounts of one" in shell.prepare("export", "accounts", "--program", "one", "--out", out).out
+    assert "nothing is overwritten" in shell.here("export", "accounts", "--program", "one", "--out", out).err
+    assert shell.here("verify", "--program", "three").code == 3
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tallystick test")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, key_file = tmp_path / "chain.pem", tmp_path / "key.pem"
+    chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return chain, key_file
+
+
+def test_calls_are_encrypted_for_who_trusts_the_certificate_and_fail_for_who_does_not(
+    shell: Shell, certificate: tuple[Path, Path]
+) -> None:
+    chain, key_file = certificate
+    shell.prepare("migrate")
+    shell.prepare("keys", "create")
+    shell.prepare(
+        "keys",
+        "device",
+        "--program",
+        "corner",
+        "--create-program",
+        "live",
+        "--role",
+        "admin",
+        "--profile",
+        "admin",
+    )
+    profile_file = shell.data_dir / "profiles" / "admin" / "profile.json"
+    profile = json.loads(profile_file.read_text())
+    with shell.running("serve", "--tls-cert", str(chain), "--tls-key", str(key_file)) as server:
+        plain = shell.run("device", "list", "--server", server.address)
+        assert plain.code == 3
+        profile_file.write_text(json.dumps({**profile, "tls_ca": str(chain)}))
+        listed = shell.succeed("device", "list", "--server", server.address, "--json").json
+    assert [device["role"] for device in listed["devices"]] == ["admin"]

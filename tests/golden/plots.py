@@ -1,0 +1,203 @@
+"""What happens in the golden vectors: rule sets in parts, and small stories that the cases are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tallystick.core.basket import Line, TaxGroup
+from tallystick.core.command import ReturnLine, Spend
+from tallystick.core.entry import Decision
+from tallystick.core.ids import Minor
+from tests.core.world import World, at, basket, line
+from tests.golden.story import Case
+
+BASE = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
+GROUPS = (TaxGroup("food", 120_000), TaxGroup("full", 250_000))
+LEVELS = [{"id": "base", "from": 0}, {"id": "silver", "from": 10_000}, {"id": "gold", "from": 30_000}]
+YEARLY = {"basis": "spend", "period": "calendar_year", "levels": LEVELS}
+REWARDS = [
+    {"id": "five", "kind": "money_off", "points": 50, "amount_minor": 500},
+    {"id": "tenth", "kind": "percent_off", "points": 30, "percent": 10, "amount_minor_max": 250},
+    {"id": "toy", "kind": "free_item", "points": 20, "category": "toys"},
+]
+MONTH = {"kind": "months", "months": 1}
+
+
+def earning(*rules: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"earning": {"rules": [BASE, *rules], **more}}
+
+
+def sells(*lines: Line | int, **more: Any) -> Any:
+    """Return a story of one sale."""
+    return lambda world: world.do(world.sale(*lines, **more))
+
+
+def rich(world: World, points: int = 10_000) -> Decision:
+    return world.do(world.adjust(points))
+
+
+def spends(points: int, *lines: Line | int, up_to: bool = False, **more: Any) -> Any:
+    """Return a story of one sale on which points are spent."""
+
+    def tell(world: World) -> None:
+        rich(world)
+        world.do(world.sale(*lines, spend=Spend(points, up_to=up_to), **more))
+
+    return tell
+
+
+def buys(*rewards: str, lines: tuple[Line | int, ...]) -> Any:
+    """Return a story of one sale on which rewards are bought."""
+
+    def tell(world: World) -> None:
+        rich(world)
+        world.do(world.sale(*lines, rewards=rewards))
+
+    return tell
+
+
+def multiplied(combine: str) -> Case:
+    factors: list[dict[str, Any]] = [
+        {"id": "brand", "kind": "multiply", "by": "1.5", "brand": "acme"},
+        {"id": "toys", "kind": "multiply", "by": 2, "category": "toys"},
+    ]
+    goods = (line(999, brand="acme", categories=("toys",)), line(1_001, brand="acme"), 350)
+    whys = {
+        "highest": "9.99 doubled, 10.01 half as much again, 3.50 as it is: 38.495 points",
+        "sum": "9.99 times 2.5, 10.01 times 1.5, 3.50 as it is: 43.49 points",
+        "product": "9.99 times 3, 10.01 times 1.5, 3.50 as it is: 48.485 points",
+    }
+    return Case(f"multipliers-{combine}", whys[combine], sells(*goods), earning(*factors, combine=combine))
+
+
+def sell_at(world: World, text: str) -> Decision:
+    world.now = at(text)
+    return world.do(world.sale(1_000))
+
+
+def tier_rate(world: World) -> None:
+    world.do(world.sale(25_000))
+    world.do(world.sale(19_600))
+    world.do(world.sale(19_600))
+
+
+def expires(sold: str, until: str) -> Any:
+    """Return a story of points earned at one instant, looked at a second before another and at it."""
+
+    def tell(world: World) -> None:
+        world.now = at(sold)
+        world.do(world.sale(1_000))
+        end = at(until)
+        world.now = type(end)(end - 1_000)
+        world.do(world.sale(0))
+        world.now = end
+        world.do(world.sale(0))
+
+    return tell
+
+
+def returned(*pieces: ReturnLine, spend: int = 100, lines: tuple[Line | int, ...]) -> Any:
+    """Return a story of a sale and one return after the other."""
+
+    def tell(world: World) -> None:
+        rich(world)
+        sale = world.posted(world.sale(*lines, spend=Spend(spend)))
+        for piece in pieces:
+            world.do(world.give_back(sale, piece))
+
+    return tell
+
+
+def spent_meanwhile(world: World) -> None:
+    sale = world.posted(world.sale(line(10_000, quantity=2)))
+    world.do(world.burn(80))
+    world.do(world.give_back(sale, ReturnLine(1, 1000)))
+    world.do(world.give_back(sale, ReturnLine(1, 1000)))
+    world.do(world.sale(10_500))
+
+
+def expired_meanwhile(world: World) -> None:
+    world.do(world.earn(400))
+    sale = world.posted(world.sale(400, spend=Spend(400)))
+    world.now = at("2026-03-01T12:00")
+    world.do(world.all_back(sale))
+    world.now = at("2026-03-11T12:00")
+    world.do(world.sale(0))
+
+
+def held(world: World) -> None:
+    rich(world, 1_000)
+    hold = world.posted(world.hold(300, basket=basket(1_000)))
+    world.do(world.capture(hold.hold_id, basket(120)))
+    world.do(world.void(hold.hold_id))
+
+
+def held_too_long(world: World) -> None:
+    rich(world, 1_000)
+    hold = world.posted(world.hold(300, ttl_s=60))
+    world.now = at("2026-01-15T13:00")
+    world.do(world.void(hold.hold_id))
+    world.do(world.capture(hold.hold_id))
+
+
+def two_lots(world: World) -> None:
+    world.do(world.earn(10))
+    world.now = at("2026-01-20T12:00")
+    world.do(world.earn(20))
+    world.do(world.burn(15))
+    world.now = at("2026-02-21T12:00")
+    world.do(world.sale(0))
+
+
+def reported(burned: int, discount: int, earned: int) -> Any:
+    def tell(world: World) -> None:
+        rich(world, 100)
+        sale = world.posted(
+            world.settle(line(1_000, quantity=2), 500, burned=burned, discount=discount, earned=earned)
+        )
+        world.do(world.give_back(sale, ReturnLine(1, 1000)))
+        world.do(world.give_back(sale, ReturnLine(1, 1000), ReturnLine(2, 1000)))
+
+    return tell
+
+
+def climbs_and_falls(world: World) -> None:
+    world.now = at("2026-05-01")
+    world.do(world.sale(30_000))
+    world.now = at("2028-01-02")
+    world.do(world.sale(100))
+    world.now = at("2029-01-02")
+    world.do(world.sale(100))
+
+
+def rolls(world: World) -> None:
+    for day, amount in (("01-15", 6_000), ("04-14", 4_000), ("04-20", 100), ("07-20", 100)):
+        world.now = at(f"2026-{day}T12:00")
+        world.do(world.sale(amount))
+
+
+def december(world: World) -> None:
+    world.now = at("2026-12-28T12:00")
+    world.do(world.sale(30_000))
+    world.now = at("2027-01-12T12:00")
+    world.do(world.sale(100))
+
+
+def january(world: World) -> None:
+    world.now = at("2026-12-20")
+    sale = world.posted(world.sale(40_000, 500))
+    world.now = at("2027-01-05")
+    world.do(world.give_back(sale, ReturnLine(2, 1000)))
+    world.do(world.give_back(sale, ReturnLine(1, 0, Minor(25_000))))
+    world.do(world.give_back(sale, ReturnLine(1, 0, Minor(15_000))))
+
+
+def mistakes(world: World) -> None:
+    rich(world, 500)
+    sale = world.posted(world.sale(1_000, spend=Spend(400)))
+    world.do(world.reverse(sale))
+    world.do(world.reverse(sale))
+    gift = world.posted(world.adjust(70))
+    world.do(world.burn(540))
+    world.do(world.reverse(gift))
+    world.do(world.adjust(-1))
