@@ -71,7 +71,9 @@ class Load:
     async def run(self) -> dict[str, object]:
         """Run and return the figures."""
         feed = itertools.cycle(self.messages) if self.again else iter(self.messages)
-        callers = itertools.cycle([(("authorization", f"Bearer {token}"),) for token in self.tokens] or [None])
+        callers = itertools.cycle(
+            [(("authorization", f"Bearer {token}"),) for token in self.tokens] or [None]
+        )
         async with grpc.aio.insecure_channel(self.target) as channel:
             call: Any = channel.unary_unary(self.method)
             await channel.channel_ready()

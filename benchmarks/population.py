@@ -50,7 +50,8 @@ INSERT INTO member (program_id, member_id, number, status, enrolled_ms, channel,
 SELECT 'bench', md5('member ' || i)::uuid, 'B' || i, 1, {now}, 1, 's1' FROM generate_series(0, {last}) AS i
 """
 _ACCOUNTS_SQL = """
-INSERT INTO account (program_id, member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier)
+INSERT INTO account
+  (program_id, member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier)
 SELECT 'bench', md5('member ' || i)::uuid, 1, {now}, 0, 0, 0, 0, 0, {now}, {never}, ''
 FROM generate_series(0, {last}) AS i
 """

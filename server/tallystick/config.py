@@ -171,8 +171,13 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Where the data of one user lie (XDG Base Directory Specification 0.8)."""
     base = environ.get("XDG_DATA_HOME", "")
     # The specification tells to ignore a relative path.
-    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "share"
-    return root / "tallystick"
+    if base.startswith("/"):
+        return Path(base) / "tallystick"
+    try:
+        return Path.home() / ".local" / "share" / "tallystick"
+    except RuntimeError:
+        # An account without a home, as containers like to have: beside whatever is started there.
+        return Path.cwd() / ".tallystick"
 
 
 def split_address(address: str) -> tuple[str, int]:

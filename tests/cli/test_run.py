@@ -133,6 +133,15 @@ def test_the_books_agree_and_leave_as_csv(run: Running, shop: Shell, member: str
     assert {"member_id", "active", "tier"} <= json.loads(lines[0]).keys()
 
 
+def test_the_nightly_work_can_be_run_and_run_again(run: Running, shop: Shell) -> None:
+    assert shop.succeed("expire", "--json").json == {"members": 0, "entries": 0}
+    ahead = shop.run("expire", "--as-of", "2099-01-01T00:00:00+00:00")
+    assert ahead.code == 3
+    assert "AS_OF_OUT_OF_RANGE" in ahead.err
+    assert "write it with its offset" in shop.run("expire", "--as-of", "2026-01-31").err
+    assert shop.run("expire", "--profile", "till").code == 3
+
+
 def test_a_second_start_finds_everything_as_it_was(shell: Shell) -> None:
     shown = []
     for _ in "ab":

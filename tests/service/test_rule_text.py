@@ -187,6 +187,11 @@ def test_a_bomb_is_refused_and_costs_little(name: str) -> None:
     assert time.process_time() - began < 5
 
 
+def test_a_text_of_too_many_parts_is_refused_before_it_is_built() -> None:
+    error = refused(BOMBS["many parts"])
+    assert error.finding.message == f"has more than {NODES_MAX} parts"
+
+
 def test_a_document_as_deep_as_allowed_is_read() -> None:
     deepest = "[" * DEPTH_MAX + "]" * DEPTH_MAX
     assert read_document(f"{deepest}").value is not None

@@ -55,5 +55,6 @@ app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)
 app.add_typer(
     importing.app, name="import", help="Replay sales of a file as real clients.", rich_help_panel=BOOKS
 )
+app.command("expire", rich_help_panel=BOOKS)(books.expire)
 app.command("verify", rich_help_panel=BOOKS)(books.verify)
 app.command("export", rich_help_panel=BOOKS)(books.export)

@@ -1,11 +1,13 @@
-"""`verify` and `export`: the books, read straight from the database while the server may go on serving."""
+"""`verify` and `export` read the books straight from the database, while the server may go on; `expire` asks it."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -13,10 +15,14 @@ import typer
 
 from tallystick.cli.export import Format, What, records, write_records
 from tallystick.cli.options import (
+    ADMIN_PROFILE,
     ConfigOption,
     DatabaseOption,
     DataDirOption,
     JsonOption,
+    ProfileOption,
+    ServerOption,
+    client_for,
     printer_for,
     settings_from,
 )
@@ -24,9 +30,12 @@ from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFail
 from tallystick.core.ids import ProgramId
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from tallystick.storage.open import Store
 
 PROGRAMS_PAGE = 500
+EXPIRE_PAGE_SIZE = 500
 REPORT_EVERY = 500
 """Records between two moves of a progress bar."""
 
@@ -74,6 +83,58 @@ def verify(
         }
     )
     raise typer.Exit(EXIT_OK if report.ok else EXIT_UNSOUND)
+
+
+def expire(
+    as_of: Annotated[str, typer.Option(metavar="TIME", help="ISO 8601; default: the server's time.")] = "",
+    profile: ProfileOption = ADMIN_PROFILE,
+    server: ServerOption = "",
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the nightly work: points mature and expire, holds end, tiers are reviewed. A rerun finds nothing to do."""
+    printer = printer_for(as_json=as_json)
+
+    async def run() -> tuple[int, int]:
+        from tallystick.v1 import admin_pb2
+
+        members = entries = 0
+        request = admin_pb2.ExpirePointsRequest(page_size=EXPIRE_PAGE_SIZE)
+        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
+            # One instant for all pages, also when the night's work takes a while.
+            info = await client.call(client.admin.GetServerInfo, admin_pb2.GetServerInfoRequest())
+            request.as_of.CopyFrom(_instant(as_of) if as_of else info.server_time)
+            with printer.progress("Members") as advance:
+                while True:
+                    page = await client.call(client.admin.ExpirePoints, request)
+                    members, entries = members + page.members, entries + page.entries
+                    advance(members)
+                    request.page_token = page.next_page_token
+                    if not request.page_token:
+                        return members, entries
+
+    members, entries = asyncio.run(run())
+    printer.line(f"{count(members)} members had something due: {count(entries)} entries posted.")
+    printer.document({"members": members, "entries": entries})
+
+
+def _instant(text: str) -> Timestamp:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise CommandFailed(
+            f"'{text}' is no instant",
+            mend="write it with its offset: 2026-01-31T23:00:00+00:00",
+            code=EXIT_USAGE,
+        )
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
 
 
 def export(

@@ -38,8 +38,16 @@ class Overloaded(TallystickError):
 
     reason = "OVERLOADED"
 
-    def __init__(self, message: str = "", *, retry_after_s: float = 0.25, **details: object) -> None:
-        super().__init__(message, **details)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after_s: float = 0.25,
+        mend: str = "",
+        reason: str = "",
+        **details: object,
+    ) -> None:
+        super().__init__(message, mend=mend, reason=reason, **details)
         self.retry_after_s = retry_after_s
 
 
@@ -61,9 +69,15 @@ class InvalidInput(TallystickError):
     reason = "INVALID_INPUT"
 
     def __init__(
-        self, message: str = "", *, violations: tuple[tuple[str, str], ...] = (), **details: object
+        self,
+        message: str = "",
+        *,
+        violations: tuple[tuple[str, str], ...] = (),
+        mend: str = "",
+        reason: str = "",
+        **details: object,
     ) -> None:
-        super().__init__(message, **details)
+        super().__init__(message, mend=mend, reason=reason, **details)
         self.violations = violations
 
 

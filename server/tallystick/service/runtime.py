@@ -6,7 +6,7 @@ import gc
 import sys
 
 SWITCH_INTERVAL_S = 0.0005
-"""A lane that comes back from the database waits this long at most for the event loop to let go (default: ten times)."""
+"""How long a lane that comes back from the database waits at most for the event loop to let go (default: 5 ms)."""
 
 GC_THRESHOLDS = (50_000, 20, 50)
 """A batch of a thousand commands makes some hundred thousand short-lived objects, none of them in cycles."""

@@ -114,7 +114,7 @@ def fill_benefits(target: pb.Benefits, entry: Entry, currency: str) -> None:
     """Write what a sale gives; for a hold what it would take off, but not what it would earn."""
     detail, moves = entry.detail, entry.moves
     held = entry.kind is EntryKind.HOLD
-    target.earned_points = 0 if held else -moves.issued
+    target.earned_points = -moves.issued
     target.burned_points = moves.held if held else moves.burned
     target.payable_minor = detail.payable_minor
     target.currency_code = currency
