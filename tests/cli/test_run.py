@@ -86,13 +86,14 @@ def test_new_rules_are_validated_published_and_shown(
     assert "was not published" in refused.err
     assert "earning.rules[0].point" in refused.err
     rules.write_text(text.replace("points: 1\n", "points: 3\n"))
-    assert shop.prepare("program", "validate", rules, "--json").json["findings"] == []
+    validated = shop.prepare("program", "validate", rules, "--json").json
+    assert validated["findings"] == []
     request_id = "0190b5e0-7c1e-7a52-a4d2-2f9f3c6d1e12"
     published = [
         shop.succeed("program", "publish", rules, "--request-id", request_id, "--json").json for _ in "ab"
     ]
     assert published[0] == published[1]
-    assert published[0]["version"] == 2
+    assert (published[0]["version"], published[0]["sha256"]) == (2, validated["sha256"])
     assert json.loads(shop.succeed("program", "show", "--json").out)["text"] == rules.read_text()
     shop.succeed("program", "publish", "simple")
     assert shop.succeed("program", "show").out.rstrip() == text.rstrip()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.support.processes import ROOT, Child, environment, program
 
-START_S = 10.0
+START_S = 30.0
 COMMAND_S = 30.0
 STOP_S = 30.0
 

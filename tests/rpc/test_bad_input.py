@@ -89,6 +89,7 @@ def test_a_message_that_no_transport_takes_is_cut_off(edge: Edge, seen: list[Mes
     huge = b"x" * (TRANSPORT_BYTES_MAX + 1)
     failure = failure_of(lambda: call(edge.channel(), IDENTIFY, huge, metadata=edge.issuer.bearer()))
     assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert failure.status is None, "it reached the pipeline"
     assert seen == []
 
 

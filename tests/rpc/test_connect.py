@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from tallystick.rpc import connect_server, http_server
 from tallystick.rpc.call import Call
+from tallystick.rpc.errors import MessageTooLarge
 from tallystick.rpc.limits import MESSAGE_BYTES_MAX, TRANSPORT_BYTES_MAX, Limits, Rate
 from tallystick.rpc.server import ServerSettings
 from tallystick.service.errors import NotFound
@@ -234,14 +236,25 @@ def test_messages_may_come_and_go_packed(edge: Edge) -> None:
     ("packed", "status"),
     [
         (gzip.compress(b" " * 5_000_000), 429),
-        (gzip.compress(b"{}")[:-4], 400),
-        (gzip.compress(b"{}") + b"more", 400),
+        (gzip.compress(as_json())[:-4], 400),
+        (gzip.compress(as_json()) + b"more", 400),
         (b"not gzip", 400),
     ],
     ids=["bomb", "cut short", "with a tail", "rubbish"],
 )
 def test_packed_bombs_and_rubbish_are_refused(edge: Edge, packed: bytes, status: int) -> None:
     assert ask(edge, body=packed, headers={"content-encoding": "gzip"}).status == status
+
+
+def test_a_packed_bomb_is_not_unfolded_to_be_refused() -> None:
+    bomb = gzip.compress(b" " * 20_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MessageTooLarge):
+            connect_server._unpacked(bomb, b"gzip")
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def query(**fields: str) -> str:
@@ -321,8 +334,10 @@ def raw(edge: Edge, *chunks: bytes, pause_s: float = 0.0) -> bytes:
 def test_a_head_that_never_ends_is_cut_off(edge: Edge) -> None:
     line = b"x-" + b"a" * 1000 + b": b\r\n"
     many = [line * 10] * 200
+    began = time.monotonic()
     assert raw(edge, b"POST /x HTTP/1.1\r\nhost: a\r\n", *many, pause_s=0.001) == b""
     assert raw(edge, b"POST /x HTTP/1.1\r\nhost: a\r\nx: ", *[b"v" * 10_000] * 200, pause_s=0.001) == b""
+    assert time.monotonic() - began < http_server.HEAD_TIMEOUT_S
 
 
 def test_a_client_that_dawdles_is_cut_off(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-from tallystick.rpc.health import WATCHERS_MAX
-from tests.rpc.edge import Edge, StartEdge, failure_of
+from tallystick.rpc.health import WATCHERS_MAX, Health
+from tests.rpc.edge import Edge, LoopThread, StartEdge, failure_of
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -76,6 +76,19 @@ def test_a_drain_tells_the_watchers_and_lets_them_go(serve: StartEdge) -> None:
     assert seen == [SERVING, NOT_SERVING]
     edge.loop.loop.call_soon_threadsafe(edge.server.health.set_serving, True)
     assert check(edge) == NOT_SERVING
+
+
+def test_a_drain_in_the_middle_of_an_answer_is_told_as_well(loop: LoopThread) -> None:
+    async def watch() -> list[int]:
+        health = Health(["a.B"])
+        health.set_serving(True)
+        answers = health._watch(health_pb2.HealthCheckRequest(service="a.B").SerializeToString(), None)  # type: ignore[arg-type]
+        seen = [await anext(answers)]
+        health.drain()
+        seen += [answer async for answer in answers]
+        return [health_pb2.HealthCheckResponse.FromString(answer).status for answer in seen]
+
+    assert loop.run(watch()) == [SERVING, NOT_SERVING]
 
 
 def test_watchers_are_limited_because_they_need_no_token(serve: StartEdge) -> None:

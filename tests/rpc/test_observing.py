@@ -14,6 +14,7 @@ from google.rpc import code_pb2
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from tallystick.rpc import access_log
 from tallystick.rpc.access_log import AccessLog, JsonFormatter, LogSettings
@@ -198,7 +199,8 @@ def spans() -> InMemorySpanExporter:
 
 @pytest.fixture
 def provider(spans: InMemorySpanExporter) -> TracerProvider:
-    provider = TracerProvider()
+    # Takes every span that it is given: what is left out is our own decision.
+    provider = TracerProvider(sampler=ALWAYS_ON)
     provider.add_span_processor(SimpleSpanProcessor(spans))
     return provider
 

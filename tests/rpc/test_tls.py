@@ -131,16 +131,21 @@ def test_files_that_do_not_fit_together_are_left_alone_until_they_do(
     serve: StartEdge, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "RECHECK_S", 0.0)
-    edge = serve(settings=ServerSettings(tls=files(tmp_path, authority.issue("one"))))
+    pair = files(tmp_path, authority.issue("one"))
+    edge = serve(settings=ServerSettings(tls=pair, http_tls=pair))
+
+    def served() -> list[str]:
+        return [served_name(port) for port in (edge.server.bound.grpc_port, edge.server.bound.http_port)]
+
     second = authority.issue("two")
-    (tmp_path / "server.key").write_bytes(second.key)
-    assert served_name(edge.server.bound.grpc_port) == "one"
-    (tmp_path / "server.crt").write_bytes(b"")
-    assert served_name(edge.server.bound.grpc_port) == "one"
-    (tmp_path / "server.crt").unlink()
-    assert served_name(edge.server.bound.grpc_port) == "one"
-    (tmp_path / "server.crt").write_bytes(second.certificate)
-    assert served_name(edge.server.bound.grpc_port) == "two"
+    pair.key.write_bytes(second.key)
+    assert served() == ["one", "one"]
+    pair.certificate.write_bytes(b"")
+    assert served() == ["one", "one"]
+    pair.certificate.unlink()
+    assert served() == ["one", "one"]
+    pair.certificate.write_bytes(second.certificate)
+    assert served() == ["two", "two"]
 
 
 def test_files_are_looked_at_again_at_most_once_a_second(authority: Authority, tmp_path: Path) -> None:

@@ -75,13 +75,15 @@ def create(
 @app.command()
 def validate(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a rule set without a server; each finding comes with its place and its mend. Code 1 with findings."""
-    from tallystick.service.programs import check_text
+    from tallystick.service.programs import check_text, text_sha256
 
     printer = printer_for(as_json=as_json)
-    checked = check_text(read_rules(file))
+    text = read_rules(file)
+    checked = check_text(text)
     if not isinstance(checked, list):
-        printer.line(f"{file}: good, sha256 {checked.sha256}")
-        printer.document({"findings": [], "sha256": checked.sha256})
+        # The same hash as `publish` shows: that of the text, byte for byte.
+        printer.line(f"{file}: good, sha256 {text_sha256(text)}")
+        printer.document({"findings": [], "sha256": text_sha256(text)})
         return
     for found in checked:
         place = f"{file}:{found.place.line}:{found.place.column}" if found.place.line else file

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from tallystick.rpc.service import RECURSION_MAX
-
-NUMBER_CHARS_MAX = 40
 
 _OPENERS = re.compile(rb"[\[{]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -24,12 +21,7 @@ _BRACKETS = re.compile(rb"[\[{\]}]")
 def message_from_json(message_class: type[Message], payload: bytes) -> Message:
     """Read a message; ValueError when the text is not one, nests too deep or names a field twice."""
     _require_shallow(payload)
-    value = json.loads(
-        payload.decode("utf-8") or "{}",
-        object_pairs_hook=_no_doubles,
-        parse_int=_short_number,
-        parse_constant=_no_number,
-    )
+    value = json.loads(payload.decode("utf-8") or "{}", object_pairs_hook=_no_doubles)
     if not isinstance(value, dict):
         raise ValueError("a message is a JSON object")
     try:
@@ -63,13 +55,3 @@ def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) != len(pairs):
         raise ValueError("a field is named twice")
     return value
-
-
-def _short_number(digits: str) -> int:
-    if len(digits) > NUMBER_CHARS_MAX:
-        raise ValueError("a number is too long")
-    return int(digits)
-
-
-def _no_number(_text: str) -> NoReturn:
-    raise ValueError("not a number")

@@ -57,11 +57,17 @@ _SET_PROGRAM = text("SELECT set_config('tallystick.program', :program_id, true)"
 _FIND = (
     "SELECT kind, token, member_id, hint, added_ms FROM "
     "(SELECT unnest($2::text[]) AS wanted_kind, decode(unnest($3::text[]), 'hex') AS wanted_token) AS wanted "
-    "CROSS JOIN identifier WHERE program_id = $1 AND kind = wanted_kind AND token = wanted_token"
+    "CROSS JOIN LATERAL (SELECT * FROM identifier "
+    "WHERE program_id = $1 AND kind = wanted_kind AND token = wanted_token OFFSET 0) AS identifier"
 )
 
 
+# A join is planned by what the tables held then, and the plan stays: each wanted row is looked up by its full key.
+_JOINED = re.compile(r"CROSS JOIN (\w+) (WHERE .*?)(?= ORDER BY|$)")
+
+
 def _in_postgres(template: str) -> str:
+    template = _JOINED.sub(r"CROSS JOIN LATERAL (SELECT * FROM \1 \2 OFFSET 0) AS \1", template)
     template = template.replace(
         "@pairs2", "(SELECT unnest($2::uuid[]) AS member_id, unnest($3::int[]) AS seq) AS wanted"
     )

@@ -124,7 +124,7 @@ def fill_benefits(target: pb.Benefits, entry: Entry, currency: str) -> None:
         target.lines.add(
             line_no=number,
             discount_minor=share.discount_minor,
-            earned_points=0 if held else share.earned_points,
+            earned_points=share.earned_points,
             burned_points=share.burned_points,
         )
     target.discount_minor = discount
