@@ -83,7 +83,7 @@ class Load:
                     await call(message, timeout=DEADLINE_S, metadata=next(callers))
                     self.latencies.append(time.perf_counter() - due)
                 except grpc.aio.AioRpcError as error:
-                    code = error.code().name
+                    code = f"{error.code().name}: {error.details()}"
                     self.failures[code] = self.failures.get(code, 0) + 1
 
             started, cpu = time.perf_counter(), own_cpu_s()

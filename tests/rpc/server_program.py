@@ -3,7 +3,7 @@
     python -m tests.rpc.server_program FOLDER
 
 The port is in FOLDER/port when that is there (for workers, which share it), or else a free one. Every process
-appends its number and its id to FOLDER/started.
+appends its number and its id to FOLDER/started, and a line to FOLDER/entered for each call.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ from tallystick.v1 import ledger_pb2
 from tests.rpc.edge import Issuer, services_with
 
 
-async def get_balance(_request: Message, _call: Call) -> Message:
-    await asyncio.sleep(0.2)
-    return ledger_pb2.GetBalanceResponse()
+def note(path: Path, line: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    with (folder / "started").open("a", encoding="utf-8") as started:
-        started.write(f"{worker_number()} {os.getpid()}\n")
+    note(folder / "started", f"{worker_number()} {os.getpid()}")
+
+    async def get_balance(_request: Message, _call: Call) -> Message:
+        note(folder / "entered", "a call")
+        await asyncio.sleep(0.5)
+        return ledger_pb2.GetBalanceResponse()
+
     issuer = Issuer()
     pipeline = Pipeline(services_with(get_balance=get_balance), authenticator=issuer.authenticator())
     port = 0

@@ -40,12 +40,13 @@ def wait_for(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
 def started(folder: Path) -> list[tuple[str, int]]:
     """The worker numbers and process ids of all that were started, in order."""
-    path = folder / "started"
-    if not path.exists():
-        return []
-    rows = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
+    rows = (line.split() for line in lines_of(folder / "started"))
     return [(number, int(pid)) for number, pid in rows]
 
 
@@ -91,7 +92,7 @@ def test_a_signal_lets_running_calls_end_and_then_the_process(
         calls = [
             pool.submit(call, channel, GET_BALANCE, balance_request(), metadata=metadata) for _ in range(8)
         ]
-        time.sleep(0.1)
+        wait_for(lambda: len(lines_of(tmp_path / "entered")) == 8)
         process.send_signal(number)
         assert [future.result(10) for future in calls] == [b""] * 8
     assert process.wait(10) == 0

@@ -143,12 +143,12 @@ def test_a_conflict_is_run_again_and_nobody_notices(desk: Desk, store: FaultySto
 
 
 def test_a_commit_whose_answer_was_lost_is_found_when_run_again(desk: Desk, store: FaultyStore) -> None:
+    desk.posted(desk.earn(1))
     store.after = [StoreConflict()]
     (answer,) = desk.send(desk.earn(100))
     assert isinstance(answer.decision, Posted)
     assert answer.replayed
-    assert desk.account().active == 100
-    desk.posted(desk.earn(1))
+    assert desk.posted(desk.earn(1)).active_after == 102, "the chain goes on behind what was committed"
 
 
 def test_a_conflict_that_does_not_end_is_given_up(desk: Desk, store: FaultyStore) -> None:
@@ -173,12 +173,16 @@ def test_a_store_that_is_away_is_told_at_once_and_asked_again_next_time(
 
 
 def test_a_commit_of_an_unknown_end_is_settled_by_sending_the_same_id(desk: Desk, store: FaultyStore) -> None:
+    desk.posted(desk.earn(1))
     store.after = [StoreUnavailable()]
     command = desk.earn(100)
     with pytest.raises(StoreUnavailable):
         desk.send(command)
     (answer,) = desk.send(command)
-    assert (answer.replayed, desk.account().active) == (True, 100)
+    assert (answer.replayed, desk.account().active) == (True, 101)
+    before = store.transactions
+    assert desk.posted(desk.earn(1)).active_after == 102, "the chain goes on behind what was committed"
+    assert store.transactions == before + 1, "and the lane knows where that is"
 
 
 def test_a_passed_deadline_writes_nothing(desk: Desk) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tallystick.core.basket import Basket, Line, Origin
-from tallystick.core.command import Sale, Spend
-from tallystick.core.ids import CommandId, MemberId, Minor, Ms, ProgramId
+from tallystick.core.command import ReturnLine, Sale, Spend
+from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.core.state import Account, Lot, MemberStatus
-from tallystick.service.balances import LOOKS_MAX, Balances
+from tallystick.service.balances import LOOKS_MAX, Balances, Preview
 from tallystick.service.directory import Clock
 from tallystick.service.errors import Overloaded, StoreConflict, StoreUnavailable
 from tallystick.service.programs import Programs
 from tallystick.service.reads import DECOY_ID, AccountReader, ReadPool, ScanReader
 from tallystick.service.rulebook import RuleBook
 from tallystick.storage.memory import MemoryStore
+from tests.core.world import at
+from tests.service.desk import ANN, Desk
 
 SHOP, OTHER = ProgramId("shop"), ProgramId("other")
 MEMBER = MemberId("0190a000-0000-7000-8000-000000000001")
@@ -200,6 +203,61 @@ def test_a_member_that_never_holds_still_is_not_looked_at_for_ever() -> None:
     with pytest.raises(StoreConflict):
         quote(reader)
     assert reader.reads == 2 * LOOKS_MAX
+
+
+TWO_PARTS = (
+    Line("points", 1000, Minor(10_000)),
+    Line("credits", 1000, Minor(50_000)),
+)
+TIERED: dict[str, Any] = {
+    "earning": {
+        "pending_days": 14,
+        "rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100, "sku": "points"}],
+    },
+    "tiers": {
+        "basis": "spend",
+        "period": "calendar_year",
+        "levels": [
+            {"id": "bas", "from": 0},
+            {"id": "guld", "from": 50_000},
+            {"id": "platina", "from": 100_000},
+        ],
+    },
+}
+
+
+@pytest.fixture
+def emptied() -> Iterator[tuple[Desk, str]]:
+    """A guld member: a return took all points of a pending lot and left it the credits of the other line."""
+    with Desk(MemoryStore(), **TIERED) as desk:
+        desk.posted(desk.sale(TWO_PARTS[1]))
+        desk.wait_until("2026-02-01T12:00")
+        sale = desk.posted(desk.sale(*TWO_PARTS))
+        desk.posted(desk.give_back(sale.command_id, ReturnLine(1, 1000)))
+        assert (desk.account().pending, desk.account().tier.tier_id) == (0, "guld")
+        yield desk, sale.command_id
+
+
+def test_credits_of_an_emptied_pending_lot_count_when_a_balance_looks_ahead(
+    emptied: tuple[Desk, str],
+) -> None:
+    desk, _ = emptied
+    ahead = Balances(desk.store, desk.book).caught_up(desk.program_id, ANN, at("2026-03-01T12:00")).account
+    assert ahead.tier.tier_id == "platina"
+    desk.wait_until("2026-03-01T12:00")
+    assert desk.account().tier == ahead.tier
+
+
+def test_a_preview_takes_the_credits_of_a_second_return_from_the_emptied_pending_lot(
+    emptied: tuple[Desk, str],
+) -> None:
+    desk, sale_id = emptied
+    command = desk.give_back(sale_id, ReturnLine(2, 1000))
+    balances = Balances(desk.store, desk.book)
+    preview = balances.preview_return(desk.program_id, command, earliest_ms=0, latest_ms=NEVER_MS)
+    assert isinstance(preview, Preview)
+    assert (preview.after.tier_id, preview.after.qualifying_credits) == ("guld", 50_000)
+    assert preview.entry.detail == desk.posted(command).detail
 
 
 def test_quotes_write_nothing() -> None:

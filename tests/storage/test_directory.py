@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import MemberStatus
-from tallystick.service.directory import DeviceStatus, EnrolmentCode, Member, StoredRuleSet
+from tallystick.service.directory import (
+    ASSERTION_KEPT_MS,
+    DeviceStatus,
+    EnrolmentCode,
+    Member,
+    StoredRuleSet,
+)
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import Store
 from tests.storage.build import NOW, OTHER_PROGRAM, PROGRAM, device, identifier, member, member_id, program
@@ -28,8 +35,8 @@ def rules(request_id: str, *, text: str = "points: 1") -> StoredRuleSet:
     return StoredRuleSet(0, "ab" * 32, text, '{"points":1}', request_id, NOW, "admin-1")
 
 
-def code(name: str, *, tries_left: int = 5, expires_ms: Ms = LATER) -> EnrolmentCode:
-    return EnrolmentCode(name.encode(), 1, 2, "store-1", "Till 1", expires_ms, tries_left, "")
+def code(name: str, *, selector: str = "K7", tries_left: int = 5, expires_ms: Ms = LATER) -> EnrolmentCode:
+    return EnrolmentCode(selector, name.encode(), 1, 2, "store-1", "Till 1", expires_ms, tries_left, "")
 
 
 def test_a_program_is_created_once(store: Store) -> None:
@@ -206,11 +213,39 @@ def test_only_live_codes_are_given(directory: Store) -> None:
         directory.add_code(PROGRAM, live)
 
 
-def test_a_wrong_guess_counts_against_every_live_code(directory: Store) -> None:
-    directory.add_code(PROGRAM, code("a", tries_left=2))
-    directory.add_code(PROGRAM, code("b", tries_left=1))
-    directory.spend_try(PROGRAM, live_at=NOW)
-    assert directory.codes(PROGRAM, live_at=NOW) == [code("a", tries_left=1)]
+def test_a_try_is_taken_from_the_live_codes_with_the_selector_and_from_no_other(directory: Store) -> None:
+    other = code("other", selector="K8", tries_left=1)
+    late = code("late", expires_ms=NOW)
+    for one in (code("a", tries_left=2), late, other):
+        directory.add_code(PROGRAM, one)
+    directory.add_code(OTHER_PROGRAM, code("a"))
+    assert directory.spend_try(PROGRAM, "K7", live_at=NOW) == [code("a", tries_left=1)]
+    assert directory.codes(PROGRAM, live_at=NOW) == [code("a", tries_left=1), other]
+    assert directory.spend_try(PROGRAM, "K7", live_at=NOW) == [code("a", tries_left=0)]
+    assert directory.spend_try(PROGRAM, "K7", live_at=NOW) == []
+    assert directory.codes(PROGRAM, live_at=NOW) == [other]
+    assert directory.codes(OTHER_PROGRAM, live_at=NOW) == [code("a")]
+    assert directory.spend_try(PROGRAM, "", live_at=NOW) == []
+
+
+def test_guesses_side_by_side_get_five_tries_and_no_more(directory: Store) -> None:
+    directory.add_code(PROGRAM, code("a"))
+    together = threading.Barrier(8)
+
+    def guess() -> list[EnrolmentCode]:
+        together.wait(30)
+        return directory.spend_try(PROGRAM, "K7", live_at=NOW)
+
+    with ThreadPoolExecutor(8) as threads:
+        tried = [one for given in [threads.submit(guess) for _ in range(8)] for one in given.result(30)]
+    assert sorted(one.tries_left for one in tried) == [0, 1, 2, 3, 4]
+
+
+def test_the_last_try_brings_the_device_in(directory: Store) -> None:
+    directory.add_code(PROGRAM, code("a", tries_left=1))
+    assert directory.spend_try(PROGRAM, "K7", live_at=NOW) == [code("a", tries_left=0)]
+    assert directory.use_code(PROGRAM, b"a", device("till-1"), now=NOW)
+    assert directory.device(PROGRAM, "till-1") == device("till-1")
 
 
 def test_a_code_brings_in_one_device(directory: Store) -> None:
@@ -273,6 +308,41 @@ def test_a_device_gets_a_new_key(directory: Store) -> None:
     assert directory.set_device_key(PROGRAM, "a", public_jwk="{}", kid="k2", fingerprint="f2")
     assert directory.device(PROGRAM, "a") == replace(device("a"), public_jwk="{}", kid="k2", fingerprint="f2")
     assert not directory.set_device_key(PROGRAM, "b", public_jwk="{}", kid="k2", fingerprint="f2")
+
+
+def test_an_assertion_is_used_once_by_its_device_in_its_program(directory: Store) -> None:
+    def use(program_id: ProgramId = PROGRAM, device_id: str = "till-1", token_id: str = "t-1") -> bool:
+        return directory.use_assertion(program_id, device_id, token_id, usable_until=LATER, now=NOW)
+
+    assert use()
+    assert not use()
+    assert use(token_id="t-2")
+    assert use(device_id="till-2")
+    assert use(OTHER_PROGRAM)
+    assert [use(), use(token_id="t-2"), use(device_id="till-2"), use(OTHER_PROGRAM)] == [False] * 4
+
+
+def test_of_many_who_use_an_assertion_at_once_one_has_used_it(directory: Store) -> None:
+    together = threading.Barrier(6)
+
+    def use() -> bool:
+        together.wait(30)
+        return directory.use_assertion(PROGRAM, "till-1", "t-1", usable_until=LATER, now=NOW)
+
+    with ThreadPoolExecutor(6) as threads:
+        used = [one.result(30) for one in [threads.submit(use) for _ in range(6)]]
+    assert sorted(used) == [False] * 5 + [True]
+
+
+def test_a_used_assertion_is_remembered_past_its_end_and_then_forgotten(directory: Store) -> None:
+    def use_at(now: int, token_id: str) -> bool:
+        return directory.use_assertion(PROGRAM, "till-1", token_id, usable_until=LATER, now=Ms(now))
+
+    assert use_at(NOW, "t-1")
+    forgotten_ms = LATER + ASSERTION_KEPT_MS
+    assert not use_at(forgotten_ms - 1, "t-1")
+    assert use_at(forgotten_ms, "t-2")
+    assert use_at(NOW, "t-1")
 
 
 def test_revoked_devices_of_all_programs_are_listed_since_an_instant(directory: Store) -> None:

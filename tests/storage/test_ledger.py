@@ -197,7 +197,7 @@ def test_an_empty_lot_is_given_only_when_named_or_pending(books: Books) -> None:
         transaction.write(WriteSet(recorded_ms=NOW, lots_changed=[(member_id(1), pending)]))
     with books.store.transaction(PROGRAM) as transaction:
         assert transaction.lots(of=[member_id(1)], also=[]) == {member_id(1): [pending]}
-    assert books.store.read_lots(PROGRAM, member_id(1)) == []
+    assert books.store.read_lots(PROGRAM, member_id(1)) == [pending]
 
 
 def test_a_lot_that_one_batch_makes_and_burns_is_stored_as_it_is_in_the_end(books: Books) -> None:

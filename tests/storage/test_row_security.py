@@ -49,6 +49,7 @@ def fill(url: str) -> None:
     store.add_identifier(OTHER_PROGRAM, identifier(1))
     store.put_person(OTHER_PROGRAM, member_id(1), b"sealed")
     store.add_device(OTHER_PROGRAM, device("till-1"))
+    store.use_assertion(OTHER_PROGRAM, "till-1", "t-1", usable_until=NOW, now=NOW)
     store.close()
 
 
@@ -90,6 +91,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     service: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
+    tables.append("assertion_use")
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -130,6 +132,7 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "DELETE FROM hold",
         "DELETE FROM member",
         "DELETE FROM program",
+        "UPDATE assertion_use SET usable_until_ms = 0",
         "UPDATE alembic_version SET version_num = '0'",
         "DROP TABLE ledger",
         "ALTER TABLE ledger DISABLE ROW LEVEL SECURITY",

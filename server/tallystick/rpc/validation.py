@@ -7,10 +7,12 @@ from collections.abc import Iterable
 import protovalidate
 from google.protobuf.message import Message
 
+from tallystick.rpc.quick_rules import Check, quick_check
 from tallystick.rpc.service import Method, ServicesRefused
 from tallystick.service.errors import InvalidInput
 
 _validator = protovalidate.Validator()
+_quick_checks: dict[type[Message], Check | None] = {}
 
 
 class InvalidFields(InvalidInput):
@@ -20,6 +22,7 @@ class InvalidFields(InvalidInput):
 def compile_rules(methods: Iterable[Method]) -> None:
     """Compile the rules of all requests now, so that no call waits for it; ServicesRefused for a wrong rule."""
     for method in methods:
+        _quick_checks[method.request_class] = quick_check(method.request_class)
         try:
             _validator.collect_violations(method.request_class())
         except (protovalidate.CompilationError, protovalidate.EvaluationError) as error:
@@ -28,6 +31,9 @@ def compile_rules(methods: Iterable[Method]) -> None:
 
 def check(request: Message) -> None:
     """Raise InvalidFields with every violation when a request breaks a rule."""
+    quick = _quick_checks.get(type(request))
+    if quick is not None and quick(request):
+        return
     violations = _validator.collect_violations(request)
     if violations:
         raise InvalidFields(violations=tuple(_described(violation) for violation in violations))

@@ -177,7 +177,7 @@ def member_not_found(member_id: str) -> NotFound:
 
 
 def _with_emptied(state: MemberState, refs: Refs) -> MemberState:
-    """Add the lots that the sale emptied, as empty ones: a read answers only lots with points left.
+    """Add the lots that the sale emptied, as empty ones: a read leaves out matured lots without points.
 
     When they expire decides which points go first later on, and nothing that a preview tells.
     """

@@ -109,10 +109,10 @@ class Batch:
 
     def _load(self) -> None:
         commands = [submission.command for submission in self._submissions]
-        self._loaded = self._tx.lock_accounts({command.member_id for command in commands})
         ids = {command.command_id for command in commands}
         ids.update(ref for command in commands if (ref := refers_to(command)))
-        self._known = self._tx.known(ids)
+        members = {command.member_id for command in commands}
+        self._loaded, self._known = self._tx.locked(members, ids)
         latest: dict[MemberId, int] = {}
         whole: set[MemberId] = set()
         for command in commands:
@@ -141,7 +141,9 @@ class Batch:
     ) -> tuple[dict[MemberId, list[Hold]], dict[MemberId, list[Lot]]]:
         """Load lots and holds of the members that need them, and what their commands refer to."""
         named = {command.hold_id for command in commands if isinstance(command, (Capture, Void))}
-        holds = self._tx.holds(open_of=whole, ids=named)
+        # Open holds and held points come and go together, so most members need no look for them.
+        holding = {member for member in whole if self._loaded[member].held}
+        holds = self._tx.holds(open_of=holding, ids=named)
         targets = [
             known.answer
             for command in commands

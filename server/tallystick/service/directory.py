@@ -68,6 +68,10 @@ class IdentifierRow:
     added_ms: Ms
 
 
+ASSERTION_KEPT_MS = 300_000
+"""How long past its end the use of an assertion is remembered: the clocks of several gateways differ by less."""
+
+
 class DeviceStatus(IntEnum):
     """The life of a device's key."""
 
@@ -96,8 +100,9 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentCode:
-    """A one-time code, stored only as a keyed hash."""
+    """A one-time code, stored only as a keyed hash; ``selector`` is its open part, by which a typed code finds it."""
 
+    selector: str
     code_hash: bytes
     kind: int
     role: int
@@ -176,12 +181,18 @@ class Directory(Protocol):
         """Return codes that are unused, unexpired and have tries left (at most 100)."""
         ...
 
-    def spend_try(self, program_id: ProgramId, *, live_at: Ms) -> None:
-        """Count a wrong guess against every live code."""
+    def spend_try(self, program_id: ProgramId, selector: str, *, live_at: Ms) -> list[EnrolmentCode]:
+        """Take one try from each live code with a selector and return these codes; empty when none has a try left.
+
+        Counted before anybody compares, and in one step: guesses side by side get no more tries than in a row.
+        """
         ...
 
     def use_code(self, program_id: ProgramId, code_hash: bytes, device: Device, *, now: Ms) -> bool:
-        """Mark the code used and store the device, PENDING; False when the code was used meanwhile."""
+        """Mark the code used and store the device, PENDING; False when the code was used meanwhile.
+
+        Tries are not asked about: ``spend_try`` came before and may have taken the last one for this very use.
+        """
         ...
 
     def add_device(self, program_id: ProgramId, device: Device) -> None: ...
@@ -201,6 +212,15 @@ class Directory(Protocol):
     def set_device_key(
         self, program_id: ProgramId, device_id: str, *, public_jwk: str, kid: str, fingerprint: str
     ) -> bool: ...
+
+    def use_assertion(
+        self, program_id: ProgramId, device_id: str, token_id: str, *, usable_until: Ms, now: Ms
+    ) -> bool:
+        """Record the use of a device's signed assertion: True once, False ever after, whichever process asks.
+
+        What the device used is forgotten ``ASSERTION_KEPT_MS`` after ``usable_until``.
+        """
+        ...
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         """Return the devices of all programs revoked after an instant (at most 10,000): their tokens are refused."""

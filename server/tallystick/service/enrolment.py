@@ -17,6 +17,7 @@ from tallystick.security.enrolment import (
     new_code,
     normalise_code,
     possession_holds,
+    selector,
 )
 from tallystick.security.errors import KeyRefused
 from tallystick.security.keys import VerifyKey, fingerprint, public_jwk, verify_key_from_jwk
@@ -94,7 +95,8 @@ class Enrolment:
     ) -> NewCode:
         """Make a one-time code for a device. Whether the caller may give that role is the caller's to check."""
         now = self._now_ms()
-        if len(self._directory.codes(program_id, live_at=now)) >= OPEN_CODES_MAX:
+        open_codes = self._directory.codes(program_id, live_at=now)
+        if len(open_codes) >= OPEN_CODES_MAX:
             raise TallystickError(
                 "There are as many open enrolment codes as are allowed.",
                 mend="Use them, or wait ten minutes until they end.",
@@ -102,19 +104,26 @@ class Enrolment:
                 limit="open_enrolment_codes",
                 max=OPEN_CODES_MAX,
             )
-        code = new_code()
-        expires_ms = Ms(now + CODE_TTL_S * 1000)
-        code_hash = self._hash(program_id, code)
-        self._directory.add_code(
-            program_id, EnrolmentCode(code_hash, kind, role, store_id, label, expires_ms, TRIES_MAX, "")
+        code = _new_code({one.selector for one in open_codes})
+        record = EnrolmentCode(
+            selector=_selector(code),
+            code_hash=self._hash(program_id, code),
+            kind=kind,
+            role=role,
+            store_id=store_id,
+            label=label,
+            expires_ms=Ms(now + CODE_TTL_S * 1000),
+            tries_left=TRIES_MAX,
+            used_by="",
         )
-        return NewCode(code, expires_ms)
+        self._directory.add_code(program_id, record)
+        return NewCode(code, record.expires_ms)
 
     def enrol(self, program_id: ProgramId, *, code: str, public_jwk_text: str, proof: bytes) -> Device:
         """Register a device's key with a code; it waits for its confirmation.
 
-        The same code and key answer the same device while the code would live. A wrong guess names no code, so it
-        counts against every open one of the program.
+        The same code and key answer the same device while the code would live. Every other attempt takes a try from
+        the open code with the typed selector, and from no other.
         Raises ``PermissionDenied`` for a code that does not count and for a proof that proves nothing.
         """
         key = read_public_jwk(public_jwk_text)
@@ -125,7 +134,7 @@ class Enrolment:
         if before is not None and now < before.enrolled_ms + CODE_TTL_S * 1000:
             self._require_proof(program_id, key, code=code, proof=proof)
             return before
-        found = self._find_code(program_id, code_hash, now)
+        found = self._find_code(program_id, code, code_hash, now)
         self._require_proof(program_id, key, code=code, proof=proof)
         device = Device(
             device_id=device_id,
@@ -227,16 +236,15 @@ class Enrolment:
         return device
 
     def _hash(self, program_id: ProgramId, code: str) -> bytes:
-        # A text that can be no code is hashed all the same: it must cost a try, and the same time.
+        # A text that can be no code is hashed all the same: it must cost the same time.
         return hash_code(self._code_key(), normalise_code(code) or "", program_id=program_id)
 
-    def _find_code(self, program_id: ProgramId, code_hash: bytes, now: Ms) -> EnrolmentCode:
-        live = self._directory.codes(program_id, live_at=now)
-        matching = [code for code in live if hmac.compare_digest(code.code_hash, code_hash)]
-        if not matching:
-            self._directory.spend_try(program_id, live_at=now)
-            raise _code_invalid()
-        return matching[0]
+    def _find_code(self, program_id: ProgramId, code: str, code_hash: bytes, now: Ms) -> EnrolmentCode:
+        tried = self._directory.spend_try(program_id, _selector(code), live_at=now)
+        for one in tried:
+            if hmac.compare_digest(one.code_hash, code_hash):
+                return one
+        raise _code_invalid()
 
     def _require_proof(self, program_id: ProgramId, key: VerifyKey, *, code: str, proof: bytes) -> None:
         if not possession_holds(key, proof, code=code, program_id=program_id):
@@ -249,6 +257,22 @@ class Enrolment:
         raw[6] = (raw[6] & 0x0F) | 0x80
         raw[8] = (raw[8] & 0x3F) | 0x80
         return str(uuid.UUID(bytes=bytes(raw)))
+
+
+def _selector(code: str) -> str:
+    """Return the open part of a typed code; empty, and so nobody's, for a text that can be no code."""
+    return selector(code) or ""
+
+
+def _new_code(taken: set[str]) -> str:
+    """Return a new code with a selector of its own, so that a wrong guess at one code costs no other a try.
+
+    Two made at the same moment may still share one; a guess then counts against both.
+    """
+    assert len(taken) <= OPEN_CODES_MAX, "most of the 1,024 selectors are free, so that the search is short"
+    while _selector(code := new_code()) in taken:
+        pass
+    return code
 
 
 def canonical_jwk(key: VerifyKey) -> str:

@@ -80,6 +80,12 @@ class Transaction(Protocol):
         """Return the stored answers. A statement of its own after the locks, so that it sees what they waited for."""
         ...
 
+    def locked(
+        self, member_ids: Iterable[MemberId], command_ids: Iterable[CommandId]
+    ) -> tuple[dict[MemberId, Account], dict[CommandId, Known]]:
+        """Do ``lock_accounts`` and then ``known``, in one round trip where the store can."""
+        ...
+
     def holds(self, *, open_of: Iterable[MemberId], ids: Iterable[CommandId]) -> dict[MemberId, list[Hold]]:
         """Return the open holds of members, and the named holds whatever their status; no hold twice."""
         ...
@@ -130,7 +136,10 @@ class LedgerReader(Protocol):
         ...
 
     def read_lots(self, program_id: ProgramId, member_id: MemberId) -> list[Lot]:
-        """Return lots with points remaining, in burning order."""
+        """Return lots with points remaining, and pending ones also when empty, in burning order.
+
+        An empty lot that is pending still carries qualifying credits until it matures.
+        """
         ...
 
     def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Hold]:

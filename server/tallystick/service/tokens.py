@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,9 +40,8 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """An assertion that was checked, and the device that made it."""
+    """The device that made an assertion which was checked and used up, and its program."""
 
-    claims: Claims
     program_id: ProgramId
     device: Device
 
@@ -49,8 +49,7 @@ class Proven:
 class Tokens:
     """Checks assertions and signs tokens of ``profile``. ``role_name`` gives the name in them of a role.
 
-    ``prove`` reads the store and may run on any thread; ``issue`` remembers used assertions and belongs to the one
-    event loop.
+    Safe to use from several threads. ``prove`` asks the store; ``issue`` only signs.
     """
 
     def __init__(
@@ -69,10 +68,16 @@ class Tokens:
         self._assertions = assertion_profile(issuer=issuer)
         self._access = profile
         self._role_name = role_name
-        self._used = ReplayGuard()
+        # How many assertions a device uses up; whether one was used before is the store's to say, which all share.
+        self._rate = ReplayGuard()
+        self._rate_lock = threading.Lock()
 
     def prove(self, assertion: str) -> Proven:
-        """Check an assertion completely, but for its single use. Raises ``Unauthenticated``."""
+        """Check an assertion and use it up.
+
+        Raises ``Unauthenticated`` for one that is not accepted or was used before, in whichever process, and
+        ``Overloaded`` when the device uses up too many.
+        """
         device_id = _unverified_subject(assertion)
         program_id = self._directory.device_program(device_id) if device_id else None
         device = self._directory.device(program_id, device_id) if program_id else None
@@ -83,27 +88,33 @@ class Tokens:
             claims = verify(assertion, self._assertions, {key.kid: key}, self._now_ms() // 1000)
         except (TokenRefused, KeyRefused) as error:
             raise _assertion_invalid() from error
-        return Proven(claims, program_id, device)
+        self._use_up(program_id, device.device_id, claims)
+        return Proven(program_id, device)
 
-    def issue(self, proven: Proven) -> IssuedToken:
-        """Sign a token for a proven device, once for each assertion.
-
-        Raises ``Unauthenticated`` for an assertion that was used and for a revoked device, ``FailedPrecondition`` for
-        one that nobody has confirmed.
-        """
-        claims, device = proven.claims, proven.device
-        now_s = self._now_ms() // 1000
-        use = self._used.use(
-            device.device_id, claims.token_id, usable_until_s=claims.usable_until_s, now_s=now_s
-        )
+    def _use_up(self, program_id: ProgramId, device_id: str, claims: Claims) -> None:
+        now = self._now_ms()
+        usable_until_s = claims.usable_until_s
+        with self._rate_lock:
+            use = self._rate.use(device_id, claims.token_id, usable_until_s=usable_until_s, now_s=now // 1000)
         if use is Use.FULL:
             raise Overloaded(
                 "This device asks for too many tokens.", retry_after_s=30.0, reason="RATE_LIMITED"
             )
-        if use is Use.REPLAYED:
+        usable_until = Ms(usable_until_s * 1000)
+        if not self._directory.use_assertion(
+            program_id, device_id, claims.token_id, usable_until=usable_until, now=now
+        ):
             raise Unauthenticated(
                 "The assertion was used before.", mend="Sign a new one.", reason="ASSERTION_REPLAYED"
             )
+
+    def issue(self, proven: Proven) -> IssuedToken:
+        """Sign a token for a device that was proven just now.
+
+        Raises ``Unauthenticated`` for a revoked device, ``FailedPrecondition`` for one that nobody has confirmed.
+        """
+        device = proven.device
+        now_s = self._now_ms() // 1000
         if device.status is DeviceStatus.REVOKED:
             raise Unauthenticated(
                 "The device was revoked.",

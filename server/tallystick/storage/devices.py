@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.directory import Device, DeviceStatus, EnrolmentCode
+from tallystick.service.directory import ASSERTION_KEPT_MS, Device, DeviceStatus, EnrolmentCode
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.storage import tables as t
 from tallystick.storage.directory import SqlMembers, SqlPrograms, SqlSession
@@ -33,13 +33,16 @@ def _code_from_row(row: Row) -> EnrolmentCode:
     return EnrolmentCode(**{**values, "code_hash": bytes(values["code_hash"])})
 
 
-def _live(program_id: ProgramId, at: Ms) -> tuple[ColumnElement[bool], ...]:
+def _unused(program_id: ProgramId, at: Ms) -> tuple[ColumnElement[bool], ...]:
     return (
         t.enrolment_code.c.program_id == program_id,
         t.enrolment_code.c.used_by == "",
         t.enrolment_code.c.expires_ms > at,
-        t.enrolment_code.c.tries_left > 0,
     )
+
+
+def _live(program_id: ProgramId, at: Ms) -> tuple[ColumnElement[bool], ...]:
+    return *_unused(program_id, at), t.enrolment_code.c.tries_left > 0
 
 
 class SqlDevices(SqlSession):
@@ -60,19 +63,22 @@ class SqlDevices(SqlSession):
         ordered = query.order_by(t.enrolment_code.c.expires_ms.desc(), t.enrolment_code.c.code_hash)
         return [_code_from_row(row) for row in self._all(program_id, ordered, limit=CODES_MAX)]
 
-    def spend_try(self, program_id: ProgramId, *, live_at: Ms) -> None:
-        """Count a wrong guess against every live code."""
-        tries_left = t.enrolment_code.c.tries_left - 1
-        statement = update(t.enrolment_code).where(*_live(program_id, live_at)).values(tries_left=tries_left)
-        self._run(program_id, lambda connection: connection.execute(statement), write=True)
+    def spend_try(self, program_id: ProgramId, selector: str, *, live_at: Ms) -> list[EnrolmentCode]:
+        """Take one try from each live code with a selector, by one statement, and return these codes."""
+        tried = update(t.enrolment_code).where(
+            *_live(program_id, live_at), t.enrolment_code.c.selector == selector
+        )
+        statement = tried.values(tries_left=t.enrolment_code.c.tries_left - 1).returning(*_CODE)
+        rows = self._run(program_id, lambda connection: connection.execute(statement).all(), write=True)
+        return [_code_from_row(row) for row in rows]
 
     def use_code(self, program_id: ProgramId, code_hash: bytes, device: Device, *, now: Ms) -> bool:
-        """Mark the code used and store the device together; False when the code is not live any more.
+        """Mark the code used and store the device together; False when the code is used or has expired.
 
         The same device again is a retry: True. Raises ``AlreadyExists`` when the device's id is taken.
         """
         own = t.enrolment_code.c.code_hash == code_hash
-        mark = update(t.enrolment_code).where(*_live(program_id, now), own).values(used_by=device.device_id)
+        mark = update(t.enrolment_code).where(*_unused(program_id, now), own).values(used_by=device.device_id)
         used_by = select(t.enrolment_code.c.used_by).where(t.enrolment_code.c.program_id == program_id, own)
 
         def work(connection: Connection) -> bool:
@@ -129,6 +135,27 @@ class SqlDevices(SqlSession):
         change = update(t.device).where(*_own(program_id, device_id), may)
         keyed = change.values(public_jwk=public_jwk, kid=kid, fingerprint=fingerprint)
         return self._run(program_id, lambda connection: connection.execute(keyed).rowcount == 1, write=True)
+
+    def use_assertion(
+        self, program_id: ProgramId, device_id: str, token_id: str, *, usable_until: Ms, now: Ms
+    ) -> bool:
+        """Record the use of an assertion and forget the device's old ones; False when it was used before."""
+        uses = t.assertion_use.c
+        of_device = (uses.device_id == device_id, uses.program_id == program_id)
+        forget = delete(t.assertion_use).where(*of_device, uses.usable_until_ms <= now - ASSERTION_KEPT_MS)
+        before = select(uses.token_id).where(*of_device, uses.token_id == token_id)
+        record = insert(t.assertion_use).values(
+            program_id=program_id, device_id=device_id, token_id=token_id, usable_until_ms=usable_until
+        )
+
+        def work(connection: Connection) -> bool:
+            connection.execute(forget)
+            if connection.execute(before).first() is not None:
+                return False
+            connection.execute(record)
+            return True
+
+        return self._run(program_id, work, write=True)
 
 
 def _own(program_id: ProgramId, device_id: str) -> tuple[ColumnElement[bool], ...]:

@@ -41,6 +41,12 @@ class MemoryTransaction:
         """Return the accounts; the store's one lock is every account's lock."""
         return self.accounts(member_ids)
 
+    def locked(
+        self, member_ids: Iterable[MemberId], command_ids: Iterable[CommandId]
+    ) -> tuple[dict[MemberId, Account], dict[CommandId, Known]]:
+        """Return the accounts and the stored answers."""
+        return self.lock_accounts(member_ids), self.known(command_ids)
+
     def known(self, command_ids: Iterable[CommandId]) -> dict[CommandId, Known]:
         """Return the stored answers."""
         found = {}

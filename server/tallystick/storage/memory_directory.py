@@ -10,6 +10,7 @@ from dataclasses import replace
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import Account, MemberStatus
 from tallystick.service.directory import (
+    ASSERTION_KEPT_MS,
     Device,
     DeviceStatus,
     EnrolmentCode,
@@ -190,17 +191,20 @@ class MemoryDirectory:
             live = [code for code in self._of(program_id).codes.values() if _live(code, live_at)]
             return sorted(live, key=lambda code: (-code.expires_ms, code.code_hash))[:CODES_MAX]
 
-    def spend_try(self, program_id: ProgramId, *, live_at: Ms) -> None:
+    def spend_try(self, program_id: ProgramId, selector: str, *, live_at: Ms) -> list[EnrolmentCode]:
         with self._changes() as undo:
             codes = self._of(program_id).codes
-            for code in [code for code in codes.values() if _live(code, live_at)]:
-                undo.put(codes, code.code_hash, replace(code, tries_left=code.tries_left - 1))
+            live = [code for code in codes.values() if code.selector == selector and _live(code, live_at)]
+            tried = [replace(code, tries_left=code.tries_left - 1) for code in live]
+            for code in tried:
+                undo.put(codes, code.code_hash, code)
+            return tried
 
     def use_code(self, program_id: ProgramId, code_hash: bytes, device: Device, *, now: Ms) -> bool:
         with self._changes() as undo:
             codes = self._of(program_id).codes
             code = codes.get(code_hash)
-            if code is None or not _live(code, now):
+            if code is None or not _unused(code, now):
                 return code is not None and code.used_by == device.device_id
             undo.put(codes, code_hash, replace(code, used_by=device.device_id))
             self._add_device(undo, program_id, device)
@@ -255,6 +259,18 @@ class MemoryDirectory:
             undo.put(self._devices, device_id, (program_id, keyed))
             return True
 
+    def use_assertion(
+        self, program_id: ProgramId, device_id: str, token_id: str, *, usable_until: Ms, now: Ms
+    ) -> bool:
+        with self._changes() as undo:
+            assertions = self._of(program_id).assertions
+            used = assertions.get(device_id, {})
+            kept = {key: until for key, until in used.items() if until > now - ASSERTION_KEPT_MS}
+            if token_id in kept:
+                return False
+            undo.put(assertions, device_id, {**kept, token_id: usable_until})
+            return True
+
     def revoked_devices(self, *, since: Ms) -> list[str]:
         with self._lock:
             devices = [device for _, device in self._devices.values()]
@@ -263,5 +279,9 @@ class MemoryDirectory:
             return [device.device_id for device in ordered[:REVOKED_MAX]]
 
 
+def _unused(code: EnrolmentCode, at: Ms) -> bool:
+    return not code.used_by and code.expires_ms > at
+
+
 def _live(code: EnrolmentCode, at: Ms) -> bool:
-    return not code.used_by and code.expires_ms > at and code.tries_left > 0
+    return _unused(code, at) and code.tries_left > 0

@@ -51,6 +51,7 @@ class ProgramTables:
     identifiers: dict[tuple[str, bytes], IdentifierRow] = field(default_factory=dict)
     persons: dict[MemberId, bytes] = field(default_factory=dict)
     codes: dict[bytes, EnrolmentCode] = field(default_factory=dict)
+    assertions: dict[str, dict[str, Ms]] = field(default_factory=dict)
     accounts: dict[MemberId, Account] = field(default_factory=dict)
     ledger: dict[MemberId, dict[int, tuple[NewEntry, Ms]]] = field(default_factory=dict)
     refusals: dict[CommandId, Known] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from contextlib import suppress
 from typing import Any
 
@@ -112,6 +113,19 @@ def with_defaults(conninfo: str) -> str:
 def alive(connection: Connection) -> bool:
     """Tell whether a connection may be used again: open, and outside any transaction."""
     return not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def require_open(connection: Connection) -> None:
+    """Raise ``psycopg.OperationalError`` when the server has closed an idle connection, without asking it anything.
+
+    A server that ends or is killed leaves that on the socket; one whose machine vanished is found by the next batch,
+    which is then run again on another connection.
+    """
+    # Its last words come first, then the end, which reading on raises.
+    while select.select([connection.pgconn.socket], [], [], 0)[0]:
+        connection.pgconn.consume_input()
+    if connection.pgconn.status != psycopg.pq.ConnStatus.OK:
+        raise psycopg.OperationalError("the server has closed the connection")
 
 
 def lost(error: psycopg.Error) -> bool:

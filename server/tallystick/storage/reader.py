@@ -56,9 +56,9 @@ class LedgerReads(ABC):
         return self._read(program_id, lambda reads: reads.accounts(member_ids))
 
     def read_lots(self, program_id: ProgramId, member_id: MemberId) -> list[Lot]:
-        """Return lots with points remaining, in burning order."""
+        """Return lots with points remaining, and pending ones also when empty, in burning order."""
         found = self._read(program_id, lambda reads: reads.lots(of=[member_id], also=()))
-        return [lot for lot in found.get(member_id, ()) if lot.remaining]
+        return found.get(member_id, [])
 
     def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Hold]:
         """Return open holds."""

@@ -113,6 +113,16 @@ def statements(write: Callable[[str], str]) -> Statements:
     return Statements(**{field.name: write(_TEMPLATES[field.name]) for field in fields(Statements)})
 
 
+def accounts_from_rows(rows: Iterable[Row]) -> dict[MemberId, Account]:
+    """Return the accounts of rows."""
+    return {row[0]: account_from_row(row) for row in rows}
+
+
+def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
+    """Return the stored answers of rows; an entry comes after, and wins over, a refusal under the same id."""
+    return dict(known_from_row(row) for row in rows)
+
+
 class SqlReads(ABC):
     """``Reads`` over a connection that is in a transaction of one program."""
 
@@ -141,18 +151,24 @@ class SqlReads(ABC):
         """Lock the accounts in sorted order until the end of the transaction; unknown members are absent."""
         return self._accounts(self.statements.accounts_locked, member_ids)
 
+    def locked(
+        self, member_ids: Iterable[MemberId], command_ids: Iterable[CommandId]
+    ) -> tuple[dict[MemberId, Account], dict[CommandId, Known]]:
+        """Lock accounts, then look up command ids in a statement of its own."""
+        return self.lock_accounts(member_ids), self.known(command_ids)
+
     def _accounts(self, statement: str, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:
         wanted = sorted(set(member_ids))
         if not wanted:
             return {}
-        return {row[0]: account_from_row(row) for row in self._rows(statement, self._any(wanted))}
+        return accounts_from_rows(self._rows(statement, self._any(wanted)))
 
     def known(self, command_ids: Iterable[CommandId]) -> dict[CommandId, Known]:
         """Return the stored answers. An entry wins over a refusal that another member's command left under its id."""
         wanted = set(command_ids)
         if not wanted:
             return {}
-        return dict(known_from_row(row) for row in self._rows(self.statements.known, self._any(wanted)))
+        return known_from_rows(self._rows(self.statements.known, self._any(wanted)))
 
     def holds(self, *, open_of: Iterable[MemberId], ids: Iterable[CommandId]) -> dict[MemberId, list[Hold]]:
         """Return the open holds of members, and the named holds whatever their status; no hold twice."""

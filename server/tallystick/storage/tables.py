@@ -314,6 +314,7 @@ enrolment_code = Table(
     metadata,
     _program(),
     _bytes("code_hash"),
+    _text("selector"),
     _small("kind"),
     _small("role"),
     _int("tries_left"),
@@ -322,4 +323,14 @@ enrolment_code = Table(
     _text("label"),
     _text("used_by"),
     PrimaryKeyConstraint("program_id", "code_hash"),
+)
+
+assertion_use = Table(
+    "assertion_use",
+    metadata,
+    _program(),
+    _text("device_id"),
+    _text("token_id"),
+    _big("usable_until_ms"),
+    PrimaryKeyConstraint("device_id", "token_id", "program_id"),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +14,8 @@ from tallystick.security.enrolment import prove_possession
 from tallystick.security.keys import SigningKey, generate_signing_key, public_jwk
 from tallystick.security.tokens import assertion_profile, new_token_id, sign_client_assertion
 from tallystick.service.enrolment import rotation_message
+from tallystick.service.errors import Unauthenticated
+from tallystick.service.gateway import Gateway, open_gateway
 from tallystick.v1 import admin_pb2
 from tallystick.v1 import till_pb2 as pb
 from tests.rpc.handlers.world import (
@@ -78,6 +82,20 @@ class NewDevice:
         return str(self.world.send(self.assertion()).access_token)
 
 
+@contextmanager
+def another_gateway(world: World) -> Iterator[Gateway]:
+    """Open a second gateway on the same store, as a second worker process has one."""
+    gateway = open_gateway(
+        world.store,
+        keys=lambda: world.keys,
+        issuer=ISSUER,
+        database="memory",
+        now_ms=lambda: Ms(world.now_ms),
+    )
+    yield gateway
+    gateway.close()
+
+
 def new_device(world: World) -> NewDevice:
     return NewDevice(world, generate_signing_key())
 
@@ -92,6 +110,20 @@ def code_for(
 ) -> str:
     request = pb.CreateEnrolmentCodeRequest(kind=kind, role=role, store_id=store_id, label="Till 2")  # type: ignore[arg-type]
     return str(world.send(request, caller).code)
+
+
+def wrong_guess_at(code: str) -> str:
+    """Return another code with the same first two characters, which say whose try it costs."""
+    return code[:2] + ("00-0000-0000" if code[-1] != "0" else "00-0000-0001")
+
+
+def guess_code(world: World, text: str) -> None:
+    """Send a text in place of a code, with a proof of the right form."""
+    world.send(
+        pb.EnrolDeviceRequest(
+            code=text, program_id=SHOP, public_jwk=jwk_of(generate_signing_key()), proof=bytes(64)
+        )
+    )
 
 
 def enrolled_device(world: World) -> NewDevice:
@@ -160,12 +192,33 @@ def test_five_wrong_guesses_close_a_code_and_four_do_not(world: World) -> None:
         code = code_for(world)
         for _ in range(guesses):
             with pytest.raises(Exception, match="ENROLMENT_CODE_INVALID"):
-                new_device(world).enrol("0000-0000-0000")
+                new_device(world).enrol(wrong_guess_at(code))
         if closed:
             with pytest.raises(Exception, match="ENROLMENT_CODE_INVALID"):
                 new_device(world).enrol(code)
         else:
             assert new_device(world).enrol(code).status == pb.DEVICE_STATUS_PENDING
+
+
+def test_guesses_at_one_code_leave_the_others_open(world: World) -> None:
+    code, other = code_for(world), code_for(world)
+    for _ in range(5):
+        for guess in (wrong_guess_at(code), "no code at all"):
+            with pytest.raises(Exception, match="ENROLMENT_CODE_INVALID"):
+                guess_code(world, guess)
+    with pytest.raises(Exception, match="ENROLMENT_CODE_INVALID"):
+        new_device(world).enrol(code)
+    assert new_device(world).enrol(other).status == pb.DEVICE_STATUS_PENDING
+
+
+def test_an_open_code_shares_its_selector_with_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minted = iter(["K7AB-9QRS-TVWX", "K7CD-9QRS-TVWX", "K7EF-9QRS-TVWX", "K8AB-9QRS-TVWX", "K7GH-9QRS-TVWX"])
+    monkeypatch.setattr("tallystick.service.enrolment.new_code", lambda: next(minted))
+    assert [code_for(world), code_for(world)] == ["K7AB-9QRS-TVWX", "K8AB-9QRS-TVWX"]
+    world.now_ms += 600_000
+    assert code_for(world) == "K7GH-9QRS-TVWX", "the code that had this selector has ended"
 
 
 def test_a_code_of_one_program_is_nothing_in_another(world: World) -> None:
@@ -242,6 +295,28 @@ def test_an_assertion_buys_one_token(world: World) -> None:
     assert world.refused(assertion).reason == "ASSERTION_REPLAYED"
     world.now_ms += 2_000
     assert world.refused(assertion).reason == "ASSERTION_INVALID"
+
+
+def test_an_assertion_that_one_gateway_took_is_refused_by_every_other_on_the_store(world: World) -> None:
+    device = enrolled_device(world)
+    first, second = device.assertion(), device.assertion()
+    assert world.send(first).access_token
+    with another_gateway(world) as elsewhere:
+        assert elsewhere.tokens.issue(elsewhere.tokens.prove(second.client_assertion)).text
+        with pytest.raises(Unauthenticated) as refused:
+            elsewhere.tokens.prove(first.client_assertion)
+    assert refused.value.reason == "ASSERTION_REPLAYED"
+    assert world.refused(second).reason == "ASSERTION_REPLAYED"
+
+
+def test_a_device_that_asks_for_tokens_without_end_is_slowed_down_and_no_other_is(world: World) -> None:
+    greedy, other = enrolled_device(world), enrolled_device(world)
+    for _ in range(256):
+        world.gateway.tokens.prove(greedy.assertion().client_assertion)
+    assert world.refused(greedy.assertion()).reason == "RATE_LIMITED"
+    assert other.token()
+    world.now_ms += 91_000
+    assert greedy.token()
 
 
 def test_an_assertion_for_another_server_of_another_key_or_of_nobody_buys_nothing(world: World) -> None:

@@ -27,6 +27,7 @@ GRANTS = {
     "person": "SELECT, INSERT, UPDATE, DELETE",
     "device": "SELECT, INSERT, UPDATE",
     "enrolment_code": "SELECT, INSERT, UPDATE",
+    "assertion_use": "SELECT, INSERT, DELETE",
 }
 
 
@@ -256,11 +257,19 @@ def create_devices() -> None:
         "enrolment_code",
         program_id(),
         column("code_hash", sa.LargeBinary()),
+        *texts("selector"),
         *smalls("kind", "role"),
         column("tries_left", sa.Integer()),
         *bigs("expires_ms"),
         *texts("store_id", "label", "used_by"),
         key("enrolment_code", "program_id", "code_hash"),
+    )
+    op.create_table(
+        "assertion_use",
+        program_id(),
+        *texts("device_id", "token_id"),
+        *bigs("usable_until_ms"),
+        key("assertion_use", "device_id", "token_id", "program_id"),
     )
 
 
