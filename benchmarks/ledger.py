@@ -145,7 +145,7 @@ class PostgresBench:
         return done.stdout
 
     def _tpcb(self, seconds: float) -> float:
-        out = self._pgbench("-c", str(CLIENTS), "-j", "2", "-T", str(int(seconds)), "-M", "prepared", "-n")
+        out = self._pgbench("-c", str(CLIENTS), "-j", "2", "-T", str(int(seconds)), "-n")
         found = re.search(r"tps = ([0-9.]+)", out)
         assert found, out
         return float(found.group(1))

@@ -2,6 +2,9 @@
 
 No timer: one item alone waits for nothing, and the busier it gets the more a batch shares. The writer lane and the
 coalesced reads are both built on it.
+
+The thread is woken once for all that one turn of the event loop brought: to wake it for each item costs more than the
+item's own work, and makes batches of one out of what arrived together.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -48,7 +52,9 @@ class Collector(Generic[Item, Result]):
         self._work = work
         self._batch_max = batch_max
         self._queue_max = queue_max
-        self._queue: queue.SimpleQueue[Ticket[Item, Result] | None] = queue.SimpleQueue()
+        self._tickets: deque[Ticket[Item, Result]] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ringing: set[asyncio.AbstractEventLoop] = set()
         self._closing = False
         self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -57,7 +63,7 @@ class Collector(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         """How many items wait for a batch."""
-        return self._queue.qsize()
+        return len(self._tickets)
 
     async def submit(self, item: Item) -> Result:
         """Queue an item from the event loop and wait for its result.
@@ -68,53 +74,52 @@ class Collector(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Result] = loop.create_future()
         self._put([Ticket(item, loop, waiter, None)])
+        if loop not in self._ringing:
+            self._ringing.add(loop)
+            loop.call_soon(self._ring_once, loop)
         return await waiter
 
     def submit_all(self, items: Sequence[Item]) -> list[Future[Result]]:
         """Queue items from any thread; they stay in order."""
         futures: list[Future[Result]] = [Future() for _ in items]
         self._put([Ticket(item, None, None, future) for item, future in zip(items, futures, strict=True)])
+        self._bell.put(None)
         return futures
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Take nothing more, finish what waits, stop the thread."""
         with self._gate:
-            if not self._closing:
-                self._closing = True
-                self._queue.put(None)
+            self._closing = True
+        self._bell.put(None)
         self._thread.join(timeout_s)
 
     def _put(self, tickets: Sequence[Ticket[Item, Result]]) -> None:
-        # The gate: nothing is queued behind the mark that ends the thread, where nobody would ever look at it.
+        # The gate: nothing is queued once the thread may have looked for the last time.
         with self._gate:
             if self._closing:
                 raise Draining
-            if self._queue.qsize() + len(tickets) > self._queue_max:
+            if len(self._tickets) + len(tickets) > self._queue_max:
                 raise Overloaded
-            for ticket in tickets:
-                self._queue.put(ticket)
+            self._tickets.extend(tickets)
+
+    def _ring_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ringing.discard(loop)
+        self._bell.put(None)
 
     def _run(self) -> None:
         while True:
-            batch, last = self._collect()
+            if not self._tickets:
+                if self._closing:
+                    return
+                self._bell.get()
+            batch = self._collect()
             if batch:
                 self._work_on(batch)
-            if last:
-                return
 
-    def _collect(self) -> tuple[list[Ticket[Item, Result]], bool]:
-        """Block for the first item, then take whatever else is there."""
-        batch: list[Ticket[Item, Result]] = []
-        ticket = self._queue.get()
-        while ticket is not None:
-            batch.append(ticket)
-            if len(batch) == self._batch_max:
-                return batch, False
-            try:
-                ticket = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
+    def _collect(self) -> list[Ticket[Item, Result]]:
+        """Take what is there, as much as one batch holds."""
+        tickets = self._tickets
+        return [tickets.popleft() for _ in range(min(len(tickets), self._batch_max))]
 
     def _work_on(self, batch: list[Ticket[Item, Result]]) -> None:
         try:
