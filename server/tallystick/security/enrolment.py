@@ -8,8 +8,6 @@ a keyed hash. Without a selector a wrong code would belong to no row, and tries 
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
-from enum import StrEnum
 
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.keys import SigningKey, VerifyKey
@@ -27,30 +25,8 @@ _LOOKALIKES = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None}
 _KEY_BYTES = 32
 
 
-class CodeCheck(StrEnum):
-    """The outcome of one try. All but ACCEPTED look the same to the one who typed."""
-
-    ACCEPTED = "ACCEPTED"
-    WRONG = "WRONG"
-    USED = "USED"
-    EXPIRED = "EXPIRED"
-    TRIES_SPENT = "TRIES_SPENT"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentCode:
-    """What is kept of a code. `tries` counts the checks made before; `used` is set by the one accepted."""
-
-    program_id: str
-    selector: str
-    code_hash: bytes
-    expires_at_s: int
-    tries: int = 0
-    used: bool = False
-
-
 def new_code() -> str:
-    """A random code in its shown form, `XXXX-XXXX-XXXX`; show it once and keep only its record."""
+    """A random code in its shown form, `XXXX-XXXX-XXXX`; show it once and keep only its hash."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARS))
     return "-".join(letters[start : start + _GROUP_CHARS] for start in range(0, _CODE_CHARS, _GROUP_CHARS))
 
@@ -74,18 +50,6 @@ def selector(text: str) -> str | None:
     return None if code is None else code[:SELECTOR_CHARS]
 
 
-def code_record(key: bytes, code: str, *, program_id: str, now_s: int) -> EnrolmentCode:
-    """The record to keep for a new code, valid for 10 minutes from `now_s`."""
-    normalised = normalise_code(code)
-    assert normalised is not None, "records are made of codes that new_code returned"
-    return EnrolmentCode(
-        program_id=program_id,
-        selector=normalised[:SELECTOR_CHARS],
-        code_hash=hash_code(key, normalised, program_id=program_id),
-        expires_at_s=now_s + CODE_TTL_S,
-    )
-
-
 def hash_code(key: bytes, normalised: str, *, program_id: str) -> bytes:
     """HMAC-SHA256 (32 bytes) of a normalised code.
 
@@ -94,24 +58,6 @@ def hash_code(key: bytes, normalised: str, *, program_id: str) -> bytes:
     assert len(key) == _KEY_BYTES, "an enrolment key has 32 bytes"
     message = length_prefixed((b"tallystick enrolment code v1", program_id.encode(), normalised.encode()))
     return hmac.digest(key, message, "sha256")
-
-
-def check_code(record: EnrolmentCode, text: str, *, key: bytes, now_s: int) -> CodeCheck:
-    """Check a typed code against its record.
-
-    Count the try in the transaction that read the record, whatever the outcome, or parallel guesses get more
-    than five; on ACCEPTED mark the record used in the same transaction.
-    """
-    normalised = normalise_code(text)
-    given = hash_code(key, normalised or "", program_id=record.program_id)
-    matches = hmac.compare_digest(given, record.code_hash)
-    if record.used:
-        return CodeCheck.USED
-    if now_s >= record.expires_at_s:
-        return CodeCheck.EXPIRED
-    if record.tries >= TRIES_MAX:
-        return CodeCheck.TRIES_SPENT
-    return CodeCheck.ACCEPTED if matches else CodeCheck.WRONG
 
 
 def prove_possession(key: SigningKey, *, code: str, program_id: str) -> bytes:
