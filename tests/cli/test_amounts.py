@@ -43,6 +43,12 @@ def test_what_is_no_amount_is_refused_with_a_mend(text: str) -> None:
     assert refused.value.mend
 
 
+def test_an_amount_that_is_too_large_is_told_so() -> None:
+    with pytest.raises(CommandFailed) as caught:
+        parse_amount("99999999999999999", "EUR")
+    assert caught.value.mend == "it has at most 15 digits before the point"
+
+
 def test_a_line_is_an_amount_or_an_article_with_quantity_amount_and_categories() -> None:
     assert (parse_line("12.50").sku, parse_line("12.50").amount) == ("item", "12.50")
     line = parse_line("beans:0.25:4.90:coffee,organic")

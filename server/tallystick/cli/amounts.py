@@ -77,8 +77,10 @@ def _scaled(text: str, places: int, what: str) -> int:
         value = Decimal(text.strip())
     except InvalidOperation:
         raise _refused(text, what, "write digits with a point, such as 12.50") from None
-    if not value.is_finite() or value < 0 or value.adjusted() >= AMOUNT_DIGITS_MAX:
+    if not value.is_finite() or value < 0:
         raise _refused(text, what, "it must be 0 or more")
+    if value.adjusted() >= AMOUNT_DIGITS_MAX:
+        raise _refused(text, what, f"it has at most {AMOUNT_DIGITS_MAX} digits before the point")
     scaled = value.scaleb(places)
     if scaled != scaled.to_integral_value():
         raise _refused(text, what, f"it has at most {places} decimals")
