@@ -48,18 +48,18 @@ def shape(text: str) -> list[str]:
     return re.sub(r"(CODE\n)+", "CODE\n", drawn).strip().splitlines()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return Shell(tmp_path_factory.mktemp("documents"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def run(shop: Shell) -> Iterator[Running]:
     with shop.running("run") as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def number(run: Running) -> str:
     found = re.search(r"99\d{14}", run.shown)
     assert found is not None, run.shown
