@@ -12,17 +12,26 @@ from tallystick.core.basket import Assurance, Basket, Channel, Line, Origin, Tax
 from tallystick.core.command import (
     FINGERPRINT_BYTES,
     Adjust,
+    Authority,
+    AuthorityKind,
     Burn,
     Capture,
     CatchUp,
     Command,
     Earn,
+    GrantLease,
+    IssueVoucher,
     PlaceHold,
+    RecallLeases,
     Return,
+    ReturnLease,
     ReturnLine,
     Reverse,
     Sale,
+    SettleEnrolment,
+    SettleReturn,
     SettleSale,
+    SettleUndo,
     Spend,
     Void,
     fingerprint,
@@ -53,6 +62,27 @@ COMMANDS: dict[str, Command] = {
     "Adjust": Adjust(ID, MEMBER, ORIGIN, -10, "goodwill", Ms(1_800_000_000_000)),
     "CatchUp": CatchUp(ID, MEMBER, ORIGIN),
     "SettleSale": SettleSale(ID, MEMBER, ORIGIN, BASKET, 3, 12, 100, Minor(99), ("r1",), Assurance.TYPED),
+    "SettleSale by right": SettleSale(
+        ID,
+        MEMBER,
+        ORIGIN,
+        BASKET,
+        3,
+        12,
+        100,
+        Minor(99),
+        ("r1",),
+        Assurance.TYPED,
+        (Authority(AuthorityKind.LEASE, 60, OTHER), Authority(AuthorityKind.FLOOR, 40)),
+        SPEND,
+    ),
+    "SettleReturn": SettleReturn(ID, MEMBER, ORIGIN, OTHER, (ReturnLine(1, 1000), ReturnLine(2, 500)), 3),
+    "SettleUndo": SettleUndo(ID, MEMBER, ORIGIN, OTHER, 3),
+    "SettleEnrolment": SettleEnrolment(ID, MEMBER, ORIGIN),
+    "GrantLease": GrantLease(ID, MEMBER, ORIGIN, "store-1"),
+    "ReturnLease": ReturnLease(ID, MEMBER, ORIGIN, OTHER),
+    "RecallLeases": RecallLeases(ID, MEMBER, ORIGIN),
+    "IssueVoucher": IssueVoucher(ID, MEMBER, ORIGIN, "store-1", 100, "r1", Assurance.STATIC_CARD),
 }
 
 # Stored beside every entry for as long as the ledger lives. A value here never changes.
@@ -68,6 +98,14 @@ STORED = {
     "Adjust": "adca3cd3285c14cbc7026f62c2a7ad7a",
     "CatchUp": "5d31989848f9fa7dd96806bd18e68b97",
     "SettleSale": "adb38a3f993aaf9d0fad3a2491440bfd",
+    "SettleSale by right": "4f0f65ae6067331c2ad17fcbd048e9e0",
+    "SettleReturn": "d4184de52a6d47d8c36501c2f78cdb58",
+    "SettleUndo": "88cf873441f12bb6c75c3c5f2131ef7b",
+    "SettleEnrolment": "6b736d7fae432c8a01fc35c613b25454",
+    "GrantLease": "a97f9ffe59f8e565be3ced116980ae9e",
+    "ReturnLease": "e293918e5e595ba1a7843dbb7aca20d6",
+    "RecallLeases": "b1580e43be259e6264382c37d994854b",
+    "IssueVoucher": "055fef913a2a8f145e8b1b95bd5d2480",
 }
 
 
@@ -87,10 +125,8 @@ def other(value: Any) -> Iterator[Any]:
     match value:
         case bool():
             yield not value
-        case Assurance():
-            yield Assurance.SERVER_CODE
-        case Channel():
-            yield Channel.APP
+        case Assurance() | AuthorityKind() | Channel():
+            yield next(one for one in reversed(type(value)) if one is not value)
         case int():
             yield value + 1
         case str():
@@ -103,7 +139,7 @@ def other(value: Any) -> Iterator[Any]:
             for at, item in enumerate(value):
                 yield from ((*value[:at], changed, *value[at + 1 :]) for changed in other(item))
         case _:
-            for field in fields(value):
+            for field in fields(value) if value is not None else ():
                 for changed in other(getattr(value, field.name)):
                     yield replace(value, **{field.name: changed})
 

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.core.ids import NEVER_MS
-from tallystick.core.rules.model import Combine, Downgrade, ExpiryKind, Rounding, RuleSet, SpentPolicy
+from tallystick.core.rules.model import (
+    Combine,
+    Downgrade,
+    ExpiryKind,
+    Offline,
+    Rounding,
+    RuleSet,
+    SpentPolicy,
+)
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.reader import Finding
 from tallystick.service.rule_text import read_document
@@ -77,6 +85,15 @@ FULL: dict[str, Any] = {
     ],
     "returns": {"spent": "within_balance", "grace_days": 9},
     "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
+    "offline": {
+        "lease_share_percent": "12.5",
+        "lease_points_max": 900,
+        "lease_hours": 24,
+        "voucher_days": 10,
+        "grace_days": 3,
+        "away_days_max": 5,
+        "floor": {"sale_points": 1, "member_points": 2, "till_points": 3},
+    },
 }
 
 
@@ -142,6 +159,7 @@ def test_every_key_of_the_language_is_read() -> None:
     assert (rules.returns.spent, rules.returns.grace_days) == (SpentPolicy.WITHIN_BALANCE, 9)
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (60, 3)
     assert rules.holds.late_capture_if_covered
+    assert rules.offline == Offline(125_000, 900, 86_400, 864_000, 259_200, 1, 2, 3, 432_000)
 
 
 def test_what_is_left_out_has_its_default() -> None:
@@ -161,6 +179,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert (rules.returns.spent, rules.returns.grace_days) == (SpentPolicy.DEBT, 0)
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (86_400, 20)
     assert not rules.holds.late_capture_if_covered
+    assert rules.offline == Offline(250_000, 0, 172_800, 2_592_000, 604_800, 500, 500, 5_000, 2_592_000)
 
 
 def test_defaults_within_a_part_that_is_there() -> None:
@@ -311,6 +330,13 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
     ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),
     ("holds/ttl_max_s", 30 * 86_400 + 1, "holds.ttl_max_s", "from 1 to 2592000", ""),
+    ("offline/lease_share_percent", 101, "offline.lease_share_percent", "from 0 to 100", ""),
+    ("offline/lease_hours", 745, "offline.lease_hours", "from 1 to 744", ""),
+    ("offline/voucher_days", 0, "offline.voucher_days", "from 1 to 366", ""),
+    ("offline/grace_days", 91, "offline.grace_days", "from 1 to 90", ""),
+    ("offline/away_days_max", 0, "offline.away_days_max", "from 1 to 366", ""),
+    ("offline/floor/sale_points", -1, "offline.floor.sale_points", "from 0 to", ""),
+    ("offline/floor/sale", 1, "offline.floor.sale", "is not known here", "sale_points"),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
 ]

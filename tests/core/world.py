@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Channel, Line, Origin, TaxGroup
 from tallystick.core.command import (
     Adjust,
+    Authority,
     Burn,
     Capture,
     CatchUp,
     Command,
     Earn,
+    GrantLease,
+    IssueVoucher,
     PlaceHold,
     Return,
+    ReturnLease,
     ReturnLine,
     Reverse,
     Sale,
@@ -185,6 +189,24 @@ class World:
     def reverse(self, entry: Entry) -> Reverse:
         return Reverse(self.new_id(), MEMBER, self.origin, entry.command_id, "mistake")
 
+    def lease(self, store: str = "s1") -> GrantLease:
+        return GrantLease(self.new_id(), MEMBER, self.origin, store)
+
+    def give_lease_back(self, lease: Entry, store: str = "s1") -> ReturnLease:
+        origin = replace(self.origin, store_id=store)
+        return ReturnLease(self.new_id(), MEMBER, origin, lease.command_id)
+
+    def voucher(self, points: int = 0, *, reward: str = "", store: str = "s1", **more: Any) -> IssueVoucher:
+        more = {"assurance": Assurance.DEVICE_CODE, **more}
+        return IssueVoucher(self.new_id(), MEMBER, self.origin, store, points, reward, **more)
+
+    def burned(self, *rights: Authority, store: str = "s1", amount: int = 100_000) -> SettleSale:
+        """Return a sale at a till that burned by these rights, one point a minor unit."""
+        points = sum(right.points for right in rights)
+        sale = self.settle(amount, burned=points, discount=points)
+        origin = replace(self.origin, store_id=store)
+        return replace(sale, authorities=rights, origin=origin, spend=Spend(points))
+
     def settle(self, *lines: Line | int, burned: int = 0, discount: int = 0, earned: int = 0) -> SettleSale:
         return SettleSale(
             self.new_id(),
@@ -212,7 +234,11 @@ def check(state: MemberState, entries: list[Entry]) -> None:
     assert totals[:4] == [account.active, account.pending, account.held, -account.debt]
     assert account.active == sum(lot.remaining for lot in state.lots if not lot.pending)
     assert account.pending == sum(lot.remaining for lot in state.lots if lot.pending)
-    assert account.held == sum(hold.points for hold in state.holds if hold.status is HoldStatus.OPEN)
+    assert account.held == sum(hold.left for hold in state.holds if hold.status is HoldStatus.OPEN)
+    for hold in state.holds:
+        assert 0 <= hold.used <= hold.points
+        if hold.status is HoldStatus.OPEN:
+            assert hold.left == sum(alloc.points for alloc in hold.allocs)
     assert min(account.active, account.pending, account.held, account.debt) >= 0
     for lot in state.lots:
         assert 0 <= lot.remaining <= lot.points

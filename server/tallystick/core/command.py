@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import IntEnum
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
@@ -157,11 +158,77 @@ class CatchUp:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantLease:
+    """Escrow points to a store, so that it can burn them while its line is down; ``command_id`` names the lease.
+
+    How many is for the rules to say.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLease:
+    """Give back what is left of a lease, once all that was burned of it has been reported."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    lease_id: CommandId
+
+
+@dataclass(frozen=True, slots=True)
+class RecallLeases:
+    """Ask all stores to give the member's leases back: the points are wanted elsewhere."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class IssueVoucher:
+    """Turn points into a voucher that one store takes once; ``command_id`` names it.
+
+    It is worth ``points``, or buys ``reward_id`` at its cost (then ``points`` is 0).
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    store_id: str
+    points: int = 0
+    reward_id: str = ""
+    assurance: Assurance = Assurance.TYPED
+
+
+class AuthorityKind(IntEnum):
+    """By what right a till burned points without asking. The numbers are those of the contract."""
+
+    LEASE = 1
+    VOUCHER = 2
+    FLOOR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One part of a burn at a till: by what right, out of which lease or voucher (empty: the floor limit), how much."""
+
+    kind: AuthorityKind
+    points: int
+    hold_id: CommandId = CommandId("")
+
+
+@dataclass(frozen=True, slots=True)
 class SettleSale:
     """A sale that a till has already made while the server was away (an advice: a fact, never refused).
 
     ``burned_points`` and ``discount_minor`` are what the till gave; ``earned_points`` what it printed.
-    ``rule_set`` is the version that it used.
+    ``rule_set`` is the version that it used. ``authorities`` say by what right it burned; what they do not sum to
+    counts as burned within the floor limit. ``spend`` is what the member asked for.
     """
 
     command_id: CommandId
@@ -174,9 +241,60 @@ class SettleSale:
     discount_minor: Minor = Minor(0)
     reward_ids: tuple[str, ...] = ()
     assurance: Assurance = Assurance.TYPED
+    authorities: tuple[Authority, ...] = ()
+    spend: Spend | None = None
 
 
-Command = Sale | Earn | Burn | PlaceHold | Capture | Void | Return | Reverse | Adjust | CatchUp | SettleSale
+@dataclass(frozen=True, slots=True)
+class SettleReturn:
+    """Goods that a till has taken back already (an advice). What is more than was left of the sale changes nothing."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    sale_id: CommandId
+    lines: tuple[ReturnLine, ...]
+    rule_set: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleUndo:
+    """A sale that a till has undone already (an advice). One that was undone before changes nothing."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    sale_id: CommandId
+    rule_set: int
+
+
+@dataclass(frozen=True, slots=True)
+class SettleEnrolment:
+    """A person has joined at a till (an advice); the member is there already when this is decided."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+
+
+Advice = SettleSale | SettleReturn | SettleUndo | SettleEnrolment
+Command = (
+    Sale
+    | Earn
+    | Burn
+    | PlaceHold
+    | Capture
+    | Void
+    | Return
+    | Reverse
+    | Adjust
+    | CatchUp
+    | GrantLease
+    | ReturnLease
+    | RecallLeases
+    | IssueVoucher
+    | Advice
+)
 
 
 def fingerprint(command: Command) -> bytes:
@@ -220,7 +338,14 @@ def _hold(c: PlaceHold) -> list[object]:
 
 def _settle(c: SettleSale) -> list[object]:
     till = [c.rule_set, c.earned_points, c.burned_points, c.discount_minor]
-    return [_basket(c.basket), *till, c.reward_ids, int(c.assurance)]
+    rights = [(int(right.kind), right.points, right.hold_id) for right in c.authorities]
+    later = [rights, _spend(c.spend)] if rights or c.spend else []
+    return [_basket(c.basket), *till, c.reward_ids, int(c.assurance), *later]
+
+
+def _settle_return(c: SettleReturn) -> list[object]:
+    lines = [(line.line_no, line.quantity_milli, line.amount_minor) for line in c.lines]
+    return [c.sale_id, lines, c.rule_set]
 
 
 def _return(c: Return) -> list[object]:
@@ -238,5 +363,12 @@ _ENCODERS = {
     Reverse: lambda c: [c.entry_id, c.reason],
     Adjust: lambda c: [c.points, c.reason, c.expires_ms],
     CatchUp: lambda _: [],
+    GrantLease: lambda c: [c.store_id],
+    ReturnLease: lambda c: [c.lease_id],
+    RecallLeases: lambda _: [],
+    IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
     SettleSale: _settle,
+    SettleReturn: _settle_return,
+    SettleUndo: lambda c: [c.sale_id, c.rule_set],
+    SettleEnrolment: lambda _: [],
 }

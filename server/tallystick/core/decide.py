@@ -12,11 +12,18 @@ from tallystick.core.command import (
     CatchUp,
     Command,
     Earn,
+    GrantLease,
+    IssueVoucher,
     PlaceHold,
+    RecallLeases,
     Return,
+    ReturnLease,
     Reverse,
     Sale,
+    SettleEnrolment,
+    SettleReturn,
     SettleSale,
+    SettleUndo,
     Void,
 )
 from tallystick.core.draft import Draft, Overflow
@@ -24,8 +31,9 @@ from tallystick.core.due import catch_up
 from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
-from tallystick.core.manual import post_adjust, post_burn, post_earn
-from tallystick.core.returns import post_return, reverse
+from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
+from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
+from tallystick.core.returns import post_return, reverse, settle_return, settle_undo
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
 from tallystick.core.state import MemberState, MemberStatus
@@ -57,7 +65,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn():
+        case Earn() | SettleEnrolment():
             return False
         case _:
             return True
@@ -66,7 +74,7 @@ def needs_lots(command: Command) -> bool:
 def refers_to(command: Command) -> CommandId | None:
     """Return the id of the entry that a command refers to."""
     match command:
-        case Return():
+        case Return() | SettleReturn() | SettleUndo():
             return command.sale_id
         case Reverse():
             return command.entry_id
@@ -112,11 +120,23 @@ def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
     return rules if pinned is None else replace(pinned, tiers=rules.tiers)
 
 
+FACTS_AND_AMENDS = (
+    SettleSale,
+    SettleReturn,
+    SettleUndo,
+    SettleEnrolment,
+    Return,
+    ReturnLease,
+    Reverse,
+    Void,
+    Adjust,
+)
+"""What is decided for a blocked member too."""
+
+
 def not_open(command: Command, state: MemberState) -> Refused | None:
     """A blocked member neither earns nor burns, but goods come back and facts stay facts."""
-    if state.account.status is MemberStatus.OPEN or isinstance(
-        command, (SettleSale, Return, Reverse, Void, Adjust)
-    ):
+    if state.account.status is MemberStatus.OPEN or isinstance(command, FACTS_AND_AMENDS):
         return None
     return refused(Refusal.MEMBER_BLOCKED, status=state.account.status.name)
 
@@ -143,5 +163,27 @@ def _apply(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refuse
             return reverse(draft, rules, command, refs.target, refs.before)
         case Adjust():
             return post_adjust(draft, rules, command)
+        case _:
+            return _apply_store(draft, command, rules, refs)
+
+
+def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what stores ask for and report beside sales."""
+    match command:
+        case SettleReturn():
+            return settle_return(draft, rules, command, refs.target, refs.before)
+        case SettleUndo():
+            return settle_undo(draft, rules, command, refs.target, refs.before)
+        case SettleEnrolment():
+            settle_enrolment(draft, rules, command)
+            return None
+        case GrantLease():
+            return grant_lease(draft, rules, command)
+        case ReturnLease():
+            return return_lease(draft, rules, command)
+        case RecallLeases():
+            return recall_leases(draft, rules, command)
+        case IssueVoucher():
+            return issue_voucher(draft, rules, command)
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

@@ -10,7 +10,7 @@ from tallystick.core.entry import Detail, EntryKind, Explanation, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, Ms, derived_id
 from tallystick.core.rules.model import DAY_MS, RuleSet
 from tallystick.core.rules.tier import add_credits, current_tier, review
-from tallystick.core.state import Hold, HoldStatus, Lot
+from tallystick.core.state import Hold, HoldKind, HoldStatus, Lot
 
 STEPS_MAX = 100_000
 """More steps than lots, holds and reviews of one member can make due; a guard against a loop that does not end."""
@@ -97,19 +97,22 @@ def release(
     at_ms: Ms,
     command_id: CommandId | None = None,
 ) -> None:
-    """Give a hold's points back: because it ran out, or, with the id of a command, because the caller voids it."""
+    """Give back what is left of a hold: because it ran out, or, with the id of a command, because that gives it up."""
     status = HoldStatus.VOIDED if command_id else HoldStatus.EXPIRED
     draft.give_back(hold.allocs, at_ms, grace_ms(rules, at_ms))
     draft.set_hold(replace(hold, status=status))
     draft.post(
         command_id=command_id or derived_id(draft.member_id, "release", hold.hold_id),
         kind=EntryKind.VOID if command_id else EntryKind.HOLD_RELEASE,
-        moves=Moves(active=hold.points, held=-hold.points),
+        moves=Moves(active=hold.left, held=-hold.left),
         origin=origin,
         rule_set=rules.version,
-        detail=Detail(explanations=(Explanation("hold", 0, hold.points, "hold_given_back"),)),
+        detail=Detail(explanations=(Explanation("hold", 0, hold.left, f"{_BACK[hold.kind]}_given_back"),)),
         hold_id=hold.hold_id,
     )
+
+
+_BACK = {HoldKind.CHECKOUT: "hold", HoldKind.LEASE: "lease", HoldKind.VOUCHER: "voucher"}
 
 
 def _review(draft: Draft, rules: RuleSet, origin: Origin) -> None:

@@ -27,6 +27,10 @@ class EntryKind(IntEnum):
     MATURE = 11
     HOLD_RELEASE = 12
     TIER = 13
+    LEASE = 14
+    VOUCHER = 15
+    RECALL = 16
+    ENROL = 17
 
 
 class Moves(NamedTuple):
@@ -192,6 +196,8 @@ class Refusal(IntEnum):
     NOT_REVERSIBLE = 27
     ALREADY_REVERSED = 28
     HOLDS_TOO_MANY = 29
+    LEASES_OFF = 30
+    LEASE_EXISTS = 31
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tallystick.core.ids import CommandId, Ms
 from tallystick.core.rules.benefit import check_burn
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import check_basket, post_capture_sale, price
-from tallystick.core.state import Alloc, Hold, HoldStatus
+from tallystick.core.state import Alloc, Hold, HoldKind, HoldStatus
 
 
 def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | None:
@@ -42,7 +42,9 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
         return refused(Refusal.BELOW_MINIMUM, points=0, minimum_points=rules.burning.minimum_points)
     if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
         return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
-    open_now = sum(hold.status is HoldStatus.OPEN for hold in draft.holds.values())
+    open_now = sum(
+        hold.status is HoldStatus.OPEN and hold.kind is HoldKind.CHECKOUT for hold in draft.holds.values()
+    )
     if open_now >= rules.holds.open_max:
         return refused(Refusal.HOLDS_TOO_MANY, open_max=rules.holds.open_max)
     allocs = draft.take_active(points)
@@ -82,7 +84,7 @@ def _of_burn(detail: Detail) -> Detail:
 
 def _find(draft: Draft, hold_id: CommandId) -> Hold | Refused:
     hold = draft.holds.get(hold_id)
-    if hold is None:
+    if hold is None or hold.kind is not HoldKind.CHECKOUT:
         return refused(Refusal.HOLD_UNKNOWN, hold_id=hold_id)
     if hold.status in (HoldStatus.CAPTURED, HoldStatus.VOIDED):
         return refused(Refusal.HOLD_CLOSED, hold_id=hold_id, status=hold.status.name)

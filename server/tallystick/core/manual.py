@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tallystick.core.command import Adjust, Burn, Earn
+from tallystick.core.command import Adjust, Burn, Earn, SettleEnrolment
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
 from tallystick.core.ids import POINTS_MAX, Ms
@@ -36,6 +36,18 @@ def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
         detail=detail,
     )
     return None
+
+
+def settle_enrolment(draft: Draft, rules: RuleSet, advice: SettleEnrolment) -> None:
+    """Note in the ledger that a person joined at a till while the gateway was away; it moves nothing."""
+    draft.post(
+        command_id=advice.command_id,
+        kind=EntryKind.ENROL,
+        moves=Moves(),
+        origin=advice.origin,
+        rule_set=rules.version,
+        detail=Detail(explanations=(Explanation("enrolment", 0, 0, "joined_at_till"),)),
+    )
 
 
 def post_burn(draft: Draft, rules: RuleSet, command: Burn) -> Refused | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tallystick.core.command import Return, Reverse
+from tallystick.core.command import Return, ReturnLine, Reverse, SettleReturn, SettleUndo
 from tallystick.core.draft import Draft
 from tallystick.core.due import count_credits, grace_ms
 from tallystick.core.entry import (
@@ -29,10 +29,12 @@ from tallystick.core.lots import burn_order, slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
 
 SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
+OVER_RETURN = "over_return"
+"""Explains that a till took back more than was left of a sale."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class Due:
     """What is due of a sale for what was brought back: earned points, burned points, refund and credits."""
 
     earned: int
@@ -46,22 +48,119 @@ def post_return(
     draft: Draft, rules: RuleSet, command: Return, sale: Entry | None, before: Sequence[Entry]
 ) -> Refused | None:
     """Decide a return against its sale. ``before`` are the returns and reverses of that sale so far."""
-    if not command.lines:
-        return refused(Refusal.BASKET_EMPTY)
-    for ask in command.lines:
-        if min(ask.quantity_milli, ask.amount_minor) < 0 or not (ask.quantity_milli or ask.amount_minor):
-            return refused(Refusal.BASKET_INVALID, line_no=ask.line_no)
+    if no := _check_asks(command.lines):
+        return no
     if sale is None or sale.kind not in SOLD or not sale.detail.lines:
         return refused(Refusal.SALE_UNKNOWN, sale_id=command.sale_id)
-    so_far = _returned_so_far(sale.detail.lines, before)
-    new = _asked(sale.detail.lines, so_far, command)
+    effects = return_effects(sale.detail.lines, [entry.detail.returned for entry in before], command.lines)
+    if isinstance(effects, Refused):
+        return effects
+    if _reversed(before):
+        return refused(Refusal.ALREADY_REVERSED, sale_id=command.sale_id)
+    _post(draft, rules, command, sale, before, *effects)
+    return None
+
+
+def settle_return(
+    draft: Draft, rules: RuleSet, advice: SettleReturn, sale: Entry | None, before: Sequence[Entry]
+) -> Refused | None:
+    """Post a return that has already happened: as far as there was something left of the sale to return."""
+    if no := _check_asks(advice.lines):
+        return no
+    if sale is None or sale.kind not in SOLD or not sale.detail.lines:
+        return refused(Refusal.SALE_UNKNOWN, sale_id=advice.sale_id)
+    lines = sale.detail.lines
+    for ask in advice.lines:
+        if not 1 <= ask.line_no <= len(lines):
+            return refused(Refusal.LINE_UNKNOWN, line_no=ask.line_no, lines=len(lines))
+    parts = [entry.detail.returned for entry in before]
+    asks = () if _reversed(before) else _within(lines, _returned_so_far(lines, parts), advice.lines)
+    effects = return_effects(lines, parts, asks)
+    assert not isinstance(effects, Refused), "what is left can be returned"
+    over = () if asks == advice.lines else (Explanation("return", 0, 0, OVER_RETURN),)
+    _post(draft, rules, advice, sale, before, *effects, told=over)
+    return None
+
+
+def settle_undo(
+    draft: Draft, rules: RuleSet, advice: SettleUndo, sale: Entry | None, before: Sequence[Entry]
+) -> Refused | None:
+    """Undo a sale that a till has already undone: what is left of it after its returns."""
+    if sale is None or sale.kind not in SOLD or not sale.detail.lines:
+        return refused(Refusal.SALE_UNKNOWN, sale_id=advice.sale_id)
+    if not before:
+        whole = Reverse(
+            advice.command_id, advice.member_id, advice.origin, advice.sale_id, "undone at the till"
+        )
+        return reverse(draft, rules, whole, sale, before)
+    lines = sale.detail.lines
+    everything = tuple(
+        ReturnLine(number, share.quantity_milli)
+        for number, share in enumerate(lines, 1)
+        if share.quantity_milli
+    )
+    parts = [entry.detail.returned for entry in before]
+    asks = () if _reversed(before) else _within(lines, _returned_so_far(lines, parts), everything)
+    effects = return_effects(lines, parts, asks)
+    assert not isinstance(effects, Refused), "what is left can be returned"
+    over = () if asks else (Explanation("return", 0, 0, OVER_RETURN),)
+    _post(draft, rules, advice, sale, before, *effects, told=over)
+    return None
+
+
+def return_effects(
+    lines: Sequence[LineShare], before: Sequence[Sequence[ReturnedLine]], asks: Sequence[ReturnLine]
+) -> tuple[Due, tuple[ReturnedLine, ...]] | Refused:
+    """Return what is due for goods brought back, and how much of which line that is; ``before`` came back earlier."""
+    so_far = _returned_so_far(lines, before)
+    new = _asked(lines, so_far, asks)
     if isinstance(new, Refused):
         return new
-    if any(entry.kind is EntryKind.REVERSE for entry in before):
-        return refused(Refusal.ALREADY_REVERSED, sale_id=command.sale_id)
-    after = _add(so_far, new)
-    due = _due_between(sale.detail.lines, so_far, after)
-    restored_before = sum(entry.detail.restored_points for entry in before)
+    return _due_between(lines, so_far, _add(so_far, new)), tuple(new)
+
+
+def _check_asks(asks: Sequence[ReturnLine]) -> Refused | None:
+    if not asks:
+        return refused(Refusal.BASKET_EMPTY)
+    for ask in asks:
+        if min(ask.quantity_milli, ask.amount_minor) < 0 or not (ask.quantity_milli or ask.amount_minor):
+            return refused(Refusal.BASKET_INVALID, line_no=ask.line_no)
+    return None
+
+
+def _reversed(before: Sequence[Entry]) -> bool:
+    return any(entry.kind is EntryKind.REVERSE for entry in before)
+
+
+def _within(
+    lines: Sequence[LineShare], so_far: Sequence[ReturnedLine], asks: Sequence[ReturnLine]
+) -> tuple[ReturnLine, ...]:
+    """Cut what was asked for down to what is left of each line."""
+    kept: list[ReturnLine] = []
+    for ask in asks:
+        done = [other for other in kept if other.line_no == ask.line_no]
+        share, old = lines[ask.line_no - 1], so_far[ask.line_no - 1]
+        quantity = share.quantity_milli - old.quantity_milli - sum(other.quantity_milli for other in done)
+        amount = share.amount_minor - old.amount_minor - sum(other.amount_minor for other in done)
+        part = ReturnLine(
+            ask.line_no, min(ask.quantity_milli, quantity), Minor(min(ask.amount_minor, max(0, amount)))
+        )
+        if part.quantity_milli or part.amount_minor:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _post(
+    draft: Draft,
+    rules: RuleSet,
+    command: Return | SettleReturn | SettleUndo,
+    sale: Entry,
+    before: Sequence[Entry],
+    due: Due,
+    returned: tuple[ReturnedLine, ...],
+    *,
+    told: tuple[Explanation, ...] = (),
+) -> None:
     _take_and_give(
         draft,
         rules,
@@ -71,18 +170,20 @@ def post_return(
         earned=due.earned,
         burned=due.burned,
         credits=due.credits,
-        restored_before=restored_before,
-        returned=tuple(new),
+        restored_before=sum(entry.detail.restored_points for entry in before),
+        returned=returned,
         refund_minor=due.amount - due.discount,
         reason="",
+        more=told,
     )
-    return None
 
 
-def _returned_so_far(lines: Sequence[LineShare], before: Sequence[Entry]) -> list[ReturnedLine]:
+def _returned_so_far(
+    lines: Sequence[LineShare], before: Sequence[Sequence[ReturnedLine]]
+) -> list[ReturnedLine]:
     sums = [ReturnedLine(number, 0, Minor(0)) for number in range(1, len(lines) + 1)]
-    for entry in before:
-        sums = _add(sums, entry.detail.returned)
+    for returned in before:
+        sums = _add(sums, returned)
     return sums
 
 
@@ -99,14 +200,14 @@ def _add(sums: Sequence[ReturnedLine], more: Sequence[ReturnedLine]) -> list[Ret
 
 
 def _asked(
-    lines: Sequence[LineShare], so_far: Sequence[ReturnedLine], command: Return
+    lines: Sequence[LineShare], so_far: Sequence[ReturnedLine], asks: Sequence[ReturnLine]
 ) -> list[ReturnedLine] | Refused:
     """Return what each line of the command brings back, by quantity and by amount."""
     total = list(so_far)
-    for ask in command.lines:
+    for ask in asks:
         if not 1 <= ask.line_no <= len(lines):
             return refused(Refusal.LINE_UNKNOWN, line_no=ask.line_no, lines=len(lines))
-    for ask in command.lines:
+    for ask in asks:
         share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
         quantity, amount = _by_quantity(share, old, ask.quantity_milli)
         if not ask.quantity_milli:
@@ -143,10 +244,10 @@ def _by_amount(share: LineShare, old: ReturnedLine, amount: int) -> tuple[int, i
 
 def _due_between(
     lines: Sequence[LineShare], before: Sequence[ReturnedLine], after: Sequence[ReturnedLine]
-) -> _Due:
+) -> Due:
     """Return what is due after, less what was due before; each rounded down per line, so the sums telescope."""
     first, last = _due(lines, before), _due(lines, after)
-    return _Due(
+    return Due(
         last.earned - first.earned,
         last.burned - first.burned,
         last.discount - first.discount,
@@ -155,7 +256,7 @@ def _due_between(
     )
 
 
-def _due(lines: Sequence[LineShare], returned: Sequence[ReturnedLine]) -> _Due:
+def _due(lines: Sequence[LineShare], returned: Sequence[ReturnedLine]) -> Due:
     earned = burned = discount = credits = amount = 0
     for share, back in zip(lines, returned, strict=True):
         part, whole = int(back.amount_minor), int(share.amount_minor)
@@ -166,7 +267,7 @@ def _due(lines: Sequence[LineShare], returned: Sequence[ReturnedLine]) -> _Due:
         discount += share.discount_minor * part // whole
         credits += share.credits * part // whole
         amount += back.amount_minor
-    return _Due(earned, burned, discount, credits, amount)
+    return Due(earned, burned, discount, credits, amount)
 
 
 def reverse(
@@ -175,7 +276,7 @@ def reverse(
     """Mirror an earlier entry whole. A sale with returns is brought back by further returns instead."""
     if target is None:
         return refused(Refusal.ENTRY_UNKNOWN, entry_id=command.entry_id)
-    if any(entry.kind is EntryKind.REVERSE for entry in before):
+    if _reversed(before):
         return refused(Refusal.ALREADY_REVERSED, entry_id=command.entry_id)
     kinds = (*SOLD, EntryKind.EARN, EntryKind.BURN, EntryKind.ADJUST)
     if before or target.kind not in kinds:
@@ -208,7 +309,7 @@ def _credits_of(target: Entry) -> int:
 def _take_and_give(
     draft: Draft,
     rules: RuleSet,
-    command: Return | Reverse,
+    command: Return | Reverse | SettleReturn | SettleUndo,
     target: Entry,
     kind: EntryKind,
     *,
@@ -219,6 +320,7 @@ def _take_and_give(
     returned: tuple[ReturnedLine, ...],
     refund_minor: int,
     reason: str,
+    more: tuple[Explanation, ...] = (),
 ) -> None:
     """Give burned points back to their lots, take earned points back, correct the credits, post it as one entry.
 
@@ -248,7 +350,7 @@ def _take_and_give(
         store_loss=to_store,
         adjusted=take.total - burned if by_hand else 0,
     )
-    explanations = [*take.explanations(earned), *told]
+    explanations = [*take.explanations(earned), *told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))
     draft.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from tallystick.core.basket import (
     Origin,
 )
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
+from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
 from tallystick.core.draft import Draft
 from tallystick.core.due import count_credits, grace_ms
 from tallystick.core.entry import (
@@ -242,25 +244,47 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
         return no
     if not 0 <= advice.discount_minor <= sum(line.amount_minor for line in advice.basket.lines):
         return refused(Refusal.BASKET_INVALID, discount_minor=advice.discount_minor)
-    if not 0 <= advice.burned_points <= POINTS_MAX:
-        return refused(Refusal.AMOUNT_OVERFLOW, points=advice.burned_points)
+    if no := check_authorities(advice):
+        return no
     draft.set_tier(current_tier(rules, draft.tier))
     moment = moment_of(advice.origin, draft.tier.tier_id, rules.zone)
-    priced = _with_earn(rules, advice.basket, _given(advice), moment)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points
-    covered = min(burned, draft.active)
-    allocs = draft.take_active(covered) if covered else ()
-    moves = Moves(active=-covered, burned=burned, store_loss=covered - burned)
-    _post(draft, rules, advice, priced, allocs, moves=moves, assurance=advice.assurance)
+    cover = cover_burn(draft, rules, advice) if burned else NO_COVER
+    moves = Moves(
+        active=cover.given_back - cover.from_active,
+        held=-cover.from_held,
+        burned=burned,
+        store_loss=cover.points - burned,
+    )
+    if cover.told:
+        detail = replace(priced.detail, explanations=priced.detail.explanations + cover.told)
+        priced = priced._replace(detail=detail)
+    _post(draft, rules, advice, priced, cover.allocs, moves=moves, assurance=advice.assurance)
     return None
 
 
-def _given(advice: SettleSale) -> Benefit:
+def _given(rules: RuleSet, advice: SettleSale, moment: Moment) -> Benefit:
+    """Return what the till gave: as the rules give it, when they come to the same sums, else spread over the lines."""
     lines = advice.basket.lines
     if not advice.burned_points and not advice.discount_minor:
         return _no_benefit(len(lines))
+    asked = benefit_of(
+        rules,
+        advice.basket,
+        spend=advice.spend,
+        reward_ids=advice.reward_ids,
+        available=advice.burned_points,
+        assurance=advice.assurance,
+        moment=moment,
+    )
+    if isinstance(asked, Benefit) and (asked.points, sum(asked.discounts)) == (
+        advice.burned_points,
+        advice.discount_minor,
+    ):
+        return asked
     offs = spread_by_group(
         advice.discount_minor, [line.amount_minor for line in lines], [line.tax_code for line in lines]
     )

@@ -27,6 +27,14 @@ class HoldStatus(IntEnum):
     EXPIRED = 4
 
 
+class HoldKind(IntEnum):
+    """What points are held for: a checkout, a store that may burn them while its line is down, a voucher."""
+
+    CHECKOUT = 1
+    LEASE = 2
+    VOUCHER = 3
+
+
 @dataclass(frozen=True, slots=True)
 class TierState:
     """Where a member stands.
@@ -101,9 +109,11 @@ class Alloc(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Points reserved for a checkout until ``expires_ms``.
+    """Points reserved until ``expires_ms``: for a checkout, or in a lease or voucher for one store.
 
-    ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind it.
+    ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind what is
+    left of it. A lease or voucher can be burned at ``store_id`` until ``ends_ms``; what was burned in time may be
+    reported until ``expires_ms``. ``used`` of its ``points`` have been. A lease that is ``recalled`` is wanted back.
     """
 
     hold_id: CommandId
@@ -115,6 +125,16 @@ class Hold:
     reward_ids: tuple[str, ...] = ()
     allocs: tuple[Alloc, ...] = ()
     assurance: Assurance = Assurance.TYPED
+    kind: HoldKind = HoldKind.CHECKOUT
+    store_id: str = ""
+    ends_ms: Ms = Ms(0)
+    used: int = 0
+    recalled: bool = False
+
+    @property
+    def left(self) -> int:
+        """Points that have not been burned of it."""
+        return self.points - self.used
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,29 @@ class Holds:
 
 
 @dataclass(frozen=True, slots=True)
+class Offline:
+    """What stores may do while the line is down.
+
+    A lease is ``lease_share_ppm`` of the balance (0: no leases), at most ``lease_points_max`` (0: the dearest reward,
+    or no maximum where there are no rewards). It can be burned for ``lease_ttl_s``; ``grace_s`` after its end what is
+    left goes back, so that whoever burned in time has time to say so; the same goes for vouchers and
+    ``voucher_ttl_s``. With neither, a till burns at most ``floor_sale_points`` in one sale,
+    ``floor_member_points`` of one member and ``floor_till_points`` in all before it is heard of again. After
+    ``away_max_s`` without the gateway a till only earns.
+    """
+
+    lease_share_ppm: int = 250_000
+    lease_points_max: int = 0
+    lease_ttl_s: int = 48 * 3600
+    voucher_ttl_s: int = 30 * 86_400
+    grace_s: int = 7 * 86_400
+    floor_sale_points: int = 500
+    floor_member_points: int = 500
+    floor_till_points: int = 5_000
+    away_max_s: int = 30 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """One version of a program's rules. ``sha256`` is over the canonical JSON of the text it was parsed from."""
 
@@ -258,3 +281,4 @@ class RuleSet:
     rewards: tuple[Reward, ...] = ()
     returns: Returns = Returns()
     holds: Holds = Holds()
+    offline: Offline = Offline()

@@ -27,6 +27,7 @@ from tallystick.core.rules.model import (
     ExpiryKind,
     Holds,
     Level,
+    Offline,
     Returns,
     Reward,
     Rounding,
@@ -44,6 +45,7 @@ RULES_MAX = 200
 REWARDS_MAX = 200
 LEVELS_MAX = 20
 DENOMINATOR_MAX = 10**12
+DAY_S = 86_400
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CHANNELS = {"store": Channel.STORE, "webshop": Channel.WEBSHOP, "app": Channel.APP}
 RULE_KINDS = ("per_amount", "per_item", "per_sale", "multiply")
@@ -78,6 +80,7 @@ def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | lis
         rewards=_rewards(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
+        offline=_offline(root.node("offline")),
     )
     root.done()
     return findings or rules
@@ -338,6 +341,37 @@ def _holds(node: Node | None) -> Holds:
     )
     node.done()
     return holds
+
+
+def _offline(node: Node | None) -> Offline:
+    if node is None:
+        return Offline()
+    standard = Offline()
+    floor = node.node("floor")
+    caps = (standard.floor_sale_points, standard.floor_member_points, standard.floor_till_points)
+    if floor is not None:
+        caps = (
+            floor.integer("sale_points", caps[0], high=POINTS_MAX),
+            floor.integer("member_points", caps[1], high=POINTS_MAX),
+            floor.integer("till_points", caps[2], high=POINTS_MAX),
+        )
+        floor.done()
+    share = standard.lease_share_ppm
+    if node.has("lease_share_percent"):
+        share = int(node.ratio("lease_share_percent", low=Fraction(0), high=Fraction(100)) * PPM / 100)
+    offline = Offline(
+        lease_share_ppm=share,
+        lease_points_max=node.integer("lease_points_max", 0, high=POINTS_MAX),
+        lease_ttl_s=node.integer("lease_hours", standard.lease_ttl_s // 3600, low=1, high=24 * 31) * 3600,
+        voucher_ttl_s=node.integer("voucher_days", standard.voucher_ttl_s // DAY_S, low=1, high=366) * DAY_S,
+        grace_s=node.integer("grace_days", standard.grace_s // DAY_S, low=1, high=90) * DAY_S,
+        floor_sale_points=caps[0],
+        floor_member_points=caps[1],
+        floor_till_points=caps[2],
+        away_max_s=node.integer("away_days_max", standard.away_max_s // DAY_S, low=1, high=366) * DAY_S,
+    )
+    node.done()
+    return offline
 
 
 def _unique(node: Node, key: str, ids: Sequence[str]) -> None:

@@ -1,0 +1,87 @@
+"""Deciding at a till because the gateway is away: the same functions, with other points available.
+
+What a till has of a member is less than a ``MemberState``: no lots, no credits. It is enough to price a sale and to say
+what a return takes and gives; posting is the gateway's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick.core.basket import Assurance, Basket, Origin
+from tallystick.core.command import ReturnLine, Spend
+from tallystick.core.draft import Draft
+from tallystick.core.entry import Detail, LineShare, Refused, ReturnedLine
+from tallystick.core.ids import MemberId, Minor, Ms
+from tallystick.core.returns import return_effects
+from tallystick.core.rules.model import RuleSet
+from tallystick.core.sale import price
+from tallystick.core.state import Account, MemberState, MemberStatus, TierState
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A sale as a till decides it. ``detail`` holds the line shares, explanations, rewards and tax totals."""
+
+    earned_points: int
+    burned_points: int
+    discount_minor: Minor
+    payable_minor: Minor
+    detail: Detail
+
+
+def stand_in_sale(
+    rules: RuleSet,
+    *,
+    basket: Basket,
+    origin: Origin,
+    tier_id: str,
+    spend: Spend | None,
+    reward_ids: Sequence[str],
+    available: int,
+    assurance: Assurance,
+) -> StandIn | Refused:
+    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it."""
+    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    priced = price(
+        Draft(MemberState(nobody)),
+        rules,
+        basket,
+        origin,
+        spend=spend,
+        reward_ids=reward_ids,
+        available=available,
+        assurance=assurance,
+    )
+    if isinstance(priced, Refused):
+        return priced
+    discount = sum(priced.benefit.discounts)
+    return StandIn(
+        priced.accrual.points,
+        priced.benefit.points,
+        Minor(discount),
+        priced.detail.payable_minor,
+        priced.detail,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPreview:
+    """What a return takes back of what was earned, gives back of what was burned, and pays out."""
+
+    taken_points: int
+    restored_points: int
+    refund_minor: Minor
+    returned: tuple[ReturnedLine, ...]
+
+
+def stand_in_return(
+    lines: Sequence[LineShare], before: Sequence[Sequence[ReturnedLine]], asks: Sequence[ReturnLine]
+) -> ReturnPreview | Refused:
+    """Say what a return does to a sale whose line shares are known; ``before`` are its earlier returns."""
+    effects = return_effects(lines, before, asks)
+    if isinstance(effects, Refused):
+        return effects
+    due, returned = effects
+    return ReturnPreview(due.earned, due.burned, Minor(due.amount - due.discount), returned)
