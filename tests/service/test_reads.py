@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -176,7 +176,9 @@ class Moving:
         points = 10 * min(self.reads, self.changes + 1)
         return {MEMBER: Account(MEMBER, MemberStatus.OPEN, NOW, active=points, seq=points)}
 
-    def read_lots(self, program_id: ProgramId, member_id: MemberId) -> list[Lot]:
+    def read_lots(
+        self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()
+    ) -> list[Lot]:
         points = 10 * min(self.reads, self.changes + 1)
         return [Lot(1, points, points, NOW, Ms(NOW + 10**10))]
 

@@ -6,14 +6,22 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from tallystick.core.advice import (
+    TillChain,
+    Verdict,
+    VerdictKind,
+    VerdictReason,
+    digest_of,
+    item_id_of,
+)
 from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.chain import entry_digest, entry_ref, seal
 from tallystick.core.codec import detail_to_text
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
-from tallystick.core.state import Account, Alloc, Hold, HoldStatus, Lot, MemberStatus
+from tallystick.core.state import Account, Alloc, Hold, HoldKind, HoldStatus, Lot, MemberStatus
 from tallystick.service.directory import Clock, Device, DeviceStatus, IdentifierRow, Member, Program
-from tallystick.service.ports import NewEntry, NewRefusal, WriteSet
+from tallystick.service.ports import InboxItem, InboxState, NewEntry, NewRefusal, WriteSet
 from tallystick.storage import Store
 
 PROGRAM = ProgramId("nordvik")
@@ -58,6 +66,48 @@ def device(name: str, *, status: DeviceStatus = DeviceStatus.PENDING) -> Device:
         confirmed_ms=Ms(0),
         revoked_ms=Ms(0),
     )
+
+
+@dataclass
+class SetClock:
+    """A clock that stands until it is set."""
+
+    now: Ms = NOW
+
+    def __call__(self) -> Ms:
+        return self.now
+
+
+def till(name: str = "till-1", **more: object) -> TillChain:
+    """A chain of a till in a store that has sent a few advices."""
+    plain = TillChain(name, "store-1", 1, 3, b"h" * 32, contact_ms=NOW, drained_ms=NOW)
+    return replace(plain, **more)  # type: ignore[arg-type]
+
+
+def inbox_item(
+    number: int,
+    kind: VerdictKind = VerdictKind.PARKED,
+    *,
+    state: InboxState = InboxState.OPEN,
+    **more: object,
+) -> InboxItem:
+    """An item as the gateway keeps it; a greater number was received later."""
+    raw = f"advice {number}".encode()
+    parked = kind is VerdictKind.PARKED
+    verdict = Verdict(kind, (VerdictReason.SALE_UNKNOWN,), details=(("refusal", "SALE_UNKNOWN"),))
+    item = InboxItem(
+        item_id_of(digest_of(raw)),
+        "till-1",
+        "store-1",
+        1,
+        2,
+        verdict,
+        state,
+        Ms(NOW + number),
+        raw,
+        command_id(77) if parked else "",
+    )
+    return replace(item, **more)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -196,6 +246,34 @@ class Books:
             hold_id=command,
             detail=Detail(allocs=(alloc,)),
         )
+
+    def escrow(
+        self,
+        number: int,
+        points: int,
+        kind: HoldKind = HoldKind.LEASE,
+        *,
+        store_id: str = "store-1",
+        ends_ms: Ms = Ms(NOW + 600_000),
+    ) -> Change:
+        """A change that escrows points of the member's first lot to a store."""
+        change = self.hold(number, points)
+        (placed,) = change.holds_new
+        escrowed = replace(
+            placed,
+            reward_ids=(),
+            expires_ms=Ms(ends_ms + 60_000),
+            kind=kind,
+            store_id=store_id,
+            ends_ms=ends_ms,
+        )
+        entry_kind = EntryKind.LEASE if kind is HoldKind.LEASE else EntryKind.VOUCHER
+        return replace(change, kind=entry_kind, holds_new=[escrowed])
+
+    def write(self, changes: WriteSet) -> None:
+        """Write a set of one's own in one transaction."""
+        with self.store.transaction(self.program_id) as transaction:
+            transaction.write(changes)
 
     def refusal(self, number: int, reason: Refusal = Refusal.INSUFFICIENT_POINTS) -> NewRefusal:
         refused = Refused(reason, (("available", "3"), ("needed", "5")))

@@ -9,7 +9,7 @@ import pytest
 
 from tallystick.storage import Store, open_store
 from tallystick.storage.schema import migrate
-from tests.storage.build import Books
+from tests.storage.build import Books, SetClock
 from tests.support.postgres import Database, PostgresCluster
 
 BACKENDS = ("memory", "sqlite", "postgres")
@@ -46,10 +46,18 @@ def sqlite_path(migrated_sqlite: bytes, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def clock() -> SetClock:
+    """The store's clock."""
+    return SetClock()
+
+
 @pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, clock: SetClock) -> Iterator[Store]:
     """Each store in turn, behind the service's own role."""
-    yield from _opened(request, request.param)
+    opened = open_store(url_of(request, request.param), lanes=4, now_ms=clock)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -64,9 +72,3 @@ def url_of(request: pytest.FixtureRequest, backend: str) -> str:
     if backend == "sqlite":
         return f"sqlite:///{request.getfixturevalue('sqlite_path')}"
     return str(request.getfixturevalue("postgres_database").service_url)
-
-
-def _opened(request: pytest.FixtureRequest, backend: str) -> Iterator[Store]:
-    opened = open_store(url_of(request, backend), lanes=4)
-    yield opened
-    opened.close()

@@ -193,6 +193,8 @@ def test_an_empty_lot_is_given_only_when_named_or_pending(books: Books) -> None:
         assert transaction.lots(of=[member_id(1)], also=[]) == {}
         (empty,) = transaction.lots(of=[], also=[(member_id(1), 1)])[member_id(1)]
         assert empty.remaining == 0
+        assert books.store.read_lots(PROGRAM, member_id(1)) == []
+        assert books.store.read_lots(PROGRAM, member_id(1), also=[1, 9]) == [empty]
         pending = replace(empty, pending=True, matures_ms=Ms(NOW + YEAR_MS))
         transaction.write(WriteSet(recorded_ms=NOW, lots_changed=[(member_id(1), pending)]))
     with books.store.transaction(PROGRAM) as transaction:

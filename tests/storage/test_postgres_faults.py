@@ -13,11 +13,15 @@ from psycopg import sql
 
 from tallystick.core.chain import GENESIS
 from tallystick.core.entry import EntryKind, Moves
+from tallystick.service.directory import Cashier
 from tallystick.service.errors import FailedPrecondition, NotFound, StoreConflict, StoreUnavailable
-from tallystick.storage.postgres import PostgresStore
+from tallystick.service.ports import InboxState, WriteSet
+from tallystick.storage import cashiers
+from tallystick.storage.postgres import PostgresStore, PostgresTransaction
+from tallystick.storage.postgres_connect import connect
 from tallystick.storage.postgres_lanes import LANES_MAX
 from tallystick.storage.schema import migrate
-from tests.storage.build import PROGRAM, Books, Change, member_id
+from tests.storage.build import NOW, PROGRAM, Books, Change, inbox_item, member_id, till
 from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
 
@@ -155,6 +159,29 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
     assert store.person(PROGRAM, member_id(1)) is None
 
 
+def test_a_cashier_waits_for_another_who_may_take_the_last_place(
+    store: PostgresStore, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cashiers, "CASHIERS_MAX", 1)
+    Books(store)
+    outcomes: list[bool] = []
+
+    def put() -> None:
+        outcomes.append(
+            store.put_cashier(PROGRAM, Cashier("store-1", "bob", "Bob", active=True, pin_hash=""))
+        )
+
+    second = threading.Thread(target=put)
+    with psycopg.connect(postgres_database.admin_url.replace("+psycopg", "")) as first:
+        first.execute("SELECT 1 FROM program FOR UPDATE")
+        first.execute("INSERT INTO cashier VALUES (%s, 'store-1', 'ann', 'Ann', 1, '', 0, 0)", [PROGRAM])
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+    second.join(30)
+    assert outcomes == [False]
+
+
 def test_a_statement_that_failed_does_not_pass_for_a_commit(store: PostgresStore) -> None:
     books = Books(store)
     books.enrol(1)
@@ -247,15 +274,50 @@ def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(postgres_database
     books.post((3, books.earn(3)))
     store.read_due(PROGRAM, due_ms=books.account(1).due_ms, after=None, limit=5)
     store.find(PROGRAM, [("phone", b"x")])
+    with store.transaction(PROGRAM) as transaction:
+        transaction.lock_tills(["till-1", "till-2"])
+        transaction.write(WriteSet(recorded_ms=NOW, tills=[till()], inbox=[inbox_item(1)]))
+        transaction.inbox([inbox_item(1).item_id])
+    store.read_tills(PROGRAM, store_id="store-1")
+    store.read_tills(PROGRAM, store_id="")
+    store.read_inbox(PROGRAM, store_id="store-1", state=InboxState.OPEN, before=None, limit=5)
+    store.read_inbox(PROGRAM, store_id="", state=InboxState.OPEN, before=None, limit=5)
+    store.read_parked(PROGRAM, after="", limit=5)
+    store.read_exposure(PROGRAM, store_id="store-1")
+    store.read_journal(PROGRAM, after={0: 3}, limit=5)
+    store.read_changed_members(PROGRAM, since=NOW, after=None, limit=5)
+    store.read_till_members(PROGRAM, [member_id(1)], store_id="store-1")
+    store.read_till_member_page(PROGRAM, store_id="store-1", after="", limit=5)
     # The sessions report what they have done when they end.
     store.close()
     assert seq_scans(postgres_database) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "kinds", "values", "key"),
+    [
+        ("items", "text, uuid[]", "'p', '{}'", "inbox_item_pkey"),
+        ("tills_locked", "text, text[]", "'p', '{}'", "till_chain_pkey"),
+    ],
+)
+def test_a_look_up_by_id_is_planned_through_the_key_while_the_table_is_empty(
+    postgres_database: Database, statement: str, kinds: LiteralString, values: LiteralString, key: str
+) -> None:
+    run(postgres_database, "ANALYZE")
+    session = connect(postgres_database.service_url.replace("+psycopg", ""))
+    try:
+        session.execute(f"PREPARE look_up ({kinds}) AS {getattr(PostgresTransaction.statements, statement)}")
+        plan = "\n".join(row[0] for row in session.execute(f"EXPLAIN EXECUTE look_up ({values})"))
+    finally:
+        session.close()
+    assert f"using {key} " in plan
 
 
 def seq_scans(database: Database) -> dict[object, object]:
     with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
         rows = admin.execute(
             "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN "
-            "('account', 'ledger', 'lot', 'hold', 'journal', 'refusal', 'identifier')"
+            "('account', 'ledger', 'lot', 'hold', 'journal', 'refusal', 'identifier', 'member', 'device', "
+            "'till_chain', 'inbox_item')"
         ).fetchall()
     return {row[0]: row[1] for row in rows}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tallystick.core.advice import TillChain, TillStatus, Verdict, VerdictKind, VerdictReason
 from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.codec import detail_to_text
 from tallystick.core.entry import (
@@ -25,8 +26,8 @@ from tallystick.core.entry import (
     TaxTotal,
 )
 from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Minor, Ms
-from tallystick.core.state import Alloc, Hold, HoldStatus, Lot
-from tallystick.service.ports import Known, NewEntry, NewRefusal, WriteSet
+from tallystick.core.state import Alloc, Hold, HoldKind, HoldStatus, Lot
+from tallystick.service.ports import InboxItem, InboxState, Known, NewEntry, NewRefusal, WriteSet
 from tallystick.storage import Store
 from tests.storage.build import PROGRAM, program
 
@@ -88,13 +89,57 @@ holds = st.builds(
     Hold,
     hold_id=uuids.map(CommandId),
     seq=numbers,
-    points=amounts,
+    points=st.integers(POINTS_MAX // 2, POINTS_MAX),
     status=st.sampled_from(HoldStatus),
     expires_ms=instants,
     spend_points=amounts,
     reward_ids=several(texts),
     allocs=several(st.builds(Alloc, numbers, amounts)),
     assurance=st.sampled_from(Assurance),
+    kind=st.sampled_from(HoldKind),
+    store_id=texts,
+    ends_ms=instants,
+    used=st.integers(0, POINTS_MAX // 2),
+    recalled=st.booleans(),
+)
+chains = st.builds(
+    TillChain,
+    till_id=st.uuids().map(str),
+    store_id=texts,
+    epoch=numbers,
+    acked_seq=amounts,
+    head=st.binary(min_size=32, max_size=32),
+    status=st.sampled_from(TillStatus),
+    fenced_ms=several(instants),
+    fences=numbers,
+    contact_ms=instants,
+    drained_ms=instants,
+    queued=amounts,
+    floor_points=amounts,
+)
+items = st.builds(
+    InboxItem,
+    item_id=uuids,
+    till_id=texts,
+    store_id=texts,
+    epoch=amounts,
+    seq=amounts,
+    verdict=st.builds(
+        Verdict,
+        st.sampled_from(VerdictKind),
+        several(st.sampled_from(VerdictReason)),
+        amounts,
+        amounts,
+        amounts,
+        pairs,
+    ),
+    state=st.sampled_from(InboxState),
+    received_ms=instants,
+    raw=st.binary(max_size=300),
+    waits_for=texts,
+    resolved_by=texts,
+    note=texts,
+    resolved_ms=instants,
 )
 refusals = st.builds(
     NewRefusal,
@@ -189,6 +234,17 @@ def test_any_refusal(filled: Store, new: NewRefusal, recorded_ms: Ms) -> None:
         transaction.write(WriteSet(recorded_ms=recorded_ms, refusals=[new]))
     stored = Known(new.member_id, new.fingerprint, new.refused, recorded_ms)
     assert filled.read_known(PROGRAM, [new.command_id]) == {new.command_id: stored}
+
+
+@quick
+@given(chain=chains, items=st.lists(items, max_size=3, unique_by=lambda item: item.item_id))
+def test_any_chain_and_any_inbox_item(filled: Store, chain: TillChain, items: list[InboxItem]) -> None:
+    items = [replace(item, item_id=str(uuid.uuid4())) for item in items]
+    with filled.transaction(PROGRAM) as transaction:
+        transaction.lock_tills([chain.till_id])
+        transaction.write(WriteSet(recorded_ms=Ms(1), tills=[chain], inbox=items))
+        assert transaction.lock_tills([chain.till_id]) == {chain.till_id: chain}
+        assert transaction.inbox([item.item_id for item in items]) == {item.item_id: item for item in items}
 
 
 @quick

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect, text
-from sqlalchemy.schema import CheckConstraint
+from sqlalchemy import Connection, TextClause, create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CheckConstraint, DefaultClause
 
+from tallystick.core.basket import Assurance
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.state import Alloc, Hold, HoldStatus, MemberStatus
 from tallystick.service.errors import FailedPrecondition, InvalidInput, StoreUnavailable
+from tallystick.service.ports import TillMember
 from tallystick.storage import open_store
 from tallystick.storage.schema import HEAD, current, head, migrate
 from tallystick.storage.tables import metadata
+from tests.storage.build import command_id, member_id
 from tests.storage.conftest import BACKENDS
 from tests.support.postgres import Database
 
@@ -112,6 +119,90 @@ def test_migrating_twice_is_migrating_once(owner_url: str) -> None:
     run(owner_url, "CREATE TABLE marker (id integer)")
     assert migrate(owner_url) == HEAD
     assert current(owner_url) == HEAD
+
+
+ROWS_OF_0001 = (
+    "INSERT INTO member VALUES ('p', '{member}', '000000000001', 1, 5, 1, 'store-1')",
+    "INSERT INTO account VALUES ('p', '{member}', 60, 0, 40, 0, 5, 6, 5, 2, 1, '')",
+    "INSERT INTO identifier VALUES ('p', 'phone', {token}, '{member}', '•••• 1234', 5)",
+    "INSERT INTO hold VALUES ('p', '{member}', '{hold}', 2, 1, 3, 40, 40, 6, '[]', '[[1,40]]')",
+)
+
+
+def test_what_was_there_before_tills_is_there_behind_the_migration(
+    owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.storage.schema.HEAD", "0001")
+    migrate(owner_url)
+    member, held = member_id(1), command_id(9)
+    engine = create_engine(owner_url)
+    with engine.begin() as connection:
+        postgres = engine.dialect.name == "postgresql"
+        if postgres:
+            connection.execute(text("SELECT set_config('tallystick.program', 'p', true)"))
+        token = r"'\x6162'" if postgres else "x'6162'"
+        for statement in ROWS_OF_0001:
+            connection.exec_driver_sql(statement.format(member=member, hold=held, token=token))
+    engine.dispose()
+    monkeypatch.undo()
+    assert migrate(owner_url) == HEAD
+    store = open_store(owner_url)
+    try:
+        program_id = ProgramId("p")
+        expected = Hold(held, 2, 40, HoldStatus.OPEN, Ms(6), 40, (), (Alloc(1, 40),), Assurance.ROTATING_CODE)
+        assert store.read_holds(program_id, member) == [expected]
+        (row,) = store.find(program_id, [("phone", b"ab")])
+        assert row.scan_tag == b""
+        assert store.read_changed_members(program_id, since=Ms(0), after=None, limit=9) == [(0, member)]
+        told = store.read_till_member_page(program_id, store_id="store-1", after="", limit=9)
+        assert told == [TillMember(member, 2, 60, "", MemberStatus.OPEN, ())]
+        assert store.set_status(program_id, member, MemberStatus.BLOCKED)
+        assert store.add_identifier(program_id, replace(row, kind="card", scan_tag=b"t" * 16))
+    finally:
+        store.close()
+
+
+def test_columns_that_came_later_have_the_defaults_that_the_tables_say(owner_url: str) -> None:
+    migrate(owner_url)
+    engine = create_engine(owner_url)
+    with engine.connect() as connection:
+        built = {
+            (table, column["name"]): plain(column["default"])
+            for table in metadata.tables
+            for column in inspect(connection).get_columns(table)
+            if column["default"] is not None
+        }
+    engine.dispose()
+    said = {
+        (table.name, column.name): plain(column.server_default.arg.text)
+        for table in metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.server_default, DefaultClause)
+        and isinstance(column.server_default.arg, TextClause)
+    }
+    assert built == said
+    assert len(said) == 6
+
+
+def test_a_hold_of_which_more_was_used_than_it_held_is_never_stored(owner_url: str) -> None:
+    migrate(owner_url)
+    columns = "program_id, member_id, hold_id, seq, status, assurance, points, spend_points, expires_ms, used"
+    values = f"'p', '{member_id(1)}', '{command_id(1)}', 1, 1, 0, 40, 40, 6, 41"
+    with pytest.raises(IntegrityError, match="hold_used_check"):
+        run_for_program(
+            owner_url, f"INSERT INTO hold ({columns}, reward_ids, allocs) VALUES ({values}, '', '')"
+        )
+
+
+def run_for_program(url: str, statement: str) -> None:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT set_config('tallystick.program', 'p', true)"))
+            connection.execute(text(statement))
+    finally:
+        engine.dispose()
 
 
 def test_the_head_is_the_last_of_the_migrations() -> None:

@@ -6,17 +6,18 @@ then it is the balance. After that the core does in memory what the next command
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp, Return, Sale
 from tallystick.core.decide import NO_REFS, Outcome, Refs, decide, needs_lots
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
-from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.tier import credits_in_period, current_tier
-from tallystick.core.state import Account, Lot, MemberState
+from tallystick.core.state import Account, MemberState
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, StoreConflict
 from tallystick.service.ports import LedgerReader
@@ -120,19 +121,34 @@ class Balances:
         self, program_id: ProgramId, command: Return, *, earliest_ms: int, latest_ms: int
     ) -> Preview | Refused:
         """Return what a return would do, or why it would be refused."""
-        found = self._before(program_id, command, earliest_ms, latest_ms)
+        refs = self._refs(program_id, command)
+        taken = refs.target.detail.allocs if refs.target else ()
+        also = [alloc.lot_seq for alloc in taken] + ([refs.target.seq] if refs.target else [])
+        found = self._before(program_id, command, earliest_ms, latest_ms, also)
         if isinstance(found, Refused):
             return found
         state, rules = found
-        refs = self._refs(program_id, command)
-        return _preview(decide(command, _with_emptied(state, refs), rules, refs), state, rules, command)
+        return _preview(decide(command, state, rules, refs), state, rules, command)
 
     def _before(
-        self, program_id: ProgramId, command: Sale | Return, earliest_ms: int, latest_ms: int
+        self,
+        program_id: ProgramId,
+        command: Sale | Return,
+        earliest_ms: int,
+        latest_ms: int,
+        also: Collection[int] = (),
     ) -> tuple[MemberState, RuleSet] | Refused:
-        """Return the state and the rules, or the refusal that a lane gives before it asks the core."""
-        whole = needs_lots(command)
-        state = self._state(program_id, command.member_id, whole=whole, due_ms=command.origin.occurred_ms)
+        """Return the state and the rules, or the refusal that a lane gives before it asks the core.
+
+        ``also`` are lots to be read although they may be empty.
+        """
+        state = self._state(
+            program_id,
+            command.member_id,
+            whole=needs_lots(command),
+            due_ms=command.origin.occurred_ms,
+            also=also,
+        )
         if state is None:
             return refused(Refusal.MEMBER_UNKNOWN, member_id=command.member_id)
         occurred_ms = command.origin.occurred_ms
@@ -147,7 +163,13 @@ class Balances:
         return refused(Refusal.RULE_SET_UNKNOWN, version=0) if rules is None else (state, rules)
 
     def _state(
-        self, program_id: ProgramId, member_id: MemberId, *, whole: bool = True, due_ms: int = 0
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        whole: bool = True,
+        due_ms: int = 0,
+        also: Collection[int] = (),
     ) -> MemberState | None:
         """Read account, lots and holds as they were at one moment, although each is a read of its own."""
         for _ in range(LOOKS_MAX):
@@ -156,8 +178,10 @@ class Balances:
                 return None
             if not whole and account.due_ms > max(due_ms, account.as_of_ms):
                 return MemberState(account, rest_due_ms=account.due_ms)
-            lots = self._reader.read_lots(program_id, member_id)
-            holds = self._reader.read_holds(program_id, member_id)
+            holds = self._reader.read_holds(program_id, member_id) if account.held else []
+            # What a hold or the sale took may have emptied its lot, to which it will go back.
+            behind = {alloc.lot_seq for hold in holds for alloc in hold.allocs}
+            lots = self._reader.read_lots(program_id, member_id, also=behind.union(also))
             again = self._reader.read_accounts(program_id, [member_id]).get(member_id)
             if again == account:
                 return MemberState(account, tuple(lots), tuple(holds), complete=True)
@@ -174,23 +198,6 @@ class Balances:
 def member_not_found(member_id: str) -> NotFound:
     """Return the error for a member that is not there or not to be seen: the two are not told apart."""
     return NotFound("There is no such member.", reason="MEMBER_NOT_FOUND", member_id=member_id)
-
-
-def _with_emptied(state: MemberState, refs: Refs) -> MemberState:
-    """Add the lots that the sale emptied, as empty ones: a read leaves out matured lots without points.
-
-    When they expire decides which points go first later on, and nothing that a preview tells.
-    """
-    if refs.target is None:
-        return state
-    known = {lot.lot_seq for lot in state.lots}
-    emptied: dict[int, int] = {}
-    for alloc in refs.target.detail.allocs:
-        if alloc.lot_seq not in known:
-            emptied[alloc.lot_seq] = emptied.get(alloc.lot_seq, 0) + alloc.points
-    at_ms = state.account.as_of_ms
-    lots = tuple(Lot(seq, points, 0, at_ms, NEVER_MS, at_ms) for seq, points in emptied.items())
-    return MemberState(state.account, (*state.lots, *lots), state.holds, state.complete, state.rest_due_ms)
 
 
 def _preview(

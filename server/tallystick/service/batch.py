@@ -7,16 +7,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
+from tallystick.core.advice import (
+    CLOCK_SLACK_MS,
+    Admission,
+    Slot,
+    TillChain,
+    TillStatus,
+    Verdict,
+    VerdictKind,
+    VerdictReason,
+    admit,
+    advance,
+    bounded_ms,
+    fence,
+    item_id_of,
+    quarantined,
+    verdict_of_entry,
+    verdict_of_refusal,
+    verdict_of_request,
+)
 from tallystick.core.chain import JournalRow, entry_digest, entry_ref, seal
 from tallystick.core.codec import detail_to_text
-from tallystick.core.command import Capture, CatchUp, Command, SettleSale, Void
+from tallystick.core.command import (
+    Capture,
+    CatchUp,
+    Command,
+    ReturnLease,
+    SettleReturn,
+    SettleSale,
+    SettleUndo,
+    Void,
+)
 from tallystick.core.decide import NO_REFS, Refs, decide, needs_lots, not_open, refers_to
-from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused, refused
+from tallystick.core.entry import CaughtUp, Decision, Entry, EntryKind, Posted, Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
-from tallystick.service.ports import Known, NewEntry, NewRefusal, Transaction, WriteSet
+from tallystick.service.ports import (
+    InboxItem,
+    InboxState,
+    Known,
+    NewEntry,
+    NewRefusal,
+    Transaction,
+    WriteSet,
+)
 
 ACCOUNTS = 9
 """How many accounts an entry moves: the fields of ``Moves``."""
@@ -40,6 +77,7 @@ class Submission:
     deadline: float
     earliest_ms: int
     latest_ms: int
+    fact: Fact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +87,56 @@ class Answer:
     decision: Decision
     replayed: bool
     recorded_ms: Ms
+    told: Told | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a till is told of an advice: its verdict, or why it was not taken; and its chain as it is now."""
+
+    chain: TillChain
+    verdict: Verdict | None = None
+    halt: Halt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What a till said of itself when it was heard of: how many advices wait behind, what it burned on its own."""
+
+    queued: int
+    floor_points: int
+
+
+class Place(Enum):
+    """Where a fact comes from: its till's chain, elsewhere (a receipt, the inbox), or nowhere: only a contact."""
+
+    CHAIN = "chain"
+    LOOSE = "loose"
+    CONTACT = "contact"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What makes a submission an advice: its place in a till's chain and how it is to be taken.
+
+    ``told_ms`` is the till's own time. ``noted`` was found before the lane and belongs into the verdict. One with
+    ``held`` is not decided but kept with that verdict: it cannot be read, or deciding it has failed. ``contact``
+    stands on the last advice of an upload.
+    """
+
+    slot: Slot
+    told_ms: int
+    place: Place = Place.CHAIN
+    noted: tuple[VerdictReason, ...] = ()
+    held: Verdict | None = None
+    contact: Contact | None = None
+
+
+class Halt(Enum):
+    """Why an advice was not taken at all; the till's chain is as it was."""
+
+    GAP = "gap"
+    SUSPENDED = "suspended"
 
 
 RulesFor = Callable[[int], RuleSet | None]
@@ -83,6 +171,9 @@ class Batch:
         self._changes = WriteSet(recorded_ms=now_ms)
         self._refs: list[bytes] = []
         self._sums = [0] * ACCOUNTS
+        self._chains_before: dict[str, TillChain] = {}
+        self._chains: dict[str, TillChain] = {}
+        self._inbox: dict[str, InboxItem] = {}
 
     def run(self, tail: tuple[int, bytes]) -> tuple[list[Answer], JournalRow | None]:
         """Decide and write everything; return the answers in order, and the journal row if there is one.
@@ -103,11 +194,18 @@ class Batch:
                 prev_hash=tail[1],
             )
         changes = self._changes
-        if changes.entries or changes.refusals or changes.accounts:
+        changes.tills = [chain for till, chain in self._chains.items() if chain != self._chains_before[till]]
+        if changes.entries or changes.refusals or changes.accounts or changes.tills or changes.inbox:
             self._tx.write(changes)
         return answers, changes.journal
 
     def _load(self) -> None:
+        facts = [submission.fact for submission in self._submissions if submission.fact]
+        if facts:
+            # Chains before accounts: every transaction that wants both takes them in this order.
+            self._chains_before = self._tx.lock_tills({fact.slot.till_id for fact in facts})
+            self._chains = dict(self._chains_before)
+            self._inbox = self._tx.inbox({item_id_of(fact.slot.digest) for fact in facts})
         commands = [submission.command for submission in self._submissions]
         ids = {command.command_id for command in commands}
         ids.update(ref for command in commands if (ref := refers_to(command)))
@@ -115,12 +213,13 @@ class Batch:
         self._loaded, self._known = self._tx.locked(members, ids)
         latest: dict[MemberId, int] = {}
         whole: set[MemberId] = set()
-        for command in commands:
-            if command.command_id in self._known or command.member_id not in self._loaded:
+        for submission in self._submissions:
+            command = submission.command
+            if self._known_to(submission) or command.member_id not in self._loaded:
                 continue
             member = command.member_id
             as_of_ms = self._loaded[member].as_of_ms
-            latest[member] = max(latest.get(member, as_of_ms), command.origin.occurred_ms)
+            latest[member] = max(latest.get(member, as_of_ms), self._occurred_ms(submission))
             if needs_lots(command):
                 whole.add(member)
         whole.update(member for member, at_ms in latest.items() if self._loaded[member].due_ms <= at_ms)
@@ -140,7 +239,7 @@ class Batch:
         self, commands: Iterable[Command], whole: set[MemberId]
     ) -> tuple[dict[MemberId, list[Hold]], dict[MemberId, list[Lot]]]:
         """Load lots and holds of the members that need them, and what their commands refer to."""
-        named = {command.hold_id for command in commands if isinstance(command, (Capture, Void))}
+        named = {hold_id for command in commands for hold_id in _holds_named(command)}
         # Open holds and held points come and go together, so most members need no look for them.
         holding = {member for member in whole if self._loaded[member].held}
         holds = self._tx.holds(open_of=holding, ids=named)
@@ -163,22 +262,48 @@ class Batch:
                 self._before.setdefault((entry.member_id, entry.reverses_seq), []).append(entry)
         return holds, self._tx.lots(of=whole, also=also)
 
+    def _occurred_ms(self, submission: Submission) -> Ms:
+        """Return when a command happened: as it says, or, for a fact, within what is possible."""
+        fact = submission.fact
+        if fact is None:
+            return submission.command.origin.occurred_ms
+        # The till's outbox was empty then, so nothing that it reports is older. What comes by another way may be;
+        # and what this very upload says of the outbox bounds only what comes after it.
+        loose = fact.place is Place.LOOSE
+        drained_ms = Ms(0) if loose else self._chains_before[fact.slot.till_id].drained_ms
+        return bounded_ms(fact.told_ms, drained_ms, self._now_ms)
+
+    def _known_to(self, submission: Submission) -> Known | None:
+        """Return the stored answer to a submission. That a request was refused says nothing about a fact."""
+        known = self._known.get(submission.command.command_id)
+        if known is not None and submission.fact is not None and isinstance(known.answer, Refused):
+            return None
+        return known
+
     def _decide(self, submission: Submission) -> Answer:
+        if submission.fact is not None:
+            return self._take_fact(submission, submission.fact)
         command = submission.command
         known = self._known.get(command.command_id)
         if known is not None:
             return self._replay(submission, known)
+        decision = self._judge(submission, command)
+        if isinstance(decision, Refused):
+            return self._refuse(submission, decision)
+        return Answer(decision, replayed=False, recorded_ms=self._now_ms)
+
+    def _judge(self, submission: Submission, command: Command) -> Decision:
+        """Decide a new command on the state as the commands before it left it, and keep what it posts."""
         state = self._states.get(command.member_id)
         if state is None:
-            return self._refuse(submission, refused(Refusal.MEMBER_UNKNOWN, member_id=command.member_id))
+            return refused(Refusal.MEMBER_UNKNOWN, member_id=command.member_id)
         if not submission.earliest_ms <= command.origin.occurred_ms <= submission.latest_ms:
-            return self._refuse(submission, not_open(command, state) or _out_of_range(submission))
+            return not_open(command, state) or _out_of_range(submission)
         rules = self._rules_for(0)
-        version = command.rule_set if isinstance(command, SettleSale) else 0
+        version = pinned_version(command)
         pinned = self._rules_for(version) if version else None
-        if rules is None or (version and pinned is None):
-            no = not_open(command, state) or refused(Refusal.RULE_SET_UNKNOWN, version=version)
-            return self._refuse(submission, no)
+        if rules is None or (version is not None and pinned is None):
+            return not_open(command, state) or refused(Refusal.RULE_SET_UNKNOWN, version=version or 0)
         if pinned is not None and pinned.version == rules.version:
             pinned = None
         outcome = decide(command, state, rules, self._refs_of(command), pinned=pinned)
@@ -186,9 +311,139 @@ class Batch:
         for entry in outcome.entries:
             own = entry.command_id == command.command_id
             self._keep(entry, submission.fingerprint if own else NO_FINGERPRINT)
-        if isinstance(outcome.decision, Refused):
-            return self._refuse(submission, outcome.decision)
-        return Answer(outcome.decision, replayed=False, recorded_ms=self._now_ms)
+        return outcome.decision
+
+    def _take_fact(self, submission: Submission, fact: Fact) -> Answer:
+        """Find an advice's place in its till's chain, and give it its verdict."""
+        slot = fact.slot
+        chain = self._chains[slot.till_id]
+        if fact.contact is not None:
+            chain = self._heard_of(chain, fact)
+        if fact.place is Place.CONTACT:
+            return self._tell(submission, chain)
+        stored = self._stored_verdict(submission, fact)
+        if fact.place is Place.LOOSE:
+            return self._tell(submission, chain, stored or self._settle(submission, fact))
+        if chain.status is not TillStatus.TRUSTED and not self._just_fenced(chain):
+            return self._tell(submission, chain, halt=Halt.SUSPENDED)
+        match admit(chain, slot, known=stored is not None):
+            case Admission.GAP:
+                return self._tell(submission, chain, halt=Halt.GAP)
+            case Admission.REPLAY:
+                return self._tell(submission, chain, stored)
+            case Admission.FORK:
+                verdict = self._hold(fact, quarantined(VerdictReason.FORKED))
+                return self._tell(submission, fence(chain, self._now_ms), verdict)
+            case Admission.FENCED:
+                return self._tell(submission, chain, self._hold(fact, quarantined(VerdictReason.FENCED)))
+            case Admission.NEXT:
+                verdict = stored or self._settle(submission, fact)
+                return self._tell(submission, advance(chain, slot), verdict)
+
+    def _heard_of(self, chain: TillChain, fact: Fact) -> TillChain:
+        contact = fact.contact
+        assert contact is not None, "only the last advice of an upload tells of the till"
+        drained_ms = self._now_ms if contact.queued == 0 else chain.drained_ms
+        return replace(
+            chain,
+            contact_ms=self._now_ms,
+            drained_ms=drained_ms,
+            queued=contact.queued,
+            floor_points=contact.floor_points,
+        )
+
+    def _just_fenced(self, chain: TillChain) -> bool:
+        """Return whether this very batch suspended the till: the rest of its upload still gets verdicts."""
+        return self._chains_before[chain.till_id].status is TillStatus.TRUSTED
+
+    def _tell(
+        self,
+        submission: Submission,
+        chain: TillChain,
+        verdict: Verdict | None = None,
+        *,
+        halt: Halt | None = None,
+    ) -> Answer:
+        if halt is None:
+            self._chains[chain.till_id] = chain
+        known = self._known_to(submission)
+        posted = known is not None and isinstance(known.answer, Entry)
+        decision: Decision = Posted(known.answer) if posted else CaughtUp(0)  # type: ignore[union-attr, arg-type]
+        return Answer(decision, replayed=False, recorded_ms=self._now_ms, told=Told(chain, verdict, halt))
+
+    def _stored_verdict(self, submission: Submission, fact: Fact) -> Verdict | None:
+        """Return the verdict that an advice has got before, None when it is new or its id is somebody else's."""
+        item = self._inbox.get(item_id_of(fact.slot.digest))
+        if item is not None:
+            retried = (
+                fact.place is Place.LOOSE and item.state is InboxState.OPEN and not item.verdict.member_seq
+            )
+            return None if retried else item.verdict
+        known = self._known_to(submission)
+        if known is None or not isinstance(known.answer, Entry):
+            return None
+        entry, command = known.answer, submission.command
+        if known.member_id != command.member_id:
+            return None
+        if known.fingerprint == submission.fingerprint:
+            return verdict_of_entry(entry, clock_off=_clock_off(entry, fact))
+        if isinstance(command, SettleSale) and entry.claimed_points == -1 and entry.kind is EntryKind.SALE:
+            # The till asked, got no answer and stood in; the request had arrived after all.
+            return verdict_of_request(entry, command)
+        return None
+
+    def _settle(self, submission: Submission, fact: Fact) -> Verdict:
+        """Post a fact that is new, or keep it in the inbox when that cannot be done."""
+        if fact.held is not None:
+            return self._hold(fact, fact.held)
+        known = self._known_to(submission)
+        if known is not None:
+            no = refused(Refusal.COMMAND_ID_REUSED, command_id=submission.command.command_id)
+            return self._hold(fact, verdict_of_refusal(no))
+        decision = self._judge(submission, with_occurred(submission.command, self._occurred_ms(submission)))
+        if isinstance(decision, Refused):
+            waits_for = refers_to(submission.command) or submission.command.member_id
+            return self._hold(fact, verdict_of_refusal(decision), waits_for=waits_for)
+        assert isinstance(decision, Posted), "an advice is posted or refused"
+        verdict = verdict_of_entry(decision.entry, clock_off=_clock_off(decision.entry, fact))
+        if fact.noted:
+            kind, reasons = VerdictKind.ADJUSTED, (*fact.noted, *verdict.reasons)
+            verdict = replace(verdict, kind=kind, reasons=reasons)
+        if verdict.kind is VerdictKind.POSTED and item_id_of(fact.slot.digest) not in self._inbox:
+            return verdict
+        return self._hold(fact, verdict)
+
+    def _hold(self, fact: Fact, verdict: Verdict, *, waits_for: str = "") -> Verdict:
+        """Keep an advice in the inbox with its verdict, or say there what became of one that lay in it."""
+        slot = fact.slot
+        item_id = item_id_of(slot.digest)
+        item = self._inbox.get(item_id)
+        parked = verdict.kind is VerdictKind.PARKED
+        if item is None:
+            in_chain = fact.place is Place.CHAIN
+            item = InboxItem(
+                item_id,
+                slot.till_id,
+                slot.store_id,
+                slot.epoch if in_chain else 0,
+                slot.seq if in_chain else 0,
+                verdict,
+                InboxState.OPEN,
+                self._now_ms,
+                slot.raw,
+                waits_for if parked else "",
+            )
+        elif verdict.member_seq:
+            item = replace(
+                item, verdict=verdict, state=InboxState.POSTED, waits_for="", resolved_ms=self._now_ms
+            )
+        else:
+            item = replace(item, verdict=verdict, waits_for=waits_for if parked else "")
+        if item != self._inbox.get(item_id):
+            self._changes.inbox = [old for old in self._changes.inbox if old.item_id != item_id]
+            self._changes.inbox.append(item)
+        self._inbox[item_id] = item
+        return verdict
 
     def _refs_of(self, command: Command) -> Refs:
         ref = refers_to(command)
@@ -259,6 +514,27 @@ def _out_of_range(submission: Submission) -> Refused:
         earliest_ms=submission.earliest_ms,
         latest_ms=submission.latest_ms,
     )
+
+
+def pinned_version(command: Command) -> int | None:
+    """Return the rule set that an advice names; None for what goes by the rules in force."""
+    if isinstance(command, (SettleSale, SettleReturn, SettleUndo)):
+        return command.rule_set
+    return None
+
+
+def _holds_named(command: Command) -> Sequence[CommandId]:
+    if isinstance(command, (Capture, Void)):
+        return (command.hold_id,)
+    if isinstance(command, ReturnLease):
+        return (command.lease_id,)
+    if isinstance(command, SettleSale):
+        return [right.hold_id for right in command.authorities if right.hold_id]
+    return ()
+
+
+def _clock_off(entry: Entry, fact: Fact) -> bool:
+    return abs(entry.origin.occurred_ms - fact.told_ms) > CLOCK_SLACK_MS
 
 
 def with_occurred(command: Command, occurred_ms: Ms) -> Command:

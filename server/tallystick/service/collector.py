@@ -74,10 +74,19 @@ class Collector(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Result] = loop.create_future()
         self._put([Ticket(item, loop, waiter, None)])
-        if loop not in self._ringing:
-            self._ringing.add(loop)
-            loop.call_soon(self._ring_once, loop)
+        self._ring_soon(loop)
         return await waiter
+
+    async def submit_together(self, items: Sequence[Item]) -> list[Result]:
+        """Queue items from the event loop, side by side and in order, and wait for all results; else as ``submit``.
+
+        The first error is raised; the others of these items may have been worked on all the same.
+        """
+        loop = asyncio.get_running_loop()
+        waiters: list[asyncio.Future[Result]] = [loop.create_future() for _ in items]
+        self._put([Ticket(item, loop, waiter, None) for item, waiter in zip(items, waiters, strict=True)])
+        self._ring_soon(loop)
+        return await asyncio.gather(*waiters)
 
     def submit_all(self, items: Sequence[Item]) -> list[Future[Result]]:
         """Queue items from any thread; they stay in order."""
@@ -101,6 +110,11 @@ class Collector(Generic[Item, Result]):
             if len(self._tickets) + len(tickets) > self._queue_max:
                 raise Overloaded
             self._tickets.extend(tickets)
+
+    def _ring_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop not in self._ringing:
+            self._ringing.add(loop)
+            loop.call_soon(self._ring_once, loop)
 
     def _ring_once(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ringing.discard(loop)

@@ -59,13 +59,34 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class IdentifierRow:
-    """A blind-indexed identifier. ``hint`` is the masked form that may be shown ("•••• 1234")."""
+    """A blind-indexed identifier. ``hint`` is the masked form that may be shown ("•••• 1234").
+
+    ``scan_tag`` (16 bytes) is what tills find it by; empty for one that was added before there were tags.
+    """
 
     kind: str
     token: bytes
     member_id: MemberId
     hint: str
     added_ms: Ms
+    scan_tag: bytes = b""
+
+
+CASHIERS_MAX = 500
+"""Most cashiers of one store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cashier:
+    """A person who works at a store's tills. ``pin_hash`` is an argon2id text; empty: cannot sign in yet."""
+
+    store_id: str
+    cashier_id: str
+    label: str
+    active: bool
+    pin_hash: str
+    wrong_pins: int = 0
+    locked_until_ms: Ms = Ms(0)
 
 
 ASSERTION_KEPT_MS = 300_000
@@ -221,6 +242,34 @@ class Directory(Protocol):
         What the device used is forgotten ``ASSERTION_KEPT_MS`` after ``usable_until``.
         """
         ...
+
+    def put_cashier(self, program_id: ProgramId, cashier: Cashier) -> bool:
+        """Store or replace a cashier; False when the store has ``CASHIERS_MAX`` and this one is new."""
+        ...
+
+    def cashier(self, program_id: ProgramId, store_id: str, cashier_id: str) -> Cashier | None: ...
+
+    def cashiers(self, program_id: ProgramId, store_id: str) -> list[Cashier]:
+        """Return a store's cashiers by id, at most ``CASHIERS_MAX``."""
+        ...
+
+    def count_wrong_pin(
+        self,
+        program_id: ProgramId,
+        store_id: str,
+        cashier_id: str,
+        *,
+        tries_max: int,
+        lock_until: Ms,
+        now: Ms,
+    ) -> Cashier | None:
+        """Count a wrong PIN in one step, locking (and counting anew) at ``tries_max``; return the cashier afterwards.
+
+        A lock that has run out is cleared first. None when unknown.
+        """
+        ...
+
+    def clear_wrong_pins(self, program_id: ProgramId, store_id: str, cashier_id: str) -> None: ...
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         """Return the devices of all programs revoked after an instant (at most 10,000): their tokens are refused."""

@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from tallystick.core.command import SettleSale
 from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.batch import Answer, Batch, Submission
+from tallystick.service.batch import Answer, Batch, Submission, pinned_version
 from tallystick.service.collector import Collector, Ticket
 from tallystick.service.errors import (
     DeadlinePassed,
@@ -73,6 +72,13 @@ class Lane:
         """
         return await self._collector.submit(submission)
 
+    async def submit_together(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """Decide and commit commands in their order, one batch after the other; raises as ``submit``."""
+        answers: list[Answer] = []
+        for start in range(0, len(submissions), BATCH_MAX):
+            answers += await self._collector.submit_together(submissions[start : start + BATCH_MAX])
+        return answers
+
     def submit_all(self, submissions: Sequence[Submission]) -> list[Future[Answer]]:
         """Decide and commit commands from a thread; they stay in order."""
         return self._collector.submit_all(submissions)
@@ -131,7 +137,7 @@ class Lane:
 
     def _commit(self, program_id: ProgramId, submissions: list[Submission]) -> list[Answer]:
         # Rules are looked up before the transaction begins: no read of theirs runs inside it.
-        pinned = {s.command.rule_set for s in submissions if isinstance(s.command, SettleSale)}
+        pinned = {version for s in submissions if (version := pinned_version(s.command)) and version > 0}
         rules = {version: self._rulebook.version(program_id, version) for version in {0, *pinned}}
         with self._store.transaction(program_id) as transaction:
             tail = self._tails.get(program_id)

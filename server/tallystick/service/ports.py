@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Protocol
 
+from tallystick.core.advice import TillChain, Verdict
 from tallystick.core.chain import JournalRow
 from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
-from tallystick.core.state import Account, Hold, Lot
+from tallystick.core.state import Account, Hold, Lot, MemberStatus
 
 BATCH_MAX = 256
 """Most commands that one transaction takes.
@@ -48,6 +50,39 @@ class NewRefusal:
     refused: Refused
 
 
+class InboxState(IntEnum):
+    """How far an advice that needs a person's eye is. The numbers are those of the contract."""
+
+    OPEN = 1
+    POSTED = 2
+    DISMISSED = 3
+    SEEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """An advice that was adjusted, parked or quarantined.
+
+    ``item_id`` follows from the advice's bytes (``core.advice.item_id_of``). ``epoch`` and ``seq`` are 0 for one that
+    was recovered from a receipt. ``verdict`` is what the till was told; when it is posted after all, what it became.
+    ``waits_for`` is the command whose arrival would let it be posted (empty: none does).
+    """
+
+    item_id: str
+    till_id: str
+    store_id: str
+    epoch: int
+    seq: int
+    verdict: Verdict
+    state: InboxState
+    received_ms: Ms
+    raw: bytes
+    waits_for: str = ""
+    resolved_by: str = ""
+    note: str = ""
+    resolved_ms: Ms = Ms(0)
+
+
 @dataclass(slots=True)
 class WriteSet:
     """Everything that one transaction writes; ``journal`` is None when there is no entry."""
@@ -61,7 +96,33 @@ class WriteSet:
     lots_changed: list[tuple[MemberId, Lot]] = field(default_factory=list)
     holds_new: list[tuple[MemberId, Hold]] = field(default_factory=list)
     holds_changed: list[tuple[MemberId, Hold]] = field(default_factory=list)
+    tills: list[TillChain] = field(default_factory=list)
+    """Chains of tills as they are now; all were locked. Written whole, also when there was no row."""
+    inbox: list[InboxItem] = field(default_factory=list)
+    """Items to insert, or to change when ``item_id`` is there."""
     journal: JournalRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What lies in a store's open leases and vouchers, and what the store has paid for since the beginning."""
+
+    leased_points: int
+    voucher_points: int
+    lost_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class TillMember:
+    """What a till may know of a member: never who it is."""
+
+    member_id: MemberId
+    seq: int
+    active: int
+    tier_id: str
+    status: MemberStatus
+    scan_tags: tuple[bytes, ...]
+    holds: tuple[Hold, ...] = ()
 
 
 class Transaction(Protocol):
@@ -84,6 +145,17 @@ class Transaction(Protocol):
         self, member_ids: Iterable[MemberId], command_ids: Iterable[CommandId]
     ) -> tuple[dict[MemberId, Account], dict[CommandId, Known]]:
         """Do ``lock_accounts`` and then ``known``, in one round trip where the store can."""
+        ...
+
+    def lock_tills(self, till_ids: Iterable[str]) -> dict[str, TillChain]:
+        """Lock the chains of tills in sorted order until the end of the transaction, before any account.
+
+        One that has no row yet is locked all the same (the row is made), and answered in its first state.
+        """
+        ...
+
+    def inbox(self, item_ids: Iterable[str]) -> dict[str, InboxItem]:
+        """Return the items that are there."""
         ...
 
     def holds(self, *, open_of: Iterable[MemberId], ids: Iterable[CommandId]) -> dict[MemberId, list[Hold]]:
@@ -135,8 +207,10 @@ class LedgerReader(Protocol):
         """Return accounts by one set-based query, without locks."""
         ...
 
-    def read_lots(self, program_id: ProgramId, member_id: MemberId) -> list[Lot]:
-        """Return lots with points remaining, and pending ones also when empty, in burning order.
+    def read_lots(
+        self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()
+    ) -> list[Lot]:
+        """Return lots with points remaining, pending ones also when empty, and the named ones, in burning order.
 
         An empty lot that is pending still carries qualifying credits until it matures.
         """
@@ -164,6 +238,68 @@ class LedgerReader(Protocol):
         self, program_id: ProgramId, *, due_ms: Ms, after: MemberId | None, limit: int
     ) -> list[MemberId]:
         """Return members with ``due_ms`` <= the given instant, ordered by id, after a member."""
+        ...
+
+    def read_tills(self, program_id: ProgramId, *, store_id: str) -> list[TillChain]:
+        """Return the chains of a store's tills, by id; of all stores when ``store_id`` is empty. At most 10,000."""
+        ...
+
+    def read_inbox(
+        self,
+        program_id: ProgramId,
+        *,
+        store_id: str,
+        state: InboxState,
+        before: tuple[Ms, str] | None,
+        limit: int,
+    ) -> list[InboxItem]:
+        """Return items of a state, newest first by (received_ms, item_id); of all stores when ``store_id`` is empty."""
+        ...
+
+    def read_item(self, program_id: ProgramId, item_id: str) -> InboxItem | None:
+        """Return one item."""
+        ...
+
+    def read_parked(self, program_id: ProgramId, *, after: str, limit: int) -> list[InboxItem]:
+        """Return open items whose verdict is PARKED, by ``item_id``, after one."""
+        ...
+
+    def read_exposure(self, program_id: ProgramId, *, store_id: str) -> Exposure:
+        """Return what is escrowed to a store and what it has paid for."""
+        ...
+
+    def read_journal(
+        self, program_id: ProgramId, *, after: Mapping[int, int], limit: int
+    ) -> list[tuple[int, int, bytes]]:
+        """Return (lane_id, lane_seq, payload) of journal rows behind each lane's position, in order within a lane.
+
+        A lane that is not named is read from its beginning.
+        """
+        ...
+
+    def read_journal_heads(self, program_id: ProgramId) -> dict[int, int]:
+        """Return each lane's last position in the journal."""
+        ...
+
+    def read_changed_members(
+        self, program_id: ProgramId, *, since: Ms, after: tuple[Ms, str] | None, limit: int
+    ) -> list[tuple[Ms, MemberId]]:
+        """Return members whose status or identifiers changed at or after an instant, by (changed_ms, member_id)."""
+        ...
+
+    def read_till_members(
+        self, program_id: ProgramId, member_ids: Sequence[MemberId], *, store_id: str
+    ) -> list[TillMember]:
+        """Return what a till of a store may know of members: account, scan tags, and holds for the store.
+
+        ``holds`` are leases and vouchers bound to the store: the open ones, and those that ended in the last 60 days.
+        """
+        ...
+
+    def read_till_member_page(
+        self, program_id: ProgramId, *, store_id: str, after: str, limit: int
+    ) -> list[TillMember]:
+        """Return the same of living members in the order of their ids, after one; without holds that have ended."""
         ...
 
     def read_sums(self, program_id: ProgramId) -> dict[str, int]:

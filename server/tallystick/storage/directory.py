@@ -26,6 +26,7 @@ from tallystick.service.errors import (
     TallystickError,
 )
 from tallystick.storage import tables as t
+from tallystick.storage.clock import Now
 from tallystick.storage.reader import PAGE_MAX
 from tallystick.storage.rows import Row
 
@@ -37,8 +38,9 @@ T = TypeVar("T")
 class SqlSession(ABC):
     """How the directory's calls come to a transaction; each database says how it begins and what its faults mean."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, now_ms: Now) -> None:
         self._engine = engine
+        self._now_ms = now_ms
 
     @abstractmethod
     def _begun(
@@ -107,9 +109,10 @@ def _member_from_row(row: Row) -> Member:
     return Member(member_id, number, MemberStatus(status), enrolled_ms, channel, store_id)
 
 
-def _identifier_from_row(row: Row) -> IdentifierRow:
-    kind, token, member_id, hint, added_ms = row
-    return IdentifierRow(kind, bytes(token), member_id, hint, added_ms)
+def identifier_from_row(row: Row) -> IdentifierRow:
+    """Return the identifier of a row."""
+    kind, token, member_id, hint, added_ms, scan_tag = row
+    return IdentifierRow(kind, bytes(token), member_id, hint, added_ms, bytes(scan_tag or b""))
 
 
 class SqlPrograms(SqlSession):
@@ -211,7 +214,8 @@ class SqlMembers(SqlSession):
                 raise AlreadyExists("The member id is taken.", member_id=member.member_id)
             if taken:
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
-            connection.execute(insert(t.member).values(program_id=program_id, **_member_values(member)))
+            values = {"program_id": program_id, "changed_ms": self._now_ms(), **_member_values(member)}
+            connection.execute(insert(t.member).values(values))
             connection.execute(insert(t.account).values(program_id=program_id, **_new_account_values(member)))
             if identifiers:
                 rows = [_identifier_values(program_id, row) for row in identifiers]
@@ -238,7 +242,7 @@ class SqlMembers(SqlSession):
             program_id,
             lambda connection: (
                 _lives(connection, program_id, member_id)
-                and _set_status(connection, program_id, member_id, status)
+                and self._set_status(connection, program_id, member_id, status)
             ),
             write=True,
         )
@@ -253,7 +257,7 @@ class SqlMembers(SqlSession):
             t.identifier.c.program_id == program_id, t.identifier.c.member_id == member_id
         )
         ordered = query.order_by(t.identifier.c.added_ms, t.identifier.c.kind, t.identifier.c.token)
-        return [_identifier_from_row(row) for row in self._all(program_id, ordered)]
+        return [identifier_from_row(row) for row in self._all(program_id, ordered)]
 
     def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
         """Add it; True also when this member had it, False when the member is unknown or erased.
@@ -269,6 +273,7 @@ class SqlMembers(SqlSession):
                     raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
                 return True
             connection.execute(insert(t.identifier).values(_identifier_values(program_id, row)))
+            self._changed(connection, program_id, row.member_id)
             return True
 
         return self._run(program_id, work, write=True)
@@ -281,7 +286,14 @@ class SqlMembers(SqlSession):
             t.identifier.c.token == token,
             t.identifier.c.member_id == member_id,
         )
-        return self._run(program_id, lambda c: c.execute(statement).rowcount == 1, write=True)
+
+        def work(connection: Connection) -> bool:
+            if not _lives(connection, program_id, member_id) or connection.execute(statement).rowcount == 0:
+                return False
+            self._changed(connection, program_id, member_id)
+            return True
+
+        return self._run(program_id, work, write=True)
 
     def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
         """Store the sealed personal data of a member, replacing what was there.
@@ -315,9 +327,23 @@ class SqlMembers(SqlSession):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
-            return _set_status(connection, program_id, member_id, MemberStatus.ERASED)
+            return self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
 
         return self._run(program_id, work, write=True)
+
+    def _set_status(
+        self, connection: Connection, program_id: ProgramId, member_id: MemberId, status: MemberStatus
+    ) -> bool:
+        for table in (t.member, t.account):
+            own = (table.c.program_id == program_id, table.c.member_id == member_id)
+            connection.execute(update(table).where(*own).values(status=int(status)))
+        self._changed(connection, program_id, member_id)
+        return True
+
+    def _changed(self, connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
+        """Note that tills must hear of a member whom no entry tells them of."""
+        own = (t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+        connection.execute(update(t.member).where(*own).values(changed_ms=self._now_ms()))
 
 
 def _stored_member(connection: Connection, program_id: ProgramId, member_id: MemberId) -> Member | None:
@@ -338,15 +364,6 @@ def _lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -
     return _status_locked(connection, program_id, member_id) not in (None, MemberStatus.ERASED)
 
 
-def _set_status(
-    connection: Connection, program_id: ProgramId, member_id: MemberId, status: MemberStatus
-) -> bool:
-    for table in (t.member, t.account):
-        own = (table.c.program_id == program_id, table.c.member_id == member_id)
-        connection.execute(update(table).where(*own).values(status=int(status)))
-    return True
-
-
 def _found(
     connection: Connection, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]
 ) -> list[IdentifierRow]:
@@ -354,12 +371,12 @@ def _found(
         return []
     wanted = tuple_(t.identifier.c.kind, t.identifier.c.token).in_(list(keys))
     query = select(*_IDENTIFIER).where(t.identifier.c.program_id == program_id, wanted)
-    return [_identifier_from_row(row) for row in connection.execute(query)]
+    return [identifier_from_row(row) for row in connection.execute(query)]
 
 
 def _identifier_values(program_id: ProgramId, row: IdentifierRow) -> dict[str, Any]:
     values = {column.name: getattr(row, column.name) for column in _IDENTIFIER}
-    return {"program_id": program_id, **values}
+    return {"program_id": program_id, **values, "scan_tag": row.scan_tag or None}
 
 
 def _member_values(member: Member) -> dict[str, Any]:

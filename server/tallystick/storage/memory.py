@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from tallystick.core.advice import TillChain
 from tallystick.core.chain import GENESIS, JournalRow
 from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.errors import StoreConflict
-from tallystick.service.ports import Known, NewEntry, Transaction, WriteSet
+from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
+from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_directory import MemoryDirectory
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
+from tallystick.storage.memory_tills import MemoryTills, StoreOf
 from tallystick.storage.reader import LedgerReads, Reads
 from tallystick.storage.rows import burning_order
 from tallystick.storage.snapshot import LedgerRow, Snapshot
@@ -25,12 +28,8 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot
 T = TypeVar("T")
 
 
-class MemoryTransaction:
+class MemoryTransaction(MemoryTills):
     """A transaction of one program."""
-
-    def __init__(self, tables: ProgramTables, undo: Undo) -> None:
-        self._tables = tables
-        self._undo = undo
 
     def accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:
         """Return accounts; unknown members are absent."""
@@ -126,6 +125,7 @@ class MemoryTransaction:
     def write(self, changes: WriteSet) -> None:
         """Write the set. Raises ``StoreConflict`` when a key is taken or a row is not as it was loaded."""
         tables = self._tables
+        self._write_tills(changes)
         for new in changes.entries:
             self._write_entry(new, changes.recorded_ms)
         for refusal in changes.refusals:
@@ -142,6 +142,8 @@ class MemoryTransaction:
         for member, lot in changes.lots_changed:
             assert 0 <= lot.remaining <= lot.points
             self._replace(tables.lots.get(member, {}), lot.lot_seq, lot)
+        for _, hold in (*changes.holds_new, *changes.holds_changed):
+            assert 0 <= hold.used <= hold.points, "more used than held"
         for member, hold in changes.holds_new:
             self._insert(tables.holder_of, hold.hold_id, member)
             self._insert(tables.holds.setdefault(member, {}), hold.hold_id, hold)
@@ -212,19 +214,27 @@ class MemorySnapshot:
             for _, hold in sorted(holds.items())
         )
 
+    def tills(self) -> Iterator[TillChain]:
+        """Yield chains by till."""
+        return (chain for _, chain in sorted(self._tables.tills.items()))
+
+    def inbox(self) -> Iterator[InboxItem]:
+        """Yield inbox items by id."""
+        return (item for _, item in sorted(self._tables.inbox.items()))
+
 
 class MemoryStore(LedgerReads, MemoryDirectory):
     """The store in memory. It lives as long as the object; any number of threads may share it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, now_ms: Now = wall_ms) -> None:
+        super().__init__(now_ms=now_ms)
         self._lane_next = 0
 
     @contextmanager
     def transaction(self, program_id: ProgramId) -> Iterator[Transaction]:
         """Open a read-write transaction; others wait until it ends."""
         with self._changes() as undo:
-            yield MemoryTransaction(self._of(program_id), undo)
+            yield MemoryTransaction(self._of(program_id), undo, self._store_of(program_id))
 
     @contextmanager
     def snapshot(self, program_id: ProgramId) -> Iterator[Snapshot]:
@@ -241,6 +251,19 @@ class MemoryStore(LedgerReads, MemoryDirectory):
     def close(self) -> None:
         """Nothing is held that would have to be given back."""
 
-    def _read(self, program_id: ProgramId, work: Callable[[Reads], T]) -> T:
+    def _read(
+        self,
+        program_id: ProgramId,
+        work: Callable[[Reads], T],
+        *,
+        at_one_instant: bool = False,  # noqa: ARG002 - every transaction is
+    ) -> T:
         with self._lock:
-            return work(MemoryTransaction(self._of(program_id), Undo()))
+            return work(MemoryTransaction(self._of(program_id), Undo(), self._store_of(program_id)))
+
+    def _store_of(self, program_id: ProgramId) -> StoreOf:
+        def store_of(till_id: str) -> str:
+            device = self.device(program_id, till_id)
+            return device.store_id if device else ""
+
+        return store_of

@@ -11,6 +11,8 @@ from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import Account, MemberStatus
 from tallystick.service.directory import (
     ASSERTION_KEPT_MS,
+    CASHIERS_MAX,
+    Cashier,
     Device,
     DeviceStatus,
     EnrolmentCode,
@@ -20,6 +22,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.errors import AlreadyExists, NotFound
+from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_tables import ProgramTables, Undo
 
@@ -27,7 +30,8 @@ from tallystick.storage.memory_tables import ProgramTables, Undo
 class MemoryDirectory:
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now_ms: Now) -> None:
+        self._now_ms = now_ms
         self._lock = threading.RLock()
         self._programs: dict[ProgramId, Program] = {}
         self._tables: dict[ProgramId, ProgramTables] = {}
@@ -100,6 +104,7 @@ class MemoryDirectory:
             undo.put(tables.accounts, member.member_id, account)
             for row in identifiers:
                 undo.put(tables.identifiers, (row.kind, row.token), row)
+            self._changed(undo, program_id, member.member_id)
             return member
 
     def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None:
@@ -134,6 +139,7 @@ class MemoryDirectory:
             stored = identifiers.get((row.kind, row.token))
             if stored is None:
                 undo.put(identifiers, (row.kind, row.token), row)
+                self._changed(undo, program_id, row.member_id)
             elif stored.member_id != row.member_id:
                 raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
             return True
@@ -145,6 +151,7 @@ class MemoryDirectory:
             if stored is None or stored.member_id != member_id:
                 return False
             undo.remove(identifiers, (kind, token))
+            self._changed(undo, program_id, member_id)
             return True
 
     def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
@@ -177,7 +184,11 @@ class MemoryDirectory:
         tables = self._of(program_id)
         undo.put(tables.members, member_id, replace(tables.members[member_id], status=status))
         undo.put(tables.accounts, member_id, replace(tables.accounts[member_id], status=status))
+        self._changed(undo, program_id, member_id)
         return True
+
+    def _changed(self, undo: Undo, program_id: ProgramId, member_id: MemberId) -> None:
+        undo.put(self._of(program_id).changed_ms, member_id, self._now_ms())
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None:
         with self._changes() as undo:
@@ -270,6 +281,53 @@ class MemoryDirectory:
                 return False
             undo.put(assertions, device_id, {**kept, token_id: usable_until})
             return True
+
+    def put_cashier(self, program_id: ProgramId, cashier: Cashier) -> bool:
+        with self._changes() as undo:
+            cashiers = self._of(program_id).cashiers
+            key = (cashier.store_id, cashier.cashier_id)
+            if key not in cashiers and len(self.cashiers(program_id, cashier.store_id)) >= CASHIERS_MAX:
+                return False
+            undo.put(cashiers, key, cashier)
+            return True
+
+    def cashier(self, program_id: ProgramId, store_id: str, cashier_id: str) -> Cashier | None:
+        return self._of(program_id).cashiers.get((store_id, cashier_id))
+
+    def cashiers(self, program_id: ProgramId, store_id: str) -> list[Cashier]:
+        with self._lock:
+            cashiers = self._of(program_id).cashiers
+            return [cashiers[key] for key in sorted(cashiers) if key[0] == store_id]
+
+    def count_wrong_pin(
+        self,
+        program_id: ProgramId,
+        store_id: str,
+        cashier_id: str,
+        *,
+        tries_max: int,
+        lock_until: Ms,
+        now: Ms,
+    ) -> Cashier | None:
+        with self._changes() as undo:
+            cashier = self.cashier(program_id, store_id, cashier_id)
+            if cashier is None:
+                return None
+            wrong, locked_ms = cashier.wrong_pins + 1, cashier.locked_until_ms
+            if wrong >= tries_max:
+                wrong, locked_ms = 0, lock_until
+            elif locked_ms <= now:
+                locked_ms = Ms(0)
+            counted = replace(cashier, wrong_pins=wrong, locked_until_ms=locked_ms)
+            undo.put(self._of(program_id).cashiers, (store_id, cashier_id), counted)
+            return counted
+
+    def clear_wrong_pins(self, program_id: ProgramId, store_id: str, cashier_id: str) -> None:
+        with self._changes() as undo:
+            cashier = self.cashier(program_id, store_id, cashier_id)
+            if cashier is not None:
+                cleared = replace(cashier, wrong_pins=0, locked_until_ms=Ms(0))
+                undo.put(self._of(program_id).cashiers, (store_id, cashier_id), cleared)
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         with self._lock:

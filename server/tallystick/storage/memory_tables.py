@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
-from tallystick.service.directory import EnrolmentCode, IdentifierRow, Member, StoredRuleSet
-from tallystick.service.ports import Known, NewEntry
+from tallystick.service.directory import Cashier, EnrolmentCode, IdentifierRow, Member, StoredRuleSet
+from tallystick.service.ports import InboxItem, Known, NewEntry
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -58,6 +59,10 @@ class ProgramTables:
     lots: dict[MemberId, dict[int, Lot]] = field(default_factory=dict)
     holds: dict[MemberId, dict[CommandId, Hold]] = field(default_factory=dict)
     journal: dict[int, dict[int, JournalRow]] = field(default_factory=dict)
+    changed_ms: dict[MemberId, Ms] = field(default_factory=dict)
+    tills: dict[str, TillChain] = field(default_factory=dict)
+    inbox: dict[str, InboxItem] = field(default_factory=dict)
+    cashiers: dict[tuple[str, str], Cashier] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Protocol
 from tallystick.core.ids import ProgramId
 from tallystick.service.directory import Directory
 from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
@@ -20,10 +21,11 @@ class Store(LedgerStore, LedgerReader, Directory, Protocol):
         ...
 
 
-def open_store(url: str, *, lanes: int = 1, read_pool: int = 4) -> Store:
+def open_store(url: str, *, lanes: int = 1, read_pool: int = 4, now_ms: Now = wall_ms) -> Store:
     """Open the store that a URL names: ``sqlite:///path``, ``postgresql://...`` or ``memory:``.
 
-    ``lanes`` and ``read_pool`` are how many threads write and read at a time; they matter on PostgreSQL.
+    ``lanes`` and ``read_pool`` are how many threads write and read at a time; they matter on PostgreSQL. ``now_ms``
+    stamps changes of members and says which leases have ended lately.
     Raises ``InvalidInput`` for a URL that means nothing, ``StoreUnavailable`` when the database is away, and
     ``FailedPrecondition`` when its schema is not this program's: run ``tallystick migrate``.
     """
@@ -32,11 +34,11 @@ def open_store(url: str, *, lanes: int = 1, read_pool: int = 4) -> Store:
     if parsed.backend == MEMORY:
         from tallystick.storage.memory import MemoryStore
 
-        return MemoryStore()
+        return MemoryStore(now_ms=now_ms)
     if parsed.backend == SQLITE:
         from tallystick.storage.sqlite import SqliteStore
 
-        return SqliteStore(parsed.path)
+        return SqliteStore(parsed.path, now_ms=now_ms)
     from tallystick.storage.postgres import PostgresStore
 
-    return PostgresStore(url, lanes=lanes, read_pool=read_pool)
+    return PostgresStore(url, lanes=lanes, read_pool=read_pool, now_ms=now_ms)

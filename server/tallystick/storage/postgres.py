@@ -16,14 +16,16 @@ from psycopg import sql
 from sqlalchemy import Connection as DirectoryConnection
 from sqlalchemy import create_engine, text
 
+from tallystick.core.advice import TillChain
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account
 from tallystick.service.directory import IdentifierRow, Program
 from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
 from tallystick.service.ports import Known, Transaction, WriteSet
 from tallystick.storage import schema
+from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.devices import REVOKED_MAX, SqlDirectory
-from tallystick.storage.directory import program_from_row
+from tallystick.storage.directory import identifier_from_row, program_from_row
 from tallystick.storage.pool import WAIT_S, Pool
 from tallystick.storage.postgres_connect import (
     Connection,
@@ -43,6 +45,7 @@ from tallystick.storage.rows import Row
 from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.sqlreads import SqlReads, accounts_from_rows, known_from_rows, statements
 from tallystick.storage.sqlsnapshot import STREAM_ROWS, SqlSnapshot
+from tallystick.storage.till_reads import tills_from_rows
 from tallystick.storage.url import POSTGRES, libpq_conninfo, parse_url, sqlalchemy_url
 
 DIRECTORY_CONNECTIONS = 2
@@ -58,7 +61,7 @@ _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _SET_PROGRAM = text("SELECT set_config('tallystick.program', :program_id, true)")
 _FIND = (
-    "SELECT kind, token, member_id, hint, added_ms FROM "
+    "SELECT kind, token, member_id, hint, added_ms, scan_tag FROM "
     "(SELECT unnest($2::text[]) AS wanted_kind, decode(unnest($3::text[]), 'hex') AS wanted_token) AS wanted "
     "CROSS JOIN LATERAL (SELECT * FROM identifier "
     "WHERE program_id = $1 AND kind = wanted_kind AND token = wanted_token OFFSET 0) AS identifier"
@@ -74,8 +77,18 @@ def _in_postgres(template: str) -> str:
     template = template.replace(
         "@pairs2", "(SELECT unnest($2::uuid[]) AS member_id, unnest($3::int[]) AS seq) AS wanted"
     )
-    template = template.replace("@locked", "ORDER BY member_id FOR UPDATE")
+    for mark, written in _MARKS.items():
+        template = template.replace(mark, written)
     return re.sub(r"@any(\d)", r"= ANY($\1::uuid[])", template)
+
+
+_MARKS = {
+    "@lockedtills": "ORDER BY till_id FOR UPDATE",
+    "@locked": "ORDER BY member_id FOR UPDATE",
+    "@texts2": "= ANY($2::text[])",
+    "@each2": "unnest($2::text[]) AS till_id",
+    "@genesis": "decode(repeat('00', 32), 'hex')",
+}
 
 
 _STATEMENTS = statements(_in_postgres)
@@ -91,10 +104,10 @@ class PostgresTransaction(SqlReads):
 
     statements = _STATEMENTS
 
-    def __init__(self, connection: Connection, program_id: ProgramId, *, writes: bool) -> None:
+    def __init__(self, connection: Connection, program_id: ProgramId, *, begin: str) -> None:
         super().__init__(program_id)
         self._connection = connection
-        self._writes = writes
+        self._begin = begin
         self._begun = False
 
     def locked(
@@ -106,6 +119,15 @@ class PostgresTransaction(SqlReads):
             (self.statements.known, (self._any(set(command_ids)),)),
         )
         return accounts_from_rows(accounts), known_from_rows(known)
+
+    def lock_tills(self, till_ids: Iterable[str]) -> dict[str, TillChain]:
+        """Make the chains that are not there, then lock all in a statement of its own, both in one round trip."""
+        wanted = sorted(set(till_ids))
+        if not wanted:
+            return {}
+        values = (self._texts(wanted),)
+        _, rows = self._ask((self.statements.tills_made, values), (self.statements.tills_locked, values))
+        return tills_from_rows(rows)
 
     def write(self, changes: WriteSet) -> None:
         """Write the set in one statement. Raises ``StoreConflict`` when a row was not as it was loaded."""
@@ -129,7 +151,7 @@ class PostgresTransaction(SqlReads):
     def find(self, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
         """Return identifiers by (kind, token)."""
         rows = self._rows(_FIND, texts([kind for kind, _ in keys]), hexes([token for _, token in keys]))
-        return [IdentifierRow(kind, bytes(token), member, hint, at) for kind, token, member, hint, at in rows]
+        return [identifier_from_row(row) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> Sequence[Row]:
         # Numbers travel as text: the driver would give each size of number a type, and each type a plan of its own.
@@ -143,11 +165,11 @@ class PostgresTransaction(SqlReads):
             ((statement, values),) = questions
             return [self._connection.execute(statement, (self._program_id, *values)).fetchall()]
         before = [] if self._begun else [_NAME_PROGRAM % sql.quote(self._program_id)]
-        if self._writes and not self._begun:
-            before.insert(0, _WRITE)
+        if self._begin and not self._begun:
+            before.insert(0, self._begin)
         written = [self._written(statement, values) for statement, values in questions]
         cursor = self._connection.execute(";".join([*before, *written]), prepare=False)
-        self._begun = self._writes
+        self._begun = bool(self._begin)
         for _ in before:
             cursor.nextset()
         answers: list[Sequence[Row]] = []
@@ -163,6 +185,9 @@ class PostgresTransaction(SqlReads):
 
     def _any(self, ids: Iterable[str]) -> object:
         return uuids(ids)
+
+    def _texts(self, values: Sequence[str]) -> object:
+        return texts(values)
 
     def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
         both = list(pairs)
@@ -195,7 +220,7 @@ class PostgresStore(LedgerReads, SqlDirectory):
     fit.
     """
 
-    def __init__(self, url: str, *, lanes: int = 1, read_pool: int = 4) -> None:
+    def __init__(self, url: str, *, lanes: int = 1, read_pool: int = 4, now_ms: Now = wall_ms) -> None:
         parsed = parse_url(url)
         assert parsed.backend == POSTGRES
         assert parsed.url is not None
@@ -208,7 +233,7 @@ class PostgresStore(LedgerReads, SqlDirectory):
             pool_timeout=WAIT_S,
             pool_pre_ping=True,
         )
-        super().__init__(engine)
+        super().__init__(engine, now_ms=now_ms)
         with self._connected() as connection:
             schema.check_connection(connection)
         self._lanes = LaneLocks(self._conninfo)
@@ -230,7 +255,7 @@ class PostgresStore(LedgerReads, SqlDirectory):
     def transaction(self, program_id: ProgramId) -> Iterator[Transaction]:
         """Open a read-write transaction for one program, with row level security set to it."""
         with self._in_transaction(self._writers) as connection:
-            transaction = PostgresTransaction(connection, program_id, writes=True)
+            transaction = PostgresTransaction(connection, program_id, begin=_WRITE)
             yield transaction
             transaction.commit()
 
@@ -300,16 +325,21 @@ class PostgresStore(LedgerReads, SqlDirectory):
             return None
         return operating_error(error, connection_lost=lost(error))
 
-    def _read(self, program_id: ProgramId, work: Callable[[Reads], T]) -> T:
-        return self._reading(program_id, work)
+    def _read(self, program_id: ProgramId, work: Callable[[Reads], T], *, at_one_instant: bool = False) -> T:
+        return self._reading(program_id, work, begin=_SNAPSHOT if at_one_instant else "")
 
-    def _reading(self, program_id: ProgramId, work: Callable[[PostgresTransaction], T]) -> T:
+    def _reading(
+        self, program_id: ProgramId, work: Callable[[PostgresTransaction], T], *, begin: str = ""
+    ) -> T:
         for _ in range(READ_ATTEMPTS):
             with (
                 suppress(StoreConflict),
                 self._in_transaction(self._readers) as connection,
             ):
-                return work(PostgresTransaction(connection, program_id, writes=False))
+                transaction = PostgresTransaction(connection, program_id, begin=begin)
+                result = work(transaction)
+                transaction.commit()
+                return result
         raise StoreUnavailable("The connection was lost again and again.")
 
     def _open_writer(self) -> Connection:

@@ -27,6 +27,7 @@ from tallystick.storage.rows import (
     refusal_to_row,
 )
 from tallystick.storage.tables import MOVE_COLUMNS
+from tallystick.storage.till_rows import INBOX_CHANGING, INBOX_COLUMNS, TILL_COLUMNS, item_to_row, till_to_row
 
 _SEPARATOR = "\x1f"
 
@@ -66,11 +67,13 @@ _LITERALS: dict[str, Any] = {
 }
 _UNNEST_AS = {"hex": "text"}
 
-_UUIDS = frozenset({"command_id", "member_id", "hold_id"})
-_INTS = frozenset({"seq", "seq_before", "rule_set", "reverses_seq", "lot_seq", "credit_day", "count"})
-_SMALL = frozenset({"kind", "assurance", "channel", "status", "reason"})
+_UUIDS = frozenset({"command_id", "member_id", "hold_id", "item_id"})
+_INTS = frozenset({"seq_before", "rule_set", "reverses_seq", "lot_seq", "credit_day", "count"})
+_SMALL = frozenset({"kind", "assurance", "channel", "status", "reason", "recalled", "verdict", "state"})
+_HEXES = frozenset({"fingerprint", "head", "raw"})
 _TEXTS = frozenset(
     {"tier_after", "store_id", "till_id", "reference", "detail", "details", "tier", "reward_ids", "allocs"}
+    | {"fenced_ms", "reasons", "waits_for", "resolved_by", "note"}
 )
 _NULL_FOR_ZERO = frozenset({*MOVE_COLUMNS, "reverses_seq", "shortfall"})
 
@@ -84,13 +87,13 @@ def _kind(column: str) -> str:
         return "smallint"
     if column in _TEXTS:
         return "text"
-    return "hex" if column == "fingerprint" else "bigint"
+    return "hex" if column in _HEXES else "bigint"
 
 
 def _value(column: str) -> str:
     """Return how a column's unnested value is stored: NULL takes no room where 0 (or -1: no claim) says nothing."""
-    if column == "fingerprint":
-        return "decode(v.fingerprint, 'hex')"
+    if column in _HEXES:
+        return f"decode(v.{column}, 'hex')"
     if column == "claimed_points":
         return "nullif(v.claimed_points, -1)"
     return f"nullif(v.{column}, 0)" if column in _NULL_FOR_ZERO else f"v.{column}"
@@ -144,6 +147,18 @@ def _change(table: str, names: str, *, key: str, seq_before: bool = False) -> _P
     return _Part(f"{table}_changed", columns, sql, counted=True)
 
 
+def _put(table: str, names: str, *, key: str, changing: str) -> _Part:
+    """Insert rows, or change those that are there."""
+    columns = _columns(names)
+    values = ", ".join(_value(column) for column in columns)
+    sets = ", ".join(f"{column} = excluded.{column}" for column in _columns(changing))
+    sql = (
+        f"INSERT INTO {table} (program_id, {', '.join(columns)}) SELECT $1::text, {values} FROM {{rows}} "
+        f"ON CONFLICT (program_id, {key}) DO UPDATE SET {sets} RETURNING 1"
+    )
+    return _Part(f"{table}_put", columns, sql, counted=True)
+
+
 _ENTRIES = _insert("ledger", LEDGER_COLUMNS)
 _REFUSALS = _insert("refusal", "command_id, member_id, recorded_ms, reason, fingerprint, details")
 _ACCOUNT_CHANGE = ACCOUNT_COLUMNS.replace("member_id", "member_id, seq_before", 1)
@@ -152,7 +167,19 @@ _LOTS_NEW = _insert("lot", LOT_COLUMNS)
 _LOTS_CHANGED = _change("lot", LOT_COLUMNS, key="member_id, lot_seq")
 _HOLDS_NEW = _insert("hold", HOLD_COLUMNS)
 _HOLDS_CHANGED = _change("hold", HOLD_COLUMNS, key="member_id, hold_id")
-_PARTS = (_ENTRIES, _REFUSALS, _ACCOUNTS, _LOTS_NEW, _LOTS_CHANGED, _HOLDS_NEW, _HOLDS_CHANGED)
+_TILLS = _put("till_chain", TILL_COLUMNS, key="till_id", changing=TILL_COLUMNS.removeprefix("till_id, "))
+_INBOX = _put("inbox_item", INBOX_COLUMNS, key="item_id", changing=INBOX_CHANGING)
+_PARTS = (
+    _ENTRIES,
+    _REFUSALS,
+    _ACCOUNTS,
+    _LOTS_NEW,
+    _LOTS_CHANGED,
+    _HOLDS_NEW,
+    _HOLDS_CHANGED,
+    _TILLS,
+    _INBOX,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +210,8 @@ def plan_write(program_id: str, changes: WriteSet) -> Write | None:
         lots_changed,
         holds_new,
         holds_changed,
+        [till_to_row(chain) for chain in changes.tills],
+        [item_to_row(item) for item in changes.inbox],
     )
     present = tuple(bool(part) for part in rows)
     if not any(present) and changes.journal is None:

@@ -17,7 +17,7 @@ from tallystick.core.codec import (
 )
 from tallystick.core.entry import NO_DETAIL, Entry, EntryKind, Moves, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
-from tallystick.core.state import Account, Hold, HoldStatus, Lot, MemberStatus
+from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot, MemberStatus
 from tallystick.service.ports import Known, NewEntry, NewRefusal
 
 Row = Sequence[Any]
@@ -27,7 +27,8 @@ LOT_COLUMNS = (
     "member_id, lot_seq, points, remaining, earned_ms, expires_ms, matures_ms, pending, credits, credit_day"
 )
 HOLD_COLUMNS = (
-    "member_id, hold_id, seq, points, status, expires_ms, spend_points, reward_ids, allocs, assurance"
+    "member_id, hold_id, seq, points, status, expires_ms, spend_points, reward_ids, allocs, assurance, "
+    "kind, store_id, ends_ms, used, recalled"
 )
 LEDGER_COLUMNS = (
     "command_id, member_id, seq, kind, "
@@ -191,7 +192,8 @@ def burning_order(lot: Lot) -> tuple[int, int, int]:
 
 def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
     """Return the hold of a row of ``HOLD_COLUMNS`` with its member."""
-    member_id, hold_id, seq, points, status, expires_ms, spend_points, rewards, allocs, assurance = row
+    member_id, hold_id, seq, points, status, expires_ms, spend_points, rewards, allocs, assurance = row[:10]
+    kind, store_id, ends_ms, used, recalled = row[10:]
     return member_id, Hold(
         hold_id,
         seq,
@@ -202,6 +204,11 @@ def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
         tuple(json.loads(rewards)),
         allocs_from_text(allocs),
         Assurance(assurance),
+        HoldKind(kind),
+        store_id,
+        ends_ms,
+        used,
+        bool(recalled),
     )
 
 
@@ -218,6 +225,11 @@ def hold_to_row(member_id: MemberId, hold: Hold) -> tuple[Any, ...]:
         _encode(hold.reward_ids) if hold.reward_ids else _NO_NAMES,
         allocs_to_text(hold.allocs),
         int(hold.assurance),
+        int(hold.kind),
+        hold.store_id,
+        hold.ends_ms,
+        hold.used,
+        int(hold.recalled),
     )
 
 

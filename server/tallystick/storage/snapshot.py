@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.entry import Entry
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.ports import InboxItem
 
 
 class LedgerRow(NamedTuple):
@@ -47,3 +49,7 @@ class Snapshot(Protocol):
     def lots(self) -> Iterator[tuple[MemberId, Lot]]: ...
 
     def holds(self) -> Iterator[tuple[MemberId, Hold]]: ...
+
+    def tills(self) -> Iterator[TillChain]: ...
+
+    def inbox(self) -> Iterator[InboxItem]: ...

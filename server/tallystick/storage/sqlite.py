@@ -19,6 +19,7 @@ from tallystick.service.errors import StoreConflict, StoreUnavailable, Tallystic
 from tallystick.service.ports import Transaction, WriteSet
 from tallystick.storage import schema
 from tallystick.storage import tables as t
+from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.devices import REVOKED_MAX, SqlDirectory
 from tallystick.storage.directory import PROGRAM_COLUMNS, program_from_row
 from tallystick.storage.pool import WAIT_S, Pool
@@ -42,6 +43,7 @@ from tallystick.storage.sqlite_lanes import LaneFiles
 from tallystick.storage.sqlreads import SqlReads, statements
 from tallystick.storage.sqlsnapshot import STREAM_ROWS, SqlSnapshot
 from tallystick.storage.tables import MOVE_COLUMNS
+from tallystick.storage.till_rows import INBOX_CHANGING, INBOX_COLUMNS, TILL_COLUMNS, item_to_row, till_to_row
 from tallystick.storage.url import SQLITE, StoreUrl, sqlalchemy_url
 
 READERS = 4
@@ -50,7 +52,9 @@ T = TypeVar("T")
 
 
 def _in_sqlite(template: str) -> str:
-    template = template.replace("$", "?").replace("@locked", "")
+    template = template.replace("$", "?").replace("@lockedtills", "").replace("@locked", "")
+    template = template.replace("@each2", "value AS till_id FROM json_each(?2)")
+    template = template.replace("@genesis", "zeroblob(32)").replace("@texts", "@any")
     template = template.replace(
         "@pairs2",
         "(SELECT json_extract(value, '$[0]') AS member_id, json_extract(value, '$[1]') AS seq "
@@ -92,6 +96,16 @@ _UPDATE_ACCOUNT = (
 )
 
 
+def _put(table: str, names: str, *, key: str, changing: str) -> str:
+    """Insert a row, or change the one that is there."""
+    sets = ", ".join(f"{column} = excluded.{column}" for column in changing.split(", "))
+    return f"{_insert(table, names)} ON CONFLICT (program_id, {key}) DO UPDATE SET {sets}"
+
+
+_PUT_TILL = _put("till_chain", TILL_COLUMNS, key="till_id", changing=TILL_COLUMNS.removeprefix("till_id, "))
+_PUT_ITEM = _put("inbox_item", INBOX_COLUMNS, key="item_id", changing=INBOX_CHANGING)
+
+
 class SqliteTransaction(SqlReads):
     """A transaction of one program on one connection; the file's write lock takes the place of row locks."""
 
@@ -108,6 +122,8 @@ class SqliteTransaction(SqlReads):
         self._insert(_INSERT_REFUSAL, [refusal_to_row(new, at) for new in changes.refusals])
         self._insert(_INSERT_LOT, [lot_to_row(member, lot) for member, lot in changes.lots_new])
         self._insert(_INSERT_HOLD, [hold_to_row(member, hold) for member, hold in changes.holds_new])
+        self._insert(_PUT_TILL, [till_to_row(chain) for chain in changes.tills])
+        self._insert(_PUT_ITEM, [item_to_row(item) for item in changes.inbox])
         self._insert(_INSERT_JOURNAL, [journal_to_row(changes.journal)] if changes.journal else [])
         self._update(_UPDATE_ACCOUNT, [account_change_to_row(*pair) for pair in changes.accounts])
         self._update(_UPDATE_LOT, [lot_to_row(member, lot) for member, lot in changes.lots_changed])
@@ -128,6 +144,9 @@ class SqliteTransaction(SqlReads):
 
     def _any(self, ids: Iterable[str]) -> object:
         return json.dumps(list(ids))
+
+    def _texts(self, values: Sequence[str]) -> object:
+        return json.dumps(list(values))
 
     def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
         return (json.dumps(list(pairs)),)
@@ -155,7 +174,7 @@ class SqliteStore(LedgerReads, SqlDirectory):
     when the schema does not fit, ``StoreUnavailable`` when the file cannot be used.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, now_ms: Now = wall_ms) -> None:
         self._path = str(path)
         if not Path(self._path).exists():
             schema.check(None)
@@ -166,7 +185,7 @@ class SqliteStore(LedgerReads, SqlDirectory):
             pool_timeout=WAIT_S,
         )
         explicit_transactions(engine)
-        super().__init__(engine)
+        super().__init__(engine, now_ms=now_ms)
         with self._connected() as connection:
             schema.check_connection(connection)
         self._writing = threading.Lock()
@@ -247,7 +266,13 @@ class SqliteStore(LedgerReads, SqlDirectory):
     def _fault_named(self, error: BaseException) -> TallystickError | None:
         return sqlite_fault(error) if isinstance(error, sqlite3.Error) else None
 
-    def _read(self, program_id: ProgramId, work: Callable[[Reads], T]) -> T:
+    def _read(
+        self,
+        program_id: ProgramId,
+        work: Callable[[Reads], T],
+        *,
+        at_one_instant: bool = False,  # noqa: ARG002 - every transaction of the file is
+    ) -> T:
         with self._in_transaction(self._readers, "BEGIN") as connection:
             return work(SqliteTransaction(connection, program_id))
 

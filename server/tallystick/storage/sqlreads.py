@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 from tallystick.core.chain import GENESIS
@@ -28,16 +28,16 @@ from tallystick.storage.rows import (
     lot_from_row,
 )
 from tallystick.storage.tables import SUM_COLUMNS
+from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES, SqlTillReads, TillStatements
 
 SEQ_MAX = 2**31 - 1
 """Largest number of an entry: what the ledger's 32-bit column holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statements:
+class Statements(TillStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 
-    accounts: str
     accounts_locked: str
     known: str
     holds_open: str
@@ -105,6 +105,7 @@ _TEMPLATES = {
     "scan_lots": f"SELECT {LOT_COLUMNS} FROM lot {_OF_PROGRAM} ORDER BY member_id, lot_seq",
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
+    **TILL_TEMPLATES,
 }
 
 
@@ -119,25 +120,22 @@ def accounts_from_rows(rows: Iterable[Row]) -> dict[MemberId, Account]:
 
 
 def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
-    """Return the stored answers of rows; an entry comes after, and wins over, a refusal under the same id."""
-    return dict(known_from_row(row) for row in rows)
+    """Return the stored answers of rows; an entry wins over a refusal under the same id, whichever comes first."""
+    found: dict[CommandId, Known] = {}
+    for row in rows:
+        command_id, known = known_from_row(row)
+        if isinstance(known.answer, Entry) or command_id not in found:
+            found[command_id] = known
+    return found
 
 
-class SqlReads(ABC):
+class SqlReads(SqlTillReads):
     """``Reads`` over a connection that is in a transaction of one program."""
 
     statements: Statements
 
     def __init__(self, program_id: ProgramId) -> None:
         self._program_id = program_id
-
-    @abstractmethod
-    def _rows(self, statement: str, *values: object) -> Sequence[Row]:
-        """Run a statement with the program and these values."""
-
-    @abstractmethod
-    def _any(self, ids: Iterable[str]) -> object:
-        """Return the value that stands for a set of ids."""
 
     @abstractmethod
     def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
@@ -164,7 +162,7 @@ class SqlReads(ABC):
         return accounts_from_rows(self._rows(statement, self._any(wanted)))
 
     def known(self, command_ids: Iterable[CommandId]) -> dict[CommandId, Known]:
-        """Return the stored answers. An entry wins over a refusal that another member's command left under its id."""
+        """Return the stored answers. An entry wins over a refusal under its id: a fact may follow a refused request."""
         wanted = set(command_ids)
         if not wanted:
             return {}
@@ -227,6 +225,3 @@ class SqlReads(ABC):
         """Return each of ``Moves``' fields summed over the journal."""
         (row,) = self._rows(self.statements.sums)
         return {name: int(total or 0) for name, total in zip(Moves._fields, row, strict=True)}
-
-
-NIL_UUID = "00000000-0000-0000-0000-000000000000"

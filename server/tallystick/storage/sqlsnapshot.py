@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.ports import InboxItem
 from tallystick.storage.rows import (
     Row,
     account_from_row,
@@ -19,6 +21,7 @@ from tallystick.storage.rows import (
 )
 from tallystick.storage.snapshot import LedgerRow, UnreadableRow
 from tallystick.storage.sqlreads import Statements
+from tallystick.storage.till_rows import item_from_row, till_from_row
 
 T = TypeVar("T")
 
@@ -59,6 +62,14 @@ class SqlSnapshot(ABC):
     def holds(self) -> Iterator[tuple[MemberId, Hold]]:
         """Yield holds by member."""
         return self._records("hold", self.statements.scan_holds, hold_from_row, slice(0, 2))
+
+    def tills(self) -> Iterator[TillChain]:
+        """Yield chains by till."""
+        return self._records("till", self.statements.scan_tills, till_from_row, slice(0, 1))
+
+    def inbox(self) -> Iterator[InboxItem]:
+        """Yield inbox items by id."""
+        return self._records("inbox", self.statements.scan_inbox, item_from_row, slice(0, 1))
 
     def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
         for row in self._stream(statement):

@@ -8,26 +8,31 @@ callers, and nothing that all members share is updated.
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Index,
-    Integer,
-    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    SmallInteger,
     String,
     Table,
-    Text,
     UniqueConstraint,
-    text,
 )
-from sqlalchemy.dialects import postgresql
 
+from tallystick.core.advice import VerdictKind
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.state import HoldKind, HoldStatus
+from tallystick.service.ports import InboxState
+from tallystick.storage.columns import (
+    big,
+    integer,
+    octets,
+    of_program,
+    small,
+    uuid,
+    where,
+    words,
+)
 
-PROGRAM_ID_CHARS = 32
 MOVE_COLUMNS = tuple(
     f"m_{name}"
     for name in (
@@ -52,59 +57,28 @@ NAMING = {
 
 metadata = MetaData(naming_convention=NAMING)
 
-
-def _program() -> Column[str]:
-    return Column("program_id", String(PROGRAM_ID_CHARS), nullable=False)
-
-
-def _uuid(name: str, *, nullable: bool = False) -> Column[str]:
-    """A canonical lower-case UUID: 16 bytes on PostgreSQL, its text on SQLite; both sort alike."""
-    kind = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
-    return Column(name, kind, nullable=nullable)
-
-
-def _big(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
-
-
-def _int(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, Integer, nullable=nullable)
-
-
-def _small(name: str, *, nullable: bool = False) -> Column[int]:
-    return Column(name, SmallInteger, nullable=nullable)
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
-
-
-def _bytes(name: str) -> Column[bytes]:
-    return Column(name, LargeBinary, nullable=False)
-
-
 program = Table(
     "program",
     metadata,
-    _program(),
-    _text("display_name"),
-    _small("clock"),
-    _int("rule_set"),
-    _big("created_ms"),
+    of_program(),
+    words("display_name"),
+    small("clock"),
+    integer("rule_set"),
+    big("created_ms"),
     PrimaryKeyConstraint("program_id"),
 )
 
 rule_set = Table(
     "rule_set",
     metadata,
-    _program(),
-    _int("version"),
-    _text("sha256"),
-    _text("text"),
-    _text("canonical"),
-    _text("request_id"),
-    _big("published_ms"),
-    _text("published_by"),
+    of_program(),
+    integer("version"),
+    words("sha256"),
+    words("text"),
+    words("canonical"),
+    words("request_id"),
+    big("published_ms"),
+    words("published_by"),
     PrimaryKeyConstraint("program_id", "version"),
     UniqueConstraint("program_id", "request_id"),
 )
@@ -112,31 +86,42 @@ rule_set = Table(
 member = Table(
     "member",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _text("number"),
-    _small("status"),
-    _big("enrolled_ms"),
-    _small("channel"),
-    _text("store_id"),
+    of_program(),
+    uuid("member_id"),
+    words("number"),
+    small("status"),
+    big("enrolled_ms"),
+    small("channel"),
+    words("store_id"),
+    # When status or identifiers were last changed; 0 for a member from before there were tills to tell of it.
+    big("changed_ms", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
+)
+# Conditions that every row meets, here and below, keep an index to the statements that repeat them: while a table is
+# small any index looks as good as the key for a look-up by it, and such a plan stays cached.
+Index(
+    "member_changed_idx",
+    member.c.changed_ms,
+    member.c.member_id,
+    member.c.program_id,
+    **where("status > 0"),
 )
 
 account = Table(
     "account",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _big("active"),
-    _big("pending"),
-    _big("held"),
-    _big("debt"),
-    _big("as_of_ms"),
-    _big("due_ms"),
-    _big("enrolled_ms"),
-    _int("seq"),
-    _small("status"),
-    _text("tier"),
+    of_program(),
+    uuid("member_id"),
+    big("active"),
+    big("pending"),
+    big("held"),
+    big("debt"),
+    big("as_of_ms"),
+    big("due_ms"),
+    big("enrolled_ms"),
+    integer("seq"),
+    small("status"),
+    words("tier"),
     PrimaryKeyConstraint("member_id", "program_id"),
     CheckConstraint("active >= 0", name="active"),
     CheckConstraint("pending >= 0", name="pending"),
@@ -147,38 +132,37 @@ account = Table(
 
 # Only those for whom time will do something. It costs an update its HOT shortcut when the instant changes, which
 # measured less than the nightly and minutely scans of all accounts that it saves.
-_DUE = text(f"due_ms < {NEVER_MS}")
-Index("account_due_idx", account.c.program_id, account.c.due_ms, postgresql_where=_DUE, sqlite_where=_DUE)
+Index("account_due_idx", account.c.program_id, account.c.due_ms, **where(f"due_ms < {NEVER_MS}"))
 
 # NULL stands for 0 (and for "none"): most entries move two or three of nine accounts, and a NULL takes no room.
 ledger = Table(
     "ledger",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _int("seq"),
-    _uuid("command_id"),
-    _int("rule_set"),
-    _small("kind"),
-    _small("assurance"),
-    _small("channel"),
-    _big("occurred_ms"),
-    _big("recorded_ms"),
-    *(_big(name, nullable=True) for name in MOVE_COLUMNS),
-    _big("active_after"),
-    _big("pending_after"),
-    _big("held_after"),
-    _big("debt_after"),
-    _big("shortfall", nullable=True),
-    _big("claimed_points", nullable=True),
-    _int("reverses_seq", nullable=True),
-    _uuid("hold_id", nullable=True),
-    _bytes("fingerprint"),
-    _text("tier_after"),
-    _text("store_id"),
-    _text("till_id"),
-    _text("reference"),
-    _text("detail"),
+    of_program(),
+    uuid("member_id"),
+    integer("seq"),
+    uuid("command_id"),
+    integer("rule_set"),
+    small("kind"),
+    small("assurance"),
+    small("channel"),
+    big("occurred_ms"),
+    big("recorded_ms"),
+    *(big(name, nullable=True) for name in MOVE_COLUMNS),
+    big("active_after"),
+    big("pending_after"),
+    big("held_after"),
+    big("debt_after"),
+    big("shortfall", nullable=True),
+    big("claimed_points", nullable=True),
+    integer("reverses_seq", nullable=True),
+    uuid("hold_id", nullable=True),
+    octets("fingerprint"),
+    words("tier_after"),
+    words("store_id"),
+    words("till_id"),
+    words("reference"),
+    words("detail"),
     PrimaryKeyConstraint("member_id", "program_id", "seq"),
     UniqueConstraint("command_id", "program_id"),
     CheckConstraint(" + ".join(f"coalesce({name}, 0)" for name in MOVE_COLUMNS) + " = 0", name="balanced"),
@@ -188,24 +172,25 @@ Index(
     ledger.c.member_id,
     ledger.c.program_id,
     ledger.c.reverses_seq,
-    postgresql_where=text("reverses_seq IS NOT NULL"),
-    sqlite_where=text("reverses_seq IS NOT NULL"),
+    **where("reverses_seq IS NOT NULL"),
 )
+# What a store has paid for: rare, so its sum is a short walk.
+Index("ledger_loss_idx", ledger.c.program_id, ledger.c.store_id, **where("m_store_loss IS NOT NULL"))
 
 lot = Table(
     "lot",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _int("lot_seq"),
-    _int("credit_day"),
-    _big("points"),
-    _big("remaining"),
-    _big("earned_ms"),
-    _big("expires_ms"),
-    _big("matures_ms"),
-    _big("credits"),
-    _small("pending"),
+    of_program(),
+    uuid("member_id"),
+    integer("lot_seq"),
+    integer("credit_day"),
+    big("points"),
+    big("remaining"),
+    big("earned_ms"),
+    big("expires_ms"),
+    big("matures_ms"),
+    big("credits"),
+    small("pending"),
     PrimaryKeyConstraint("member_id", "program_id", "lot_seq"),
     CheckConstraint("remaining >= 0 AND remaining <= points", name="remaining"),
     CheckConstraint("pending IN (0, 1)", name="pending"),
@@ -215,60 +200,74 @@ lot = Table(
 hold = Table(
     "hold",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _uuid("hold_id"),
-    _int("seq"),
-    _small("status"),
-    _small("assurance"),
-    _big("points"),
-    _big("spend_points"),
-    _big("expires_ms"),
-    _text("reward_ids"),
-    _text("allocs"),
+    of_program(),
+    uuid("member_id"),
+    uuid("hold_id"),
+    integer("seq"),
+    small("status"),
+    small("assurance"),
+    big("points"),
+    big("spend_points"),
+    big("expires_ms"),
+    words("reward_ids"),
+    words("allocs"),
+    small("kind", default=f"{HoldKind.CHECKOUT:d}"),
+    words("store_id", default="''"),
+    big("ends_ms", default="0"),
+    big("used", default="0"),
+    small("recalled", default="0"),
     PrimaryKeyConstraint("member_id", "program_id", "hold_id"),
     # A capture names the hold alone; the member it turns out to be of is then compared.
     UniqueConstraint("program_id", "hold_id"),
     CheckConstraint("points >= 0", name="points"),
+    CheckConstraint("used >= 0 AND used <= points", name="used"),
+)
+Index(
+    "hold_store_idx",
+    hold.c.program_id,
+    hold.c.store_id,
+    **where(f"status = {HoldStatus.OPEN:d} AND kind <> {HoldKind.CHECKOUT:d}"),
 )
 
 refusal = Table(
     "refusal",
     metadata,
-    _program(),
-    _uuid("command_id"),
-    _uuid("member_id"),
-    _big("recorded_ms"),
-    _small("reason"),
-    _bytes("fingerprint"),
-    _text("details"),
+    of_program(),
+    uuid("command_id"),
+    uuid("member_id"),
+    big("recorded_ms"),
+    small("reason"),
+    octets("fingerprint"),
+    words("details"),
     PrimaryKeyConstraint("command_id", "program_id"),
 )
 
 journal = Table(
     "journal",
     metadata,
-    _program(),
-    _int("lane_id"),
-    _big("lane_seq"),
-    _int("count"),
-    _big("recorded_ms"),
-    *(_big(name) for name in SUM_COLUMNS),
-    _bytes("prev_hash"),
-    _bytes("hash"),
-    _bytes("payload"),
+    of_program(),
+    integer("lane_id"),
+    big("lane_seq"),
+    integer("count"),
+    big("recorded_ms"),
+    *(big(name) for name in SUM_COLUMNS),
+    octets("prev_hash"),
+    octets("hash"),
+    octets("payload"),
     PrimaryKeyConstraint("program_id", "lane_id", "lane_seq"),
 )
 
 identifier = Table(
     "identifier",
     metadata,
-    _program(),
+    of_program(),
     Column("kind", String(32), nullable=False),
-    _bytes("token"),
-    _uuid("member_id"),
-    _text("hint"),
-    _big("added_ms"),
+    octets("token"),
+    uuid("member_id"),
+    words("hint"),
+    big("added_ms"),
+    # NULL stands for none: added before tills found members by it.
+    octets("scan_tag", nullable=True),
     PrimaryKeyConstraint("program_id", "kind", "token"),
 )
 Index("identifier_member_idx", identifier.c.member_id, identifier.c.program_id)
@@ -276,9 +275,9 @@ Index("identifier_member_idx", identifier.c.member_id, identifier.c.program_id)
 person = Table(
     "person",
     metadata,
-    _program(),
-    _uuid("member_id"),
-    _bytes("sealed"),
+    of_program(),
+    uuid("member_id"),
+    octets("sealed"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
@@ -286,51 +285,131 @@ device = Table(
     "device",
     metadata,
     # Ids of devices are unique over programs: a token names the device before anything names a program.
-    _text("device_id"),
-    _program(),
-    _small("kind"),
-    _small("role"),
-    _small("status"),
-    _big("enrolled_ms"),
-    _big("confirmed_ms"),
-    _big("revoked_ms"),
-    _text("store_id"),
-    _text("label"),
-    _text("public_jwk"),
-    _text("kid"),
-    _text("fingerprint"),
+    words("device_id"),
+    of_program(),
+    small("kind"),
+    small("role"),
+    small("status"),
+    big("enrolled_ms"),
+    big("confirmed_ms"),
+    big("revoked_ms"),
+    words("store_id"),
+    words("label"),
+    words("public_jwk"),
+    words("kid"),
+    words("fingerprint"),
     PrimaryKeyConstraint("device_id"),
 )
 Index("device_program_idx", device.c.program_id, device.c.device_id)
-Index(
-    "device_revoked_idx",
-    device.c.revoked_ms,
-    postgresql_where=text("revoked_ms > 0"),
-    sqlite_where=text("revoked_ms > 0"),
-)
+Index("device_revoked_idx", device.c.revoked_ms, **where("revoked_ms > 0"))
 
 enrolment_code = Table(
     "enrolment_code",
     metadata,
-    _program(),
-    _bytes("code_hash"),
-    _text("selector"),
-    _small("kind"),
-    _small("role"),
-    _int("tries_left"),
-    _big("expires_ms"),
-    _text("store_id"),
-    _text("label"),
-    _text("used_by"),
+    of_program(),
+    octets("code_hash"),
+    words("selector"),
+    small("kind"),
+    small("role"),
+    integer("tries_left"),
+    big("expires_ms"),
+    words("store_id"),
+    words("label"),
+    words("used_by"),
     PrimaryKeyConstraint("program_id", "code_hash"),
 )
 
 assertion_use = Table(
     "assertion_use",
     metadata,
-    _program(),
-    _text("device_id"),
-    _text("token_id"),
-    _big("usable_until_ms"),
+    of_program(),
+    words("device_id"),
+    words("token_id"),
+    big("usable_until_ms"),
     PrimaryKeyConstraint("device_id", "token_id", "program_id"),
+)
+
+till_chain = Table(
+    "till_chain",
+    metadata,
+    of_program(),
+    words("till_id"),
+    words("store_id"),
+    integer("epoch"),
+    big("acked_seq"),
+    octets("head"),
+    small("status"),
+    words("fenced_ms"),
+    integer("fences"),
+    big("contact_ms"),
+    big("drained_ms"),
+    big("queued"),
+    big("floor_points"),
+    PrimaryKeyConstraint("till_id", "program_id"),
+    CheckConstraint("acked_seq >= 0", name="acked_seq"),
+)
+Index("till_chain_store_idx", till_chain.c.store_id, till_chain.c.program_id, **where("store_id <> ''"))
+
+inbox_item = Table(
+    "inbox_item",
+    metadata,
+    of_program(),
+    uuid("item_id"),
+    words("till_id"),
+    words("store_id"),
+    # As the till wrote them: 0 when the advice came by another way.
+    big("epoch"),
+    big("seq"),
+    small("verdict"),
+    words("reasons"),
+    big("member_seq"),
+    big("earned_points"),
+    big("shortfall_points"),
+    words("details"),
+    small("state"),
+    big("received_ms"),
+    octets("raw"),
+    words("waits_for"),
+    words("resolved_by"),
+    words("note"),
+    big("resolved_ms"),
+    PrimaryKeyConstraint("item_id", "program_id"),
+)
+# Newest first, of all stores or of one.
+Index(
+    "inbox_item_state_idx",
+    inbox_item.c.state,
+    inbox_item.c.program_id,
+    inbox_item.c.received_ms,
+    inbox_item.c.item_id,
+    **where("state > 0"),
+)
+Index(
+    "inbox_item_store_idx",
+    inbox_item.c.store_id,
+    inbox_item.c.program_id,
+    inbox_item.c.state,
+    inbox_item.c.received_ms,
+    inbox_item.c.item_id,
+    **where("state > 0"),
+)
+Index(
+    "inbox_item_parked_idx",
+    inbox_item.c.program_id,
+    inbox_item.c.item_id,
+    **where(f"state = {InboxState.OPEN:d} AND verdict = {VerdictKind.PARKED:d}"),
+)
+
+cashier = Table(
+    "cashier",
+    metadata,
+    of_program(),
+    words("store_id"),
+    words("cashier_id"),
+    words("label"),
+    small("active"),
+    words("pin_hash"),
+    integer("wrong_pins"),
+    big("locked_until_ms"),
+    PrimaryKeyConstraint("program_id", "store_id", "cashier_id"),
 )

@@ -1,8 +1,8 @@
 """Verification: every balance, lot, hold and hash of a program computed anew, and the first bad row named.
 
-Three passes in constant memory over one snapshot: the journal's chain of hashes; the members, each with account,
-entries, lots and holds; and the references of the journal against the entries that are there. A row that was changed,
-removed, slipped in or swapped shows in at least one of them.
+Passes in constant memory over one snapshot: the journal's chain of hashes; the members, each with account, entries,
+lots and holds; and the references of the journal against the entries that are there. A row that was changed, removed,
+slipped in or swapped shows in at least one of them. Then the tills' chains, and the inbox against them.
 
 What it cannot see is the removal of a whole tail: the last batches of a lane together with all that they wrote.
 """
@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from tallystick.core.advice import TillChain
 from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
 from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import MemberId, ProgramId
-from tallystick.core.state import Account, Hold, HoldStatus, Lot
+from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
 from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
+from tallystick.storage.verify_tills import chain_differences, item_differences
 
 R = TypeVar("R")
 
@@ -63,6 +65,8 @@ class Report:
     lots: int = 0
     holds: int = 0
     journal_rows: int = 0
+    tills: int = 0
+    inbox_items: int = 0
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
 
@@ -112,6 +116,8 @@ _KEYS = {
     "account": ("member",),
     "lot": ("member", "lot"),
     "hold": ("member", "hold"),
+    "till": ("till",),
+    "inbox": ("item",),
 }
 _RANKS = tuple(_KEYS)
 
@@ -202,6 +208,7 @@ class _Program:
         if self._findings.count == 0 and sums != moved:
             # Each row agrees with its hash: it was sealed with sums that its entries do not have.
             self._findings.add("journal", ("all", "all"), f"sums {Moves(*moved)}", Moves(*sums))
+        self._tills()
 
     def _progress(self) -> None:
         if self._on_progress is not None:
@@ -266,6 +273,19 @@ class _Program:
         self._strangers(ledger, lots, holds, before=None)
         return moved
 
+    def _tills(self) -> None:
+        """Verify chains, of which there are few, and the inbox against them."""
+        chains: dict[str, TillChain] = {}
+        for chain in self._snapshot.tills():
+            self._report.tills += 1
+            chains[chain.till_id] = chain
+            for difference in chain_differences(chain):
+                self._findings.add(*difference)
+        for item in self._snapshot.inbox():
+            self._report.inbox_items += 1
+            for difference in item_differences(item, chains.get(item.till_id)):
+                self._findings.add(*difference)
+
     def _entry(self, row: LedgerRow, refs: Refs) -> None:
         entry = row.entry
         refs.from_ledger(entry.member_id, entry.seq, entry_digest(entry, row.fingerprint, row.detail_text))
@@ -301,6 +321,7 @@ class _Member:
         self._seq = 0
         self._balances = (0, 0, 0, 0)
         self._tier = ""
+        self._lots: frozenset[int] = frozenset()
 
     def entry(self, entry: Entry) -> None:
         """Verify an entry and take its balances as those to go on from: one bad row is one problem."""
@@ -333,6 +354,7 @@ class _Member:
     def lots_agree(self, lots: list[Lot]) -> int:
         """Verify that the lots make up the balances; return how many there are."""
         account = self._account
+        self._lots = frozenset(lot.lot_seq for lot in lots)
         for lot in lots:
             key = (account.member_id, lot.lot_seq)
             if not 0 <= lot.remaining <= lot.points:
@@ -351,17 +373,32 @@ class _Member:
     def holds_agree(self, holds: list[Hold]) -> int:
         """Verify that the open holds make up what is held; return how many holds there are."""
         account = self._account
-        held = sum(hold.points for hold in holds if hold.status is HoldStatus.OPEN)
+        held = sum(hold.left for hold in holds if hold.status is HoldStatus.OPEN)
         if held != account.held:
             found = f"{held} points"
             self._findings.add(
                 "hold", (account.member_id, "all"), f"{account.held} held points in holds", found
             )
         for hold in holds:
-            if not 1 <= hold.seq <= self._seq:
-                key = (account.member_id, hold.hold_id)
-                self._findings.add("hold", key, "an entry that placed it", f"{self._seq} entries")
+            for expected, wrong in self._hold_differences(hold):
+                self._findings.add("hold", (account.member_id, hold.hold_id), expected, wrong)
         return len(holds)
+
+    def _hold_differences(self, hold: Hold) -> Iterator[tuple[str, str]]:
+        if not 1 <= hold.seq <= self._seq:
+            yield "an entry that placed it", f"{self._seq} entries"
+        if not 0 <= hold.used <= hold.points:
+            yield f"0 to {hold.points} points used", f"{hold.used}"
+        if hold.kind is not HoldKind.CHECKOUT and not (hold.store_id and hold.ends_ms <= hold.expires_ms):
+            yield "a store, and an end before it is given back", f"{hold.store_id!r}, end {hold.ends_ms}"
+        if hold.status is not HoldStatus.OPEN:
+            return
+        behind = sum(alloc.points for alloc in hold.allocs)
+        if behind != hold.left:
+            yield f"{hold.left} points from lots", f"{behind}"
+        for alloc in hold.allocs:
+            if alloc.lot_seq not in self._lots:
+                yield f"lot {alloc.lot_seq} behind it", "none"
 
 
 def _balances(four: tuple[int, ...]) -> str:
