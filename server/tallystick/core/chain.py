@@ -45,9 +45,9 @@ def entry_digest(entry: Entry, fingerprint: bytes, detail_text: str) -> bytes:
     moves = ",".join(map(str, entry.moves))
     # Free texts come with their lengths: else what one field ends with could be moved into the next.
     text = (
-        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{entry.kind:d}|{moves}|{entry.active_after}|"
+        f"{entry.command_id}|{entry.member_id}|{entry.seq}|{int(entry.kind)}|{moves}|{entry.active_after}|"
         f"{entry.pending_after}|{entry.held_after}|{entry.debt_after}|{len(entry.tier_after)}:{entry.tier_after}|"
-        f"{entry.rule_set}|{entry.assurance:d}|{origin.occurred_ms}|{origin.channel:d}|{len(store)}:{store}|"
+        f"{entry.rule_set}|{int(entry.assurance)}|{origin.occurred_ms}|{int(origin.channel)}|{len(store)}:{store}|"
         f"{len(till)}:{till}|{len(reference)}:{reference}|{entry.reverses_seq}|{entry.hold_id}|"
         f"{entry.shortfall}|{entry.claimed_points}|{fingerprint.hex()}|{detail_text}"
     )

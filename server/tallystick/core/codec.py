@@ -6,9 +6,9 @@ What is stored stays readable for ever: keys may be added, never renamed.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from tallystick.core.compact import from_compact, to_compact
 from tallystick.core.entry import (
     NO_DETAIL,
     AppliedReward,
@@ -20,8 +20,6 @@ from tallystick.core.entry import (
 )
 from tallystick.core.ids import Minor, Ms
 from tallystick.core.state import NO_TIER, Alloc, TierState
-
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 
 
 def detail_to_text(detail: Detail) -> str:
@@ -44,7 +42,7 @@ def detail_to_text(detail: Detail) -> str:
         value = getattr(detail, key)
         if value:
             body[key] = value
-    return _encode(body) if body else ""
+    return to_compact(body) if body else ""
 
 
 _SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
@@ -54,7 +52,9 @@ def detail_from_text(text: str) -> Detail:
     """Return the detail of a stored text. Raises ValueError or KeyError when the text is not one of ours."""
     if not text:
         return NO_DETAIL
-    body: dict[str, Any] = json.loads(text)
+    body: Any = from_compact(text)
+    if not isinstance(body, dict):
+        raise ValueError(f"a detail is an object, not {type(body).__name__}")
     return Detail(
         explanations=tuple(
             Explanation(rule, line_no, points, code, tuple((k, v) for k, v in args))
@@ -77,23 +77,23 @@ def tier_to_text(tier: TierState) -> str:
     if tier == NO_TIER:
         return ""
     prior = (tier.prior_id, tier.prior_review_ms)
-    return _encode([tier.tier_id, prior, tier.reached_ms, tier.review_ms, tier.basis, tier.buckets])
+    return to_compact([tier.tier_id, prior, tier.reached_ms, tier.review_ms, tier.basis, tier.buckets])
 
 
 def tier_from_text(text: str) -> TierState:
     """Return the tier's state of a stored text."""
     if not text:
         return NO_TIER
-    tier_id, (prior_id, prior_review_ms), reached_ms, review_ms, basis, buckets = json.loads(text)
+    tier_id, (prior_id, prior_review_ms), reached_ms, review_ms, basis, buckets = from_compact(text)
     pairs = tuple((day, credits) for day, credits in buckets)
     return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs, Ms(prior_review_ms))
 
 
 def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:
     """Return the stored text of the lots behind a hold."""
-    return _encode(allocs)
+    return to_compact(allocs)
 
 
 def allocs_from_text(text: str) -> tuple[Alloc, ...]:
     """Return the lots behind a hold."""
-    return tuple(Alloc(lot_seq, points) for lot_seq, points in json.loads(text))
+    return tuple(Alloc(lot_seq, points) for lot_seq, points in from_compact(text))

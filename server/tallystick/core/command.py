@@ -6,11 +6,11 @@ A *request* may be refused. An *advice* (``SettleSale``) reports a fact and is a
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from enum import IntEnum
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
+from tallystick.core.compact import to_compact
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 FINGERPRINT_BYTES = 16
@@ -305,8 +305,7 @@ def fingerprint(command: Command) -> bytes:
     """
     name = type(command).__name__
     body = [name, command.member_id, *_origin(command.origin), *_ENCODERS[type(command)](command)]
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).digest()[:FINGERPRINT_BYTES]
+    return hashlib.sha256(to_compact(body).encode()).digest()[:FINGERPRINT_BYTES]
 
 
 def _origin(origin: Origin) -> tuple[int, int, str, str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -161,7 +161,7 @@ class Entry:
     hold_id: str = ""
     shortfall: int = 0
     claimed_points: int = -1
-    detail: Detail = field(default=NO_DETAIL)
+    detail: Detail = NO_DETAIL
 
 
 class Refusal(IntEnum):

@@ -58,6 +58,9 @@ from tallystick.service.ports import (
 ACCOUNTS = 9
 """How many accounts an entry moves: the fields of ``Moves``."""
 
+NO_LOTS: dict[int, Lot] = {}
+NO_HOLDS: dict[CommandId, Hold] = {}
+
 NO_FINGERPRINT = b""
 """Entries that time makes due have no command, so nothing to compare."""
 
@@ -229,11 +232,11 @@ class Batch:
                 state = MemberState(
                     account, tuple(lots.get(member, ())), tuple(holds.get(member, ())), complete=True
                 )
+                self._lots_before[member] = {lot.lot_seq: lot for lot in state.lots}
+                self._holds_before[member] = {hold.hold_id: hold for hold in state.holds}
             else:
                 state = MemberState(account, rest_due_ms=account.due_ms)
             self._states[member] = state
-            self._lots_before[member] = {lot.lot_seq: lot for lot in state.lots}
-            self._holds_before[member] = {hold.hold_id: hold for hold in state.holds}
 
     def _load_whole(
         self, commands: Iterable[Command], whole: set[MemberId]
@@ -489,10 +492,12 @@ class Batch:
         changes = self._changes
         for member, state in self._states.items():
             before = self._loaded[member]
-            if state.account == before:
+            if state.account.seq == before.seq and state.account == before:
                 continue
             changes.accounts.append((before, state.account))
-            lots, holds = self._lots_before[member], self._holds_before[member]
+            # Of members that were not loaded whole, all lots are new; a hold needs them whole.
+            lots = self._lots_before.get(member, NO_LOTS)
+            holds = self._holds_before.get(member, NO_HOLDS)
             for lot in state.lots:
                 old = lots.get(lot.lot_seq)
                 if old is None:

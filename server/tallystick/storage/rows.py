@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from tallystick.core.codec import (
     tier_from_text,
     tier_to_text,
 )
+from tallystick.core.compact import from_compact, to_compact
 from tallystick.core.entry import NO_DETAIL, Entry, EntryKind, Moves, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot, MemberStatus
@@ -51,7 +51,6 @@ JOURNAL_COLUMNS = (
     "payload, prev_hash, hash"
 )
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 _NO_NAMES = "[]"
 
 
@@ -150,14 +149,14 @@ def entry_to_row(new: NewEntry, recorded_ms: Ms) -> tuple[Any, ...]:
 def known_from_row(row: Row) -> tuple[CommandId, Known]:
     """Return the stored answer of a row of ``LEDGER_COLUMNS`` or ``REFUSAL_AS_LEDGER``."""
     if row[3] == 0:
-        details = tuple((name, value) for name, value in json.loads(row[30]))
+        details = tuple((name, value) for name, value in from_compact(row[30]))
         return row[0], Known(row[1], bytes(row[29]), Refused(Refusal(row[18]), details), row[31])
     return row[0], Known(row[1], bytes(row[29]), entry_from_row(row), row[31])
 
 
 def refusal_to_row(new: NewRefusal, recorded_ms: Ms) -> tuple[Any, ...]:
     """Return (command_id, member_id, recorded_ms, reason, fingerprint, details)."""
-    details = _encode(new.refused.details) if new.refused.details else _NO_NAMES
+    details = to_compact(new.refused.details) if new.refused.details else _NO_NAMES
     return new.command_id, new.member_id, recorded_ms, int(new.refused.reason), new.fingerprint, details
 
 
@@ -201,7 +200,7 @@ def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
         HoldStatus(status),
         expires_ms,
         spend_points,
-        tuple(json.loads(rewards)),
+        tuple(from_compact(rewards)),
         allocs_from_text(allocs),
         Assurance(assurance),
         HoldKind(kind),
@@ -222,7 +221,7 @@ def hold_to_row(member_id: MemberId, hold: Hold) -> tuple[Any, ...]:
         int(hold.status),
         hold.expires_ms,
         hold.spend_points,
-        _encode(hold.reward_ids) if hold.reward_ids else _NO_NAMES,
+        to_compact(hold.reward_ids) if hold.reward_ids else _NO_NAMES,
         allocs_to_text(hold.allocs),
         int(hold.assurance),
         int(hold.kind),

@@ -20,12 +20,24 @@ class Accrual(NamedTuple):
     explanations: tuple[Explanation, ...]
 
 
-class _Cell(NamedTuple):
-    """Part of a sale's points before rounding: ``weight / denominator`` by one rule on one line (0: the sale)."""
+class _Cells:
+    """Parts of a sale's points before rounding: ``weight / denominator`` by one rule on one line (0: the sale).
 
-    rule: AccrualRule
-    line_no: int
-    weight: int
+    Three lists side by side rather than a list of records: every sale makes some, and throws them away.
+    """
+
+    __slots__ = ("line_nos", "rules", "weights")
+
+    def __init__(self) -> None:
+        self.rules: list[AccrualRule] = []
+        self.line_nos: list[int] = []
+        self.weights: list[int] = []
+
+    def add(self, rule: AccrualRule, line_no: int, weight: int) -> None:
+        """Add one part."""
+        self.rules.append(rule)
+        self.line_nos.append(line_no)
+        self.weights.append(weight)
 
 
 def excluded(earning: Earning, line: Line) -> bool:
@@ -42,21 +54,17 @@ def accrue(
     ``total_minor`` is the basket before benefits, for the minimum. Fractions of all rules are added before the one
     rounding; every rule has its whole points on a line, and those of the fractions go to the largest of them.
     """
-    nothing = Accrual(0, (0,) * len(lines), ())
     if total_minor < earning.minimum_minor:
         shown = (("minimum_minor", str(earning.minimum_minor)),)
-        return Accrual(0, nothing.line_points, (Explanation("minimum", 0, 0, "below_minimum", shown),))
+        return _nothing(lines, Explanation("minimum", 0, 0, "below_minimum", shown))
     cells = _cells(earning, lines, eligible_minor, moment)
-    if not cells:
-        return nothing
-    weights = [cell.weight for cell in cells]
-    points = _round(sum(weights), earning.denominator, earning.rounding)
+    points = _round(sum(cells.weights), earning.denominator, earning.rounding)
     if points == 0:
-        return nothing
-    parts = _whole_parts(points, weights, earning.denominator)
+        return _nothing(lines)
+    parts = _whole_parts(points, cells.weights, earning.denominator)
     explanations = [
-        Explanation(cell.rule.rule_id, cell.line_no, part, cell.rule.kind)
-        for cell, part in zip(cells, parts, strict=True)
+        Explanation(rule.rule_id, line_no, part, rule.kind)
+        for rule, line_no, part in zip(cells.rules, cells.line_nos, parts, strict=True)
         if part
     ]
     line_points = _by_line(cells, parts, eligible_minor)
@@ -69,12 +77,14 @@ def accrue(
     return Accrual(points, tuple(line_points), tuple(explanations))
 
 
-def _cells(
-    earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], moment: Moment
-) -> list[_Cell]:
+def _nothing(lines: Sequence[Line], *why: Explanation) -> Accrual:
+    return Accrual(0, (0,) * len(lines), why)
+
+
+def _cells(earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], moment: Moment) -> _Cells:
     basic = [(each.rule, each.weight) for each in earning.basic if holds_at(each.rule.when, moment)]
     factors = [each.rule for each in earning.factors if holds_at(each.rule.when, moment)]
-    cells = []
+    cells = _Cells()
     for at, (line, eligible) in enumerate(zip(lines, eligible_minor, strict=True), 1):
         if eligible <= 0:
             continue
@@ -83,30 +93,30 @@ def _cells(
             if fits(rule.lines, line):
                 weight = part * (eligible if rule.kind == "per_amount" else line.quantity_milli)
                 line_weight += weight
-                cells.append(_Cell(rule, at, weight))
+                cells.add(rule, at, weight)
         if factors and line_weight:
             fitting = [rule for rule in factors if fits(rule.lines, line)]
-            cells += _bonus_cells(earning.combine, fitting, at, line_weight)
+            _add_bonuses(cells, earning.combine, fitting, at, line_weight)
     for once in earning.once:
         if holds_at(once.rule.when, moment) and _any_fits(once.rule, lines, eligible_minor):
-            cells.append(_Cell(once.rule, 0, once.weight))
+            cells.add(once.rule, 0, once.weight)
     return cells
 
 
-def _bonus_cells(combine: Combine, rules: list[AccrualRule], line_no: int, weight: int) -> list[_Cell]:
-    """Return what multipliers add to a line. A factor below 1 would take points away: the parser refuses it."""
+def _add_bonuses(
+    cells: _Cells, combine: Combine, rules: list[AccrualRule], line_no: int, weight: int
+) -> None:
+    """Add what multipliers give on a line. A factor below 1 would take points away: the parser refuses it."""
     if not rules:
-        return []
+        return
     if combine is Combine.HIGHEST:
         rules = [max(rules, key=lambda rule: rule.num * 1_000_000 // rule.den)]
-    cells = []
     running = weight
     for rule in rules:
         base = running if combine is Combine.PRODUCT else weight
         bonus = base * (rule.num - rule.den) // rule.den
         running += bonus
-        cells.append(_Cell(rule, line_no, bonus))
-    return cells
+        cells.add(rule, line_no, bonus)
 
 
 def _any_fits(rule: AccrualRule, lines: Sequence[Line], eligible_minor: Sequence[int]) -> bool:
@@ -137,12 +147,12 @@ def _whole_parts(points: int, weights: Sequence[int], unit: int) -> list[int]:
     return parts
 
 
-def _by_line(cells: Sequence[_Cell], parts: Sequence[int], eligible_minor: Sequence[int]) -> list[int]:
+def _by_line(cells: _Cells, parts: Sequence[int], eligible_minor: Sequence[int]) -> list[int]:
     """Sum the cells of each line; what belongs to the whole sale is spread over the lines by amount."""
     shares = [0] * len(eligible_minor)
-    for cell, part in zip(cells, parts, strict=True):
-        if cell.line_no:
-            shares[cell.line_no - 1] += part
+    for line_no, part in zip(cells.line_nos, parts, strict=True):
+        if line_no:
+            shares[line_no - 1] += part
         elif part:
             for at, extra in enumerate(spread(part, [max(0, amount) for amount in eligible_minor])):
                 shares[at] += extra

@@ -20,12 +20,20 @@ def current_tier(rules: RuleSet, state: TierState) -> TierState:
     tiers = rules.tiers
     if tiers is None:
         return state if state.tier_id == "" else TierState()
-    if state.basis != tiers.basis:
-        state = replace(state, basis=tiers.basis.value, buckets=(), prior_id=state.tier_id)
-    if state.tier_id not in tiers.ranks:
-        lowest = tiers.levels[0].tier_id
-        state = replace(state, tier_id=lowest, prior_id=lowest, review_ms=NEVER_MS)
-    return state
+    same_basis, known = state.basis == tiers.basis, state.tier_id in tiers.ranks
+    if same_basis and known:
+        return state
+    lowest = tiers.levels[0].tier_id
+    prior = state.prior_id if same_basis else state.tier_id
+    return TierState(
+        tier_id=state.tier_id if known else lowest,
+        prior_id=prior if known else lowest,
+        reached_ms=state.reached_ms,
+        review_ms=state.review_ms if known else NEVER_MS,
+        basis=tiers.basis.value,
+        buckets=state.buckets if same_basis else (),
+        prior_review_ms=state.prior_review_ms,
+    )
 
 
 def bucket_day(tiers: Tiers, day: date, enrolled: date) -> int:
