@@ -267,3 +267,12 @@ def test_quotes_write_nothing() -> None:
     account = reader.read_accounts(SHOP, [MEMBER])[MEMBER]
     assert quote(reader).entry.active_after == 9
     assert replace(account, seq=10) == account
+
+
+def test_a_balance_can_be_read_when_a_hold_of_all_points_has_run_out() -> None:
+    with Desk(MemoryStore()) as desk:
+        desk.posted(desk.adjust(100))
+        desk.posted(desk.hold(100, ttl_s=60))
+        later = Ms(desk.now + 61_000)
+        account = Balances(desk.store, desk.book).caught_up(desk.program_id, ANN, later).account
+        assert (account.active, account.held) == (100, 0)
