@@ -1,0 +1,1 @@
+"""The till that keeps its promise when the line is down."""

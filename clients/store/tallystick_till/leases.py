@@ -1,0 +1,97 @@
+"""The store's hub as this till meets it: asked when needed, and left alone for a moment after it did not answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from tallystick.core.ids import CommandId, MemberId
+from tallystick.v1 import store_pb2
+from tallystick_till.ports import Clock, Granted, Hub, HubAway
+
+RETRY_MS = 3_000
+"""So long a hub that did not answer is taken for away: a cashier must not wait for it again at every step."""
+
+
+@runtime_checkable
+class LeaseKeeper(Protocol):
+    """A hub in this till's own file: it is told what the gateway says of members, and who comes to the store."""
+
+    def visited(self, member_id: MemberId) -> None: ...
+
+    def take_members(self, members: Sequence[store_pb2.MemberState]) -> None: ...
+
+
+class Leases:
+    """Asks the hub. Each call raises ``HubAway``."""
+
+    def __init__(self, hub: Hub, clock: Clock) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._away_since: int | None = None
+
+    @property
+    def state(self) -> str:
+        """Return self, reachable, away or none."""
+        if self._away():
+            return "away"
+        return str(getattr(self._hub, "state", "none"))
+
+    def limit(self, member_id: MemberId) -> int:
+        """Return how many points the leases of a member still give."""
+        self._spare()
+        try:
+            limit = self._hub.limit(member_id)
+        except HubAway:
+            self._note_away()
+            raise
+        return limit
+
+    def left(self, member_id: MemberId) -> int:
+        """Return the same, 0 when nobody answers."""
+        try:
+            return self.limit(member_id)
+        except HubAway:
+            return 0
+
+    def take(self, member_id: MemberId, advice_id: CommandId, points: int) -> list[Granted]:
+        """Take points for good; all of them or none."""
+        self._spare()
+        try:
+            granted = self._hub.take(member_id, advice_id, points)
+        except HubAway:
+            self._note_away()
+            raise
+        return granted
+
+    def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
+        """Mark a voucher as used; False when another sale used it."""
+        self._spare()
+        try:
+            free = self._hub.use_voucher(voucher_id, advice_id)
+        except HubAway:
+            self._note_away()
+            raise
+        return free
+
+    def tell_members(self, members: Sequence[store_pb2.MemberState]) -> None:
+        """Hand the gateway's news to the hub, when it is in this till."""
+        if isinstance(self._hub, LeaseKeeper):
+            self._hub.take_members(members)
+
+    def tell_visit(self, member_id: MemberId) -> None:
+        """Say that a member is here, when the hub is in this till; another till's hub sees it by what it is asked."""
+        if isinstance(self._hub, LeaseKeeper):
+            self._hub.visited(member_id)
+
+    def _away(self) -> bool:
+        since = self._away_since
+        return since is not None and 0 <= self._clock.monotonic_ms() - since < RETRY_MS
+
+    def _spare(self) -> None:
+        if self._away():
+            raise HubAway
+        self._away_since = None
+
+    def _note_away(self) -> None:
+        self._away_since = self._clock.monotonic_ms()
