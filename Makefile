@@ -55,6 +55,16 @@ baseline: $(READY) ## Accept the present contract as the one that must not be br
 bench: $(READY) generated ## Measure the ledger against a PostgreSQL of its own
 	@$(BIN)/python -m benchmarks.ledger $(ARGS)
 
+# Half of the seeds are hostile: tills that are copied, restored, stolen, or lie.
+SEEDS ?= 1000
+.PHONY: sim
+sim: $(READY) generated ## Live through many seeded lives of tills and gateway: SEEDS=1000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+.PHONY: mutants
+mutants: $(READY) generated ## Plant faults and see that the simulation finds each
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
 .PHONY: golden
 golden: $(READY) generated ## Write the golden vectors anew
 	@$(BIN)/python -m tests.golden.regenerate $(ARGS)

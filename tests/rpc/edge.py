@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -51,11 +51,14 @@ DESCRIPTORS: tuple[ServiceDescriptor, ...] = (
 )
 
 Metadata = tuple[tuple[str, str | bytes], ...]
-FakeHandler = Callable[[Any, Call], Awaitable[Message]]
+FakeHandler = Callable[[Any, Call], Awaitable[Message] | AsyncGenerator[Message, None]]
 
 
 def handlers_for(descriptor: ServiceDescriptor, **given: FakeHandler) -> object:
-    """Handlers of a whole service: those given, and for all other methods one that answers an empty response."""
+    """Handlers of a whole service: those given, and for all other methods one that answers an empty response.
+
+    A stream ends without a message.
+    """
 
     def empty(response_class: type[Message]) -> FakeHandler:
         async def answer(_request: Message, _call: Call) -> Message:
@@ -63,10 +66,16 @@ def handlers_for(descriptor: ServiceDescriptor, **given: FakeHandler) -> object:
 
         return answer
 
+    async def no_messages(_request: Message, _call: Call) -> AsyncGenerator[Message, None]:
+        nothing: tuple[Message, ...] = ()
+        for message in nothing:
+            yield message
+
     members: dict[str, Any] = {}
     for method in descriptor.methods:
         name = "".join(f"_{char.lower()}" if char.isupper() else char for char in method.name).lstrip("_")
-        members[name] = staticmethod(given.get(name, empty(GetMessageClass(method.output_type))))
+        default = no_messages if method.server_streaming else empty(GetMessageClass(method.output_type))
+        members[name] = staticmethod(given.get(name, default))
     return type("Fake", (), members)()
 
 

@@ -19,7 +19,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-from tallystick.rpc import connect_server, http_server
+from tallystick.rpc import connect_server, connect_wire, http_server
 from tallystick.rpc.call import Call
 from tallystick.rpc.errors import MessageTooLarge
 from tallystick.rpc.limits import MESSAGE_BYTES_MAX, TRANSPORT_BYTES_MAX, Limits, Rate
@@ -251,7 +251,7 @@ def test_a_packed_bomb_is_not_unfolded_to_be_refused() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(MessageTooLarge):
-            connect_server._unpacked(bomb, b"gzip")
+            connect_wire.unpacked(bomb, b"gzip")
         assert tracemalloc.get_traced_memory()[1] < 4_000_000
     finally:
         tracemalloc.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
@@ -20,6 +22,7 @@ def service_of(
     *,
     roles: tuple[options_pb2.Role.ValueType, ...] = (options_pb2.ROLE_TILL,),
     streams: bool = False,
+    takes_stream: bool = False,
     nests: int = 0,
     itself: bool = False,
     cel: str = "",
@@ -44,7 +47,11 @@ def service_of(
         rule = file.message_type[0].options.Extensions[validate_pb2.message].cel.add()
         rule.id, rule.message, rule.expression = "x", "x", cel
     method = file.service.add(name="Test").method.add(
-        name="DoIt", input_type=".test.M0", output_type=".test.M0", server_streaming=streams
+        name="DoIt",
+        input_type=".test.M0",
+        output_type=".test.M0",
+        server_streaming=streams,
+        client_streaming=takes_stream,
     )
     method.options.Extensions[options_pb2.allow].roles.extend(roles)
     pool = descriptor_pool.DescriptorPool()
@@ -111,9 +118,30 @@ def test_a_method_is_public_or_for_roles_but_not_both() -> None:
         methods_of([Service(mixed, Handlers())])
 
 
-def test_streams_and_double_registrations_stop_the_start() -> None:
-    with pytest.raises(ServicesRefused, match="streams are not served"):
+class StreamHandlers:
+    async def do_it(self, request: Message, _call: Call) -> AsyncGenerator[Message, None]:
+        yield request
+
+
+def test_a_server_stream_is_answered_by_a_generator_and_nothing_else() -> None:
+    [method] = methods_of([Service(service_of(streams=True), StreamHandlers())])
+    assert method.streams
+    assert not methods_of([Service(service_of(), Handlers())])[0].streams
+    with pytest.raises(ServicesRefused, match="Handlers has no async generator do_it"):
         methods_of([Service(service_of(streams=True), Handlers())])
+    with pytest.raises(ServicesRefused, match="StreamHandlers has no async method do_it"):
+        methods_of([Service(service_of(), StreamHandlers())])
+
+
+def test_streams_of_requests_and_streams_for_anybody_stop_the_start() -> None:
+    with pytest.raises(ServicesRefused, match="streams of requests are not served"):
+        methods_of([Service(service_of(takes_stream=True), Handlers())])
+    open_to_all = service_of(streams=True, roles=(options_pb2.ROLE_PUBLIC,))
+    with pytest.raises(ServicesRefused, match="its method is not public"):
+        methods_of([Service(open_to_all, StreamHandlers())])
+
+
+def test_double_registrations_stop_the_start() -> None:
     twice = Service(DESCRIPTORS[0], handlers_for(DESCRIPTORS[0]))
     with pytest.raises(ServicesRefused, match=r"tallystick\.v1\.LedgerService is registered twice"):
         methods_of([twice, twice])

@@ -35,6 +35,20 @@ def edit(path: Path, **changes: object) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
 
 
+def derived_keys(loaded: KeyDir) -> list[bytes]:
+    """Return every secret of 32 bytes that follows from the hashing key; those of tills for some of their owners."""
+    return [
+        loaded.blind_index_key,
+        loaded.enrolment_key,
+        loaded.log_key,
+        loaded.pin_key,
+        loaded.tag_key,
+        loaded.scan_key("shop"),
+        loaded.scan_key("other"),
+        loaded.store_key("shop", "s1"),
+    ]
+
+
 def test_a_new_directory_is_for_its_owners_eyes_only(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o700
     modes = {file.name.split("-")[0]: file.stat().st_mode & 0o777 for file in path.iterdir()}
@@ -53,23 +67,23 @@ def test_files_stay_private_under_a_careless_umask(tmp_path: Path) -> None:
 def test_loading_gives_the_same_keys_every_time(path: Path) -> None:
     first, second = load(path), load(path)
     assert first.signing.signing_key(NOW_S).kid == second.signing.signing_key(NOW_S).kid
-    assert (first.blind_index_key, first.enrolment_key, first.log_key) == (
-        second.blind_index_key,
-        second.enrolment_key,
-        second.log_key,
-    )
+    assert derived_keys(first) == derived_keys(second)
+    assert first.box.kid == second.box.kid
     assert first.masters(NOW_S) == second.masters(NOW_S)
 
 
 def test_all_keys_of_a_directory_and_of_two_directories_differ(path: Path, tmp_path: Path) -> None:
     loaded = [load(path), create_key_dir(tmp_path / "other", now_s=NOW_S)]
-    secrets = [
-        secret
-        for one in loaded
-        for secret in (one.blind_index_key, one.enrolment_key, one.log_key, one.sealing[0].secret)
-    ]
-    assert len(set(secrets)) == 8
+    secrets = [secret for one in loaded for secret in (*derived_keys(one), one.sealing[0].secret)]
+    assert len(set(secrets)) == 18
     assert {len(secret) for secret in secrets} == {32}
+
+
+def test_the_keys_of_one_store_are_no_other_stores(path: Path) -> None:
+    loaded = load(path)
+    owners = [("shop", "s1"), ("shop", "s2"), ("other", "s1"), ("shops", "1")]
+    assert len({loaded.store_key(program_id, store_id) for program_id, store_id in owners}) == 4
+    assert loaded.scan_key("shop") != loaded.store_key("shop", "")
 
 
 def test_existing_keys_are_never_overwritten(path: Path) -> None:
@@ -107,7 +121,7 @@ def test_a_directory_that_cannot_be_made_is_refused_with_the_reason(tmp_path: Pa
 def test_secrets_are_absent_from_the_repr(path: Path) -> None:
     loaded = load(path)
     text = repr(loaded) + repr(loaded.masters(NOW_S))
-    for secret in (loaded.blind_index_key, loaded.enrolment_key, loaded.log_key, loaded.sealing[0].secret):
+    for secret in (*derived_keys(loaded), loaded.sealing[0].secret):
         assert repr(secret) not in text
 
 

@@ -219,3 +219,41 @@ def test_a_loop_that_ended_while_its_callers_waited_does_not_stop_the_thread(
     asyncio.run(leave())
     doubler.gate.set()
     assert results(collector.submit_all([2])) == [4]
+
+
+def test_items_submitted_together_stay_together_in_order(
+    doubler: Doubler, collector: Collector[int, int]
+) -> None:
+    doubler.gate.set()
+
+    async def together() -> list[int]:
+        return await collector.submit_together([3, 1, 2])
+
+    assert asyncio.run(together()) == [6, 2, 4]
+    assert doubler.batches == [[3, 1, 2]]
+
+
+def test_the_first_error_of_items_submitted_together_is_raised(
+    doubler: Doubler, collector: Collector[int, int]
+) -> None:
+    doubler.gate.set()
+
+    async def together() -> list[int]:
+        return await collector.submit_together([1, -1, 2])
+
+    with pytest.raises(ValueError, match="-1"):
+        asyncio.run(together())
+    assert doubler.batches == [[1, -1, 2]]
+
+
+def test_items_that_do_not_fit_together_are_all_refused(
+    doubler: Doubler, collector: Collector[int, int]
+) -> None:
+    doubler.gate.set()
+
+    async def together() -> list[int]:
+        return await collector.submit_together(list(range(9)))
+
+    with pytest.raises(Overloaded):
+        asyncio.run(together())
+    assert doubler.batches == []

@@ -124,6 +124,7 @@ def serve_gateway(
         from tallystick.rpc.limits import Limits
         from tallystick.rpc.pipeline import Pipeline
         from tallystick.rpc.server import serve
+        from tallystick.service.parked import keep_posting
 
         def verify_keys(now_s: int) -> Mapping[str, VerifyKey]:
             return keys().signing.verify_keys(now_s)
@@ -143,12 +144,16 @@ def serve_gateway(
         pipeline.metrics.gauge(
             "tallystick_lane_waiting", "Commands that wait for a batch", lambda: gateway.lane.waiting
         )
-        housekeeping = asyncio.create_task(_keep_fresh(gateway, keys))
+        housekeeping = [
+            asyncio.create_task(_keep_fresh(gateway, keys)),
+            asyncio.create_task(keep_posting(gateway.inbox, gateway.pool, gateway.lane)),
+        ]
         tune_interpreter()
         try:
             await serve(_server_settings(settings, worker), pipeline, on_ready=on_ready)
         finally:
-            housekeeping.cancel()
+            for task in housekeeping:
+                task.cancel()
 
     uvloop.run(run())
 

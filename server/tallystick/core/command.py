@@ -6,8 +6,10 @@ A *request* may be refused. An *advice* (``SettleSale``) reports a fact and is a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.compact import to_compact
@@ -351,7 +353,7 @@ def _return(c: Return) -> list[object]:
     return [c.sale_id, [(line.line_no, line.quantity_milli, line.amount_minor) for line in c.lines]]
 
 
-_ENCODERS = {
+_ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     Sale: _sale,
     Earn: lambda c: [c.points, c.reason, int(c.assurance)],
     Burn: lambda c: [c.points, c.reason, int(c.assurance)],

@@ -72,6 +72,10 @@ class Authenticator:
             raise DeviceRevoked(device_id=principal.device_id)
         return principal
 
+    def is_revoked(self, device_id: str) -> bool:
+        """Whether a device was shut out meanwhile: streams ask this again and again."""
+        return self._is_revoked(device_id)
+
     def forget_tokens(self) -> None:
         """Verify every token again, after a key was taken away."""
         self._cache.clear()

@@ -1,8 +1,8 @@
-"""The Connect transport for browsers: unary calls over plain HTTP, in JSON or binary, on the same pipeline.
+"""The Connect transport for browsers: calls over plain HTTP, in JSON or binary, on the same pipeline.
 
 It is an ASGI application that uvicorn serves in the gRPC server's event loop. The protocol is
-https://connectrpc.com/docs/protocol (unary): POST of a message, GET for methods without side effects, errors as
-JSON. The reasons for an adapter of our own are in docs/decisions.
+https://connectrpc.com/docs/protocol: POST of a message, GET for methods without side effects, errors as JSON; server
+streams are in connect_stream. The reasons for an adapter of our own are in docs/decisions.
 """
 
 from __future__ import annotations
@@ -13,45 +13,47 @@ import binascii
 import json
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
-from google.rpc.status_pb2 import Status
 
-from tallystick.rpc.errors import (
-    MessageMalformed,
-    MessageTooLarge,
-    MetadataTooLarge,
-    code_name,
+from tallystick.rpc.connect_stream import STREAM_CODECS, Receive, Send, StreamCall, opened, serve_stream
+from tallystick.rpc.connect_wire import (
+    CODECS,
+    CODECS_BY_CONTENT_TYPE,
+    GZIP_WINDOW,
+    Codec,
+    ProtocolVersionUnknown,
+    error_json,
+    timeout_of,
+    unpacked,
 )
+from tallystick.rpc.errors import MessageMalformed, MessageTooLarge, MetadataTooLarge
 from tallystick.rpc.health import Health
-from tallystick.rpc.json_codec import message_from_json, message_to_json
 from tallystick.rpc.limits import METADATA_BYTES_MAX, TRANSPORT_BYTES_MAX
-from tallystick.rpc.pipeline import Arrival, CallFailed, Decode, Endpoint, Pipeline
-from tallystick.service.errors import InvalidInput, TallystickError
+from tallystick.rpc.pipeline import Arrival, CallFailed, Endpoint, Pipeline
+from tallystick.service.errors import TallystickError
 
 BODY_TIMEOUT_S = 10.0
 GZIP_FROM_BYTES = 1024
 PREFLIGHT_AGE_S = 7200
 ORIGINS_MAX = 32
-TIMEOUT_CHARS_MAX = 10
 QUERY_FIELDS_MAX = 16
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_ALWAYS: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _ALLOWED_HEADERS = b", ".join(
     (
         b"authorization",
         b"content-type",
         b"content-encoding",
+        b"connect-content-encoding",
         b"connect-protocol-version",
         b"connect-timeout-ms",
         b"traceparent",
@@ -77,44 +79,10 @@ _HTTP_STATUS = {
 }
 
 
-class ProtocolVersionUnknown(InvalidInput):
-    """The Connect protocol has version 1: send "connect-protocol-version: 1"."""
-
-
-class TimeoutMalformed(InvalidInput):
-    """The header connect-timeout-ms is a whole number of at most 10 digits."""
-
-
-class EncodingUnknown(TallystickError):
-    """Messages are sent as they are or with "content-encoding: gzip"."""
-
-    reason = "MESSAGE_MALFORMED"
-
-
 class BodyTimeout(TallystickError):
     """The body of the call did not arrive in time."""
 
     reason = "DEADLINE_PASSED"
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """One form of messages on the wire."""
-
-    content_type: bytes
-    decode: Decode
-    encode: Callable[[Message], bytes]
-
-
-_CODECS = {
-    "json": Codec(b"application/json", message_from_json, message_to_json),
-    "proto": Codec(
-        b"application/proto",
-        lambda message_class, payload: message_class.FromString(payload),
-        lambda message: message.SerializeToString(),
-    ),
-}
-_CODECS_BY_CONTENT_TYPE = {codec.content_type: codec for codec in _CODECS.values()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +115,14 @@ class ConnectApp:
         except ClientGone:
             return
         extra = self._cross_origin(headers)
+        if isinstance(answer, StreamCall):
+            await serve_stream(answer, scope, receive, send, [*extra, *_ALWAYS])
+            return
         await _send(send, answer, extra, head=scope["method"] == "HEAD")
 
-    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
+    async def _answer(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> Answer | StreamCall:
         path: str = scope["path"]
         endpoint = self._pipeline.endpoints.get(path)
         if endpoint is not None:
@@ -162,11 +135,13 @@ class ConnectApp:
 
     async def _answer_call(
         self, endpoint: Endpoint, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
-    ) -> Answer:
+    ) -> Answer | StreamCall:
         method = scope["method"]
         if method == "OPTIONS":
             return self._preflight(endpoint)
-        allowed = b"GET, POST" if endpoint.method.read_only else b"POST"
+        if endpoint.method.streams:
+            return await self._take_stream(endpoint, scope, headers, receive)
+        allowed = _methods_of(endpoint)
         if method.encode("ascii") not in allowed.split(b", "):
             return Answer(405, [(b"allow", allowed)])
         query = scope["query_string"] if method == "GET" else b""
@@ -174,7 +149,7 @@ class ConnectApp:
         if codec is None:
             return Answer(415, [(b"accept-post", b"application/json, application/proto")])
         try:
-            arrival = await self._arrival(codec, scope, headers, query, receive)
+            arrival = await self._arrival(codec, scope, headers, query=query, receive=receive)
         except TallystickError as error:
             return _failure(endpoint.refuse(error))
         try:
@@ -183,24 +158,42 @@ class ConnectApp:
             return _failure(failed)
         return _success(codec, response, headers)
 
+    async def _take_stream(
+        self, endpoint: Endpoint, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> Answer | StreamCall:
+        if scope["method"] != "POST":
+            return Answer(405, [(b"allow", b"POST")])
+        codec = STREAM_CODECS.get(_content_type(headers))
+        if codec is None:
+            return Answer(415, [(b"accept-post", b", ".join(STREAM_CODECS))])
+        try:
+            arrival = await self._arrival(codec, scope, headers, receive=receive, enveloped=True)
+        except TallystickError as error:
+            return StreamCall(endpoint, codec, endpoint.refuse(error))
+        return StreamCall(endpoint, codec, arrival)
+
     async def _arrival(
         self,
         codec: Codec,
         scope: Scope,
         headers: Mapping[bytes, bytes],
-        query: bytes,
+        *,
         receive: Receive,
+        query: bytes = b"",
+        enveloped: bool = False,
     ) -> Arrival:
         began = time.monotonic()
         if sum(len(name) + len(value) for name, value in scope["headers"]) > METADATA_BYTES_MAX:
             raise MetadataTooLarge(max_bytes=METADATA_BYTES_MAX)
         if headers.get(b"connect-protocol-version", b"1") != b"1":
             raise ProtocolVersionUnknown
-        timeout_s = _timeout_s(headers)
+        timeout_s = timeout_of(headers)
         if scope["method"] == "GET":
             payload = _message_of(query)
+        elif enveloped:
+            payload = opened(await _body(receive), headers.get(b"connect-content-encoding", b"identity"))
         else:
-            payload = _unpacked(await _body(receive), headers.get(b"content-encoding", b"identity"))
+            payload = unpacked(await _body(receive), headers.get(b"content-encoding", b"identity"))
         if timeout_s is not None:
             timeout_s -= time.monotonic() - began
         client = scope.get("client") or ("", 0)
@@ -220,7 +213,7 @@ class ConnectApp:
         return Answer(
             204,
             [
-                (b"access-control-allow-methods", b"GET, POST" if endpoint.method.read_only else b"POST"),
+                (b"access-control-allow-methods", _methods_of(endpoint)),
                 (b"access-control-allow-headers", _ALLOWED_HEADERS),
                 (b"access-control-max-age", str(PREFLIGHT_AGE_S).encode()),
             ],
@@ -260,6 +253,10 @@ class OpsApp:
         await _send(send, answer, [], head=scope["method"] == "HEAD")
 
 
+def _methods_of(endpoint: Endpoint) -> bytes:
+    return b"GET, POST" if endpoint.method.read_only and not endpoint.method.streams else b"POST"
+
+
 def _readiness(health: Health) -> Answer:
     headers: Headers = [(b"content-type", b"text/plain")]
     if health.serving:
@@ -269,9 +266,12 @@ def _readiness(health: Health) -> Answer:
 
 def _codec(method: str, headers: Mapping[bytes, bytes], query: bytes) -> Codec | None:
     if method == "GET":
-        return _CODECS.get(_query(query).get("encoding", ""))
-    content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return _CODECS_BY_CONTENT_TYPE.get(content_type)
+        return CODECS.get(_query(query).get("encoding", ""))
+    return CODECS_BY_CONTENT_TYPE.get(_content_type(headers))
+
+
+def _content_type(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 def _query(query: bytes) -> dict[str, str]:
@@ -296,16 +296,7 @@ def _message_of(query: bytes) -> bytes:
             payload = base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))
         except binascii.Error:
             raise MessageMalformed from None
-    return _unpacked(payload, fields.get("compression", "identity").encode("utf-8"))
-
-
-def _timeout_s(headers: Mapping[bytes, bytes]) -> float | None:
-    text = headers.get(b"connect-timeout-ms")
-    if text is None:
-        return None
-    if not text.isdigit() or len(text) > TIMEOUT_CHARS_MAX:
-        raise TimeoutMalformed
-    return int(text) / 1000
+    return unpacked(payload, fields.get("compression", "identity").encode("utf-8"))
 
 
 async def _body(receive: Receive) -> bytes:
@@ -327,29 +318,12 @@ async def _body(receive: Receive) -> bytes:
         raise BodyTimeout from None
 
 
-def _unpacked(payload: bytes, encoding: bytes) -> bytes:
-    if encoding == b"identity" or not payload:
-        return payload
-    if encoding != b"gzip":
-        raise EncodingUnknown
-    unpacker = zlib.decompressobj(_GZIP_WINDOW)
-    try:
-        unpacked = unpacker.decompress(payload, TRANSPORT_BYTES_MAX + 1)
-    except zlib.error:
-        raise MessageMalformed from None
-    if len(unpacked) > TRANSPORT_BYTES_MAX:
-        raise MessageTooLarge(max_bytes=TRANSPORT_BYTES_MAX)
-    if not unpacker.eof or unpacker.unused_data:
-        raise MessageMalformed
-    return unpacked
-
-
 def _success(codec: Codec, response: Message, headers: Mapping[bytes, bytes]) -> Answer:
     body = codec.encode(response)
     answer_headers: Headers = [(b"content-type", codec.content_type), (b"vary", b"Accept-Encoding")]
     accepted = {name.strip().lower() for name in headers.get(b"accept-encoding", b"").split(b",")}
     if len(body) >= GZIP_FROM_BYTES and b"gzip" in accepted:
-        packer = zlib.compressobj(level=1, wbits=_GZIP_WINDOW)
+        packer = zlib.compressobj(level=1, wbits=GZIP_WINDOW)
         body = packer.compress(body) + packer.flush()
         answer_headers.append((b"content-encoding", b"gzip"))
     return Answer(200, answer_headers, body)
@@ -360,34 +334,11 @@ def _failure(failed: CallFailed, *, http_status: int = 0) -> Answer:
     headers: Headers = [(b"content-type", b"application/json")]
     if failed.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, round(failed.retry_after_s))).encode()))
-    return Answer(http_status or _HTTP_STATUS[status.code], headers, json.dumps(_error(status)).encode())
-
-
-def _error(status: Status) -> dict[str, object]:
-    name = code_name(status.code).lower()
-    details = [
-        {
-            "type": detail.TypeName(),
-            # The protocol leaves the padding out.
-            "value": base64.b64encode(detail.value).decode("ascii").rstrip("="),
-        }
-        for detail in status.details
-    ]
-    # Connect spells this one word the American way.
-    return {
-        "code": "canceled" if name == "cancelled" else name,
-        "message": status.message,
-        "details": details,
-    }
+    return Answer(http_status or _HTTP_STATUS[status.code], headers, json.dumps(error_json(status)).encode())
 
 
 async def _send(send: Send, answer: Answer, extra: Headers, *, head: bool) -> None:
-    headers = [
-        *answer.headers,
-        *extra,
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
+    headers = [*answer.headers, *extra, *_ALWAYS]
     if answer.status != 204:
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

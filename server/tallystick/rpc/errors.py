@@ -137,6 +137,13 @@ CODES: Mapping[str, int] = {
     "STORE_UNAVAILABLE": code_pb2.UNAVAILABLE,
     "STORE_CONFLICT": code_pb2.ABORTED,
     "INTERNAL": code_pb2.INTERNAL,
+    "TILL_SUSPENDED": code_pb2.FAILED_PRECONDITION,
+    "ADVICE_SIGNATURE_INVALID": code_pb2.PERMISSION_DENIED,
+    "ADVICE_SEQUENCE_GAP": code_pb2.FAILED_PRECONDITION,
+    "INBOX_ITEM_NOT_FOUND": code_pb2.NOT_FOUND,
+    "INBOX_ITEM_CLOSED": code_pb2.FAILED_PRECONDITION,
+    "TILL_NOT_FOUND": code_pb2.NOT_FOUND,
+    "LEASE_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

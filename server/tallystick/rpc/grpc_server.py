@@ -7,6 +7,7 @@ all of them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -17,7 +18,7 @@ from google.protobuf.message import Message
 from tallystick.rpc import health as health_service
 from tallystick.rpc.health import Health
 from tallystick.rpc.limits import METADATA_BYTES_MAX, TRANSPORT_BYTES_MAX
-from tallystick.rpc.pipeline import Arrival, CallFailed, Endpoint, Pipeline
+from tallystick.rpc.pipeline import Arrival, CallerGone, CallFailed, Endpoint, Pipeline
 from tallystick.rpc.tls import TlsSource
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -26,10 +27,14 @@ STREAMS_OF_CONNECTION_MAX = 256
 IN_FLIGHT_HEADROOM = 4
 """Calls beyond the pipeline's limit are still answered with a reason; this many times the limit, without one."""
 
+LAST_WORD_S = 1.0
+"""How long the status of a stream that is ended from outside may take to get out behind messages nobody reads."""
+
 _IDENTITY_ONLY = 1
 
 ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
 Behaviour = Callable[[bytes, ServicerContext], Awaitable[bytes]]
+StreamBehaviour = Callable[[bytes, ServicerContext], Awaitable[None]]
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -60,14 +65,17 @@ class GrpcServer:
     def __init__(
         self, pipeline: Pipeline, health: Health, settings: GrpcSettings, *, tls: TlsSource | None = None
     ) -> None:
+        self._metrics = pipeline.metrics
+        self._has_unread = False
         self._server = grpc.aio.server(
             options=_options(settings),
-            maximum_concurrent_rpcs=pipeline.limits.in_flight_max * IN_FLIGHT_HEADROOM,
+            maximum_concurrent_rpcs=pipeline.limits.in_flight_max * IN_FLIGHT_HEADROOM
+            + pipeline.limits.streams_max,
         )
         if settings.reflection:
             _add_reflection(self._server, pipeline.service_names)
         # Last, because it answers every path.
-        self._server.add_generic_rpc_handlers((_Router(pipeline, health),))
+        self._server.add_generic_rpc_handlers((_Router(pipeline, health, self._note_unread),))
         try:
             if tls is None:
                 self.port = self._server.add_insecure_port(settings.address)
@@ -80,16 +88,28 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Take no new calls, and give those that run ``grace_s`` seconds to end."""
-        await self._server.stop(grace_s)
+        """Take no new calls, and give those that run ``grace_s`` seconds to end.
+
+        Where streams have ended whose callers do not read, it ends as soon as nothing else runs.
+        """
+        stopped = asyncio.create_task(self._server.stop(grace_s))
+        idle = False
+        while not stopped.done():
+            await asyncio.wait((stopped,), timeout=LAST_WORD_S / 2)
+            was_idle, idle = idle, self._has_unread and not self._metrics.in_flight
+            if was_idle and idle:
+                await self._server.stop(None)
+        await stopped
+
+    def _note_unread(self) -> None:
+        self._has_unread = True
 
 
 class _Router(grpc.GenericRpcHandler):
-    def __init__(self, pipeline: Pipeline, health: Health) -> None:
+    def __init__(self, pipeline: Pipeline, health: Health, on_unread: Callable[[], None]) -> None:
         self._pipeline = pipeline
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            path: grpc.unary_unary_rpc_method_handler(_behaviour(endpoint))
-            for path, endpoint in pipeline.endpoints.items()
+            path: _method_handler(endpoint, on_unread) for path, endpoint in pipeline.endpoints.items()
         }
         self._handlers.update(health.handlers())
 
@@ -109,24 +129,57 @@ class _Router(grpc.GenericRpcHandler):
         return refuse
 
 
+def _method_handler(endpoint: Endpoint, on_unread: Callable[[], None]) -> grpc.RpcMethodHandler[Any, Any]:
+    if endpoint.method.streams:
+        # The stubs know generators only; a coroutine that writes is told apart by grpc.aio itself.
+        return grpc.unary_stream_rpc_method_handler(cast("Any", _stream_behaviour(endpoint, on_unread)))
+    return grpc.unary_unary_rpc_method_handler(_behaviour(endpoint))
+
+
 def _behaviour(endpoint: Endpoint) -> Behaviour:
     async def behave(payload: bytes, context: ServicerContext) -> bytes:
-        arrival = Arrival(
-            payload,
-            _parse,
-            context.peer(),
-            # The stubs know of the class Metadata only; in a server it is a tuple of pairs.
-            cast("Sequence[tuple[str, str | bytes]]", context.invocation_metadata()),
-            context.time_remaining(),
-            enforces_deadline=True,
-        )
         try:
-            response = await endpoint.answer(arrival)
+            response = await endpoint.answer(_arrival(payload, context))
         except CallFailed as failed:
             await _abort(context, failed)
         return response.SerializeToString()
 
     return behave
+
+
+def _stream_behaviour(endpoint: Endpoint, on_unread: Callable[[], None]) -> StreamBehaviour:
+    # A coroutine that writes, not a generator: the pipeline can then end a write that nobody reads as well.
+    async def behave(payload: bytes, context: ServicerContext) -> None:
+        async def write(message: Message) -> None:
+            try:
+                await context.write(message.SerializeToString())
+            except (grpc.aio.UsageError, grpc.aio.InternalError):
+                # The connection was lost, and this task is not cancelled for it yet.
+                raise CallerGone from None
+
+        try:
+            await endpoint.stream(_arrival(payload, context), write)
+        except CallFailed as failed:
+            try:
+                async with asyncio.timeout(LAST_WORD_S):
+                    await _abort(context, failed)
+            except TimeoutError:
+                # grpc.aio cannot cut off one call: the status waits behind what is not read.
+                on_unread()
+
+    return behave
+
+
+def _arrival(payload: bytes, context: ServicerContext) -> Arrival:
+    return Arrival(
+        payload,
+        _parse,
+        context.peer(),
+        # The stubs know of the class Metadata only; in a server it is a tuple of pairs.
+        cast("Sequence[tuple[str, str | bytes]]", context.invocation_metadata()),
+        context.time_remaining(),
+        enforces_deadline=True,
+    )
 
 
 def _parse(message_class: type[Message], payload: bytes) -> Message:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tallystick.rpc.connect_server import ConnectApp, OpsApp
+from tallystick.rpc.connect_stream import ABORT
 from tallystick.rpc.grpc_server import CannotListen
 from tallystick.rpc.tls import TlsSource
 
@@ -93,6 +94,8 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # For a stream whose reader has stopped: closing would wait for it for ever.
+        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
         self._await_head()
 
     def on_headers_complete(self) -> None:

@@ -16,6 +16,10 @@ METADATA_BYTES_MAX = 8192
 DEADLINE_MAX_S = 60.0
 IN_FLIGHT_MAX = 256
 CALLERS_MAX = 20_000
+STREAMS_MAX = 2_000
+STREAMS_OF_DEVICE_MAX = 2
+STREAM_AGE_MAX_S = 1_800.0
+STREAM_DEADLINE_MAX_S = 3_600.0
 ROUNDING_S = 1e-6
 """What sums of clock times may be off by; far less than any call takes."""
 
@@ -43,21 +47,32 @@ def _default_rates() -> dict[int, Rate]:
     }
 
 
+def _default_sizes() -> dict[str, int]:
+    return {
+        "tallystick.v1.StoreService/PushAdvices": BATCH_BYTES_MAX,
+        "tallystick.v1.StoreService/RecoverAdvices": BATCH_BYTES_MAX,
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the edge takes.
 
-    ``in_flight_max`` is the number of calls of the whole process that are worked on at once. ``rates`` are by
+    ``in_flight_max`` is the number of calls of the whole process that are worked on at once; open streams are not
+    among them, and have ``streams_max`` for the process and ``streams_of_device_max``. ``rates`` are by
     Role; a role without one is not limited (the importer). Public methods count by address, all others by
     device. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
-    bytes_max_by_method: Mapping[str, int] = field(default_factory=dict)
+    bytes_max_by_method: Mapping[str, int] = field(default_factory=_default_sizes)
     deadline_max_s: float = DEADLINE_MAX_S
     in_flight_max: int = IN_FLIGHT_MAX
     rates: Mapping[int, Rate] = field(default_factory=_default_rates)
     callers_max: int = CALLERS_MAX
+    streams_max: int = STREAMS_MAX
+    streams_of_device_max: int = STREAMS_OF_DEVICE_MAX
+    stream_age_max_s: float = STREAM_AGE_MAX_S
 
 
 class RateLimiter:

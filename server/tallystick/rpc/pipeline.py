@@ -12,7 +12,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError, Message
@@ -35,9 +35,10 @@ from tallystick.rpc.errors import (
     retry_after,
     status_of,
 )
-from tallystick.rpc.limits import Limits, RateLimiter
+from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, Limits, RateLimiter
 from tallystick.rpc.metrics import Metrics
 from tallystick.rpc.service import Method, Service, methods_of
+from tallystick.rpc.streams import OpenStream, Streams
 from tallystick.rpc.tracing import Tracing
 from tallystick.service.errors import DeadlinePassed, Overloaded, TallystickError
 from tallystick.v1 import options_pb2
@@ -46,6 +47,13 @@ METHOD_CHARS_MAX = 128
 
 Decode = Callable[[type[Message], bytes], Message]
 """Makes a message of a class from bytes; raises DecodeError or ValueError for bytes that are not one."""
+
+Write = Callable[[Message], Awaitable[None]]
+"""Sends one message of a stream; it returns when there is room for the next. Raises CallerGone."""
+
+
+class CallerGone(Exception):
+    """The caller is no longer there: nothing can be written to it."""
 
 
 class CallFailed(Exception):
@@ -108,6 +116,13 @@ class Pipeline:
             role: RateLimiter(rate, callers_max=self.limits.callers_max)
             for role, rate in self.limits.rates.items()
         }
+        self.streams = Streams(
+            streams_max=self.limits.streams_max,
+            of_device_max=self.limits.streams_of_device_max,
+            age_max_s=self.limits.stream_age_max_s,
+            is_revoked=authenticator.is_revoked,
+        )
+        self.metrics.gauge("tallystick_rpc_streams", "Streams that are open now", lambda: len(self.streams))
         methods = methods_of(services)
         validation.compile_rules(methods)
         self.service_names = tuple(service.descriptor.full_name for service in services)
@@ -169,6 +184,28 @@ class Endpoint:
             self._metrics.in_flight -= 1
             self._record(progress)
 
+    async def stream(self, arrival: Arrival, write: Write) -> None:
+        """Answer one call of a server stream through ``write``; CallFailed when it ends with a status other than OK.
+
+        It is counted and logged once, at its end. At most one message waits to be written: a slow caller slows the
+        handler down.
+        """
+        progress = _Progress(time.perf_counter())
+        try:
+            await self._stream(arrival, progress, write)
+        except CallerGone:
+            progress.code = code_pb2.CANCELLED
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                progress.code = code_pb2.CANCELLED
+                raise
+            raise self._failed(error, progress) from None
+        except Exception as error:  # noqa: BLE001  as in ``answer``
+            raise self._failed(error, progress) from None
+        finally:
+            self._record(progress)
+
     def refuse(self, error: TallystickError) -> CallFailed:
         """Answer, count and log a call that a transport could not even receive in full."""
         progress = _Progress(time.perf_counter())
@@ -180,6 +217,45 @@ class Endpoint:
         self._require_room()
         if self._pipeline.gate is not None:
             await self._pipeline.gate.wait()
+        principal = self._admit(arrival, progress)
+        progress.deadline, must_cut = self._deadline(arrival)
+        request = self._request(arrival)
+        call = Call(principal, progress.deadline, arrival.peer, progress.metadata)
+        if must_cut:
+            return self._checked(await self._answer_until(progress.deadline, request, call))
+        assert self.method.handler is not None, "a stream has no single answer"
+        return self._checked(await self.method.handler(request, call))
+
+    async def _stream(self, arrival: Arrival, progress: _Progress, write: Write) -> None:
+        principal = self._admit(arrival, progress)
+        assert principal is not None, "a stream is not public"
+        progress.deadline = self._stream_deadline(arrival)
+        request = self._request(arrival)
+        stream = self._pipeline.streams.open(principal, deadline=progress.deadline)
+        call = Call(principal, progress.deadline, arrival.peer, progress.metadata)
+        try:
+            await self._feed(stream, request, call, write)
+        finally:
+            self._pipeline.streams.close(stream)
+
+    async def _feed(self, stream: OpenStream, request: Message, call: Call, write: Write) -> None:
+        """Write what the handler yields until it ends, or until the stream is ended from outside."""
+        assert self.method.stream_handler is not None, "only streams are fed"
+        source = self.method.stream_handler(request, call)
+        try:
+            async for response in source:
+                await write(self._checked(response))
+        except asyncio.CancelledError:
+            if not stream.ending:
+                raise
+            stream.take_back()
+            if stream.error is not None:
+                raise stream.error from None
+        finally:
+            await source.aclose()
+
+    def _admit(self, arrival: Arrival, progress: _Progress) -> Principal | None:
+        """Who calls, when the caller may call this method and has not called too often."""
         metadata = {key: value for key, value in arrival.metadata if type(value) is str}
         progress.metadata = metadata
         principal: Principal | None = None
@@ -187,12 +263,7 @@ class Endpoint:
             progress.principal = principal = self._principal(arrival, metadata)
             self._require_role(principal)
         self._count(principal, arrival.peer)
-        progress.deadline, must_cut = self._deadline(arrival)
-        request = self._request(arrival)
-        call = Call(principal, progress.deadline, arrival.peer, metadata)
-        if must_cut:
-            return self._checked(await self._answer_until(progress.deadline, request, call))
-        return self._checked(await self.method.handler(request, call))
+        return principal
 
     def _record(self, progress: _Progress) -> None:
         seconds = time.perf_counter() - progress.began
@@ -242,6 +313,15 @@ class Endpoint:
             return time.monotonic() + deadline_max_s, True
         return time.monotonic() + remaining_s, not arrival.enforces_deadline
 
+    def _stream_deadline(self, arrival: Arrival) -> float:
+        """The deadline of a stream, which may have none, on the monotonic clock."""
+        remaining_s = arrival.remaining_s
+        if remaining_s is None:
+            return math.inf
+        if remaining_s <= 0:
+            raise DeadlinePassed
+        return time.monotonic() + min(remaining_s, STREAM_DEADLINE_MAX_S)
+
     def _request(self, arrival: Arrival) -> Message:
         if len(arrival.payload) > self._bytes_max:
             raise MessageTooLarge(max_bytes=self._bytes_max)
@@ -255,6 +335,7 @@ class Endpoint:
     async def _answer_until(self, deadline: float, request: Message, call: Call) -> Message:
         # The event loop's clock is the monotonic clock as well, but only that of asyncio promises it.
         timeout = asyncio.timeout(deadline - time.monotonic())
+        assert self.method.handler is not None, "a stream has no single answer"
         try:
             async with timeout:
                 return await self.method.handler(request, call)

@@ -98,6 +98,8 @@ class Server:
         Setting ``hurry`` ends the while.
         """
         self.health.drain()
+        # Streams end first: whoever watches finds another replica meanwhile, and none of them holds up the stop.
+        self._pipeline.streams.drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for((hurry or asyncio.Event()).wait(), self._settings.drain_wait_s)
         # Clients that watch our health are gone by now. For the others: when gRPC is stopped it drops calls that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
@@ -19,6 +19,7 @@ RECURSION_MAX = 20
 """Deepest nesting of messages that a request may have."""
 
 Handler = Callable[[Message, Call], Awaitable[Message]]
+StreamHandler = Callable[[Message, Call], AsyncGenerator[Message, None]]
 
 
 class ServicesRefused(Exception):
@@ -30,7 +31,8 @@ class Service:
     """A service of the contract and the object that answers it.
 
     ``handlers`` has one ``async def`` for each method, named as the method in snake case:
-    ``async def post_sale(self, request, call) -> PostSaleResponse``.
+    ``async def post_sale(self, request, call) -> PostSaleResponse``. That of a server stream is a generator:
+    ``async def watch(self, request, call) -> AsyncGenerator[WatchResponse, None]``.
     """
 
     descriptor: ServiceDescriptor
@@ -42,7 +44,7 @@ class Method:
     """One method: ``name`` is ``tallystick.v1.LedgerService/PostSale``.
 
     ``roles`` are the Role numbers that may call it, none for a public one. ``read_only`` is the contract's
-    NO_SIDE_EFFECTS.
+    NO_SIDE_EFFECTS. ``handler`` answers a unary method, ``stream_handler`` a server stream; the other one is None.
     """
 
     name: str
@@ -51,11 +53,17 @@ class Method:
     read_only: bool
     request_class: type[Message]
     response_class: type[Message]
-    handler: Handler
+    handler: Handler | None
+    stream_handler: StreamHandler | None
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is a stream of messages."""
+        return self.stream_handler is not None
 
 
 def methods_of(services: Sequence[Service]) -> list[Method]:
-    """Read all methods; ServicesRefused when one has no handler, no roles, streams, or nests too deep."""
+    """Read all methods; ServicesRefused when one has no handler, no roles, takes a stream, or nests too deep."""
     faults: list[str] = []
     methods = [
         method
@@ -74,17 +82,21 @@ def _method(service: Service, descriptor: MethodDescriptor, faults: list[str]) -
     name = f"{service.descriptor.full_name}/{descriptor.name}"
     found: list[str] = []
     handler = getattr(service.handlers, _snake_case(descriptor.name), None)
-    if not inspect.iscoroutinefunction(handler):
-        holder = type(service.handlers).__name__
-        found.append(f"{name}: {holder} has no async method {_snake_case(descriptor.name)}")
+    streams = bool(descriptor.server_streaming)
+    fits = inspect.isasyncgenfunction(handler) if streams else inspect.iscoroutinefunction(handler)
+    if not fits:
+        holder, kind = type(service.handlers).__name__, "async generator" if streams else "async method"
+        found.append(f"{name}: {holder} has no {kind} {_snake_case(descriptor.name)}")
     roles = frozenset(descriptor.GetOptions().Extensions[options_pb2.allow].roles)
     if not roles or options_pb2.ROLE_UNSPECIFIED in roles:
         found.append(f"{name}: the option `allow` names no role")
     public = options_pb2.ROLE_PUBLIC in roles
     if public and len(roles) > 1:
         found.append(f"{name}: a public method has no other role")
-    if descriptor.client_streaming or descriptor.server_streaming:
-        found.append(f"{name}: streams are not served")
+    if descriptor.client_streaming:
+        found.append(f"{name}: streams of requests are not served")
+    if public and streams:
+        found.append(f"{name}: a stream belongs to a device, so its method is not public")
     if _depth(descriptor.input_type, ()) > RECURSION_MAX:
         found.append(f"{name}: {descriptor.input_type.full_name} nests deeper than {RECURSION_MAX} messages")
     faults += found
@@ -98,7 +110,8 @@ def _method(service: Service, descriptor: MethodDescriptor, faults: list[str]) -
         read_only=descriptor.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
         request_class=GetMessageClass(descriptor.input_type),
         response_class=GetMessageClass(descriptor.output_type),
-        handler=handler,
+        handler=None if streams else handler,
+        stream_handler=handler if streams else None,
     )
 
 

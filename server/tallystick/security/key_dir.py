@@ -2,7 +2,7 @@
 
     keys.json           which keys there are and when each begins and ends to count
     signing-KID.pem     private keys of tokens (PKCS #8), one a generation
-    hashing.key         32 bytes as base64url: source of the blind index, enrolment and log keys
+    hashing.key         32 bytes as base64url: source of the blind index, enrolment, log, tag, PIN and box keys
     sealing-N.key       32 bytes as base64url: master key N of sealed personal data
 
 All for the owner's eyes only (0600, the directory 0700). Rotation needs no flag day: a new key is written
@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tallystick.security.encoding import base64url_decode, base64url_encode
+from tallystick.security.encoding import base64url_decode, base64url_encode, length_prefixed
 from tallystick.security.errors import KeyDirRefused, KeyRefused
 from tallystick.security.keys import (
     THUMBPRINT_CHARS,
@@ -35,6 +35,7 @@ from tallystick.security.keys import (
     signing_key_from_pem,
     signing_key_to_pem,
 )
+from tallystick.security.sealed_box import BoxKey, derive_box_key
 from tallystick.security.sealing import KEY_BYTES, MASTER_VERSION_MAX, MasterKeys
 
 SIGNING_KEYS_MAX = 16
@@ -92,13 +93,27 @@ class SealingKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyDir:
-    """All keys of a server, as read once; sealing keys oldest first, the derived keys of 32 bytes each."""
+    """All keys of a server, as read once; sealing keys oldest first, the derived keys of 32 bytes each.
+
+    ``box`` opens what tills have sealed for the gateway.
+    """
 
     signing: KeyRing
     blind_index_key: bytes = field(repr=False)
     enrolment_key: bytes = field(repr=False)
     log_key: bytes = field(repr=False)
+    tag_key: bytes = field(repr=False)
+    pin_key: bytes = field(repr=False)
+    box: BoxKey
     sealing: tuple[SealingKey, ...]
+
+    def scan_key(self, program_id: str) -> bytes:
+        """The program's key (32 bytes) by which a scan becomes a tag; the tills of the program have it too."""
+        return _derived_for(self.tag_key, "scan", program_id)
+
+    def store_key(self, program_id: str, store_id: str) -> bytes:
+        """The store's key (32 bytes) by which a tag becomes the store's own; the tills of the store have it too."""
+        return _derived_for(self.tag_key, "store", program_id, store_id)
 
     def masters(self, now_s: int) -> MasterKeys:
         """The sealing keys, with the newest that has begun as the current one."""
@@ -167,6 +182,9 @@ def load_key_dir(path: Path, *, now_s: int) -> KeyDir:
         blind_index_key=_derived(hashing_key, "blind index"),
         enrolment_key=_derived(hashing_key, "enrolment codes"),
         log_key=_derived(hashing_key, "log"),
+        tag_key=_derived(hashing_key, "tags"),
+        pin_key=_derived(hashing_key, "pins"),
+        box=derive_box_key(_derived(hashing_key, "box")),
         sealing=tuple(
             SealingKey(entry.version, entry.activates_at_s, _read_secret(path / _sealing_name(entry.version)))
             for entry in manifest.sealing
@@ -258,6 +276,11 @@ def _derived(key: bytes, purpose: str) -> bytes:
     # HKDF-Expand (RFC 5869) for one block; the source is already uniformly random, so Extract is not needed.
     info = f"tallystick {purpose} v1".encode()
     return hmac.digest(key, info + b"\x01", hashlib.sha256)
+
+
+def _derived_for(key: bytes, purpose: str, *owners: str) -> bytes:
+    message = length_prefixed((f"tallystick {purpose} key v1".encode(), *(one.encode() for one in owners)))
+    return hmac.digest(key, message, hashlib.sha256)
 
 
 def _require_private_dir(path: Path) -> None:

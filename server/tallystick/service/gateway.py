@@ -10,18 +10,26 @@ from typing import Protocol
 from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
+from tallystick.service.advices import Advices
 from tallystick.service.balances import Balances
+from tallystick.service.cashiers import Cashiers
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
+from tallystick.service.exposure import Exposures
 from tallystick.service.identity import Identity
+from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
+from tallystick.service.leases import Leases
 from tallystick.service.members import Members
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.sign_ups import SignUps
+from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.watch import Watch
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -57,6 +65,13 @@ class Gateway:
     enrolment: Enrolment
     tokens: Tokens
     revocations: Revocations
+    signer: Signer
+    advices: Advices
+    inbox: Inbox
+    leases: Leases
+    exposures: Exposures
+    cashiers: Cashiers
+    watch: Watch
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -91,13 +106,40 @@ def open_gateway(
     profile = access_profile(issuer=issuer, audience=issuer)
     members = Members(store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms)
     revocations = Revocations(store, now_ms=now_ms)
+    identity = Identity(
+        store,
+        rulebook,
+        members,
+        index_key=lambda: keys().blind_index_key,
+        scan_key=lambda program_id: keys().scan_key(program_id),
+        now_ms=now_ms,
+        region=region,
+    )
+    signer = Signer(keys=keys, now_ms=now_ms)
+    pool = ReadPool()
+    watch = Watch(store, rulebook, pool, signer, keys=keys, now_ms=now_ms, region=region)
+
+    def batch_done(size: int, took_s: float) -> None:
+        watch.wake()
+        if on_batch is not None:
+            on_batch(size, took_s)
+
+    lane = Lane(store, rulebook, now_ms=now_ms, on_batch=batch_done)
+    advices = Advices(
+        store,
+        rulebook,
+        SignUps(identity, keys=keys, now_ms=now_ms),
+        signer,
+        now_ms=now_ms,
+        waiting=lambda: lane.waiting,
+    )
     return Gateway(
         store=store,
-        lane=Lane(store, rulebook, now_ms=now_ms, on_batch=on_batch),
+        lane=lane,
         rulebook=rulebook,
         accounts=AccountReader(store, rulebook),
         scans=ScanReader(store, rulebook),
-        pool=ReadPool(),
+        pool=pool,
         keys=keys,
         now_ms=now_ms,
         database=database,
@@ -105,17 +147,17 @@ def open_gateway(
         balances=Balances(store, rulebook),
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
-        identity=Identity(
-            store,
-            rulebook,
-            members,
-            index_key=lambda: keys().blind_index_key,
-            now_ms=now_ms,
-            region=region,
-        ),
+        identity=identity,
         enrolment=Enrolment(
             store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
         ),
         tokens=Tokens(store, keys=keys, now_ms=now_ms, profile=profile, issuer=issuer, role_name=role_name),
         revocations=revocations,
+        signer=signer,
+        advices=advices,
+        inbox=Inbox(store, advices, now_ms=now_ms),
+        leases=Leases(store, signer, now_ms=now_ms),
+        exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
+        cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
+        watch=watch,
     )

@@ -30,6 +30,7 @@ from tallystick.security.identifiers import (
     IdentifierRefused,
     parse_identifier,
 )
+from tallystick.security.scan_tags import ScanTag, scan_tag
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import Directory, IdentifierRow, Member
 from tallystick.service.errors import AlreadyExists, InvalidInput, TallystickError
@@ -117,7 +118,8 @@ _REASONS = {
 class Identity:
     """The use cases around identifiers. Safe to use from several threads.
 
-    ``index_key`` is the key of the blind index. ``region`` (ISO 3166) is for programs whose time zone names none.
+    ``index_key`` is the key of the blind index, ``scan_key`` gives a program's key of scan tags. ``region`` (ISO 3166)
+    is for programs whose time zone names none.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Identity:
         members: Members,
         *,
         index_key: Callable[[], bytes],
+        scan_key: Callable[[ProgramId], bytes],
         now_ms: Callable[[], Ms],
         region: str,
     ) -> None:
@@ -134,6 +137,7 @@ class Identity:
         self._rulebook = rulebook
         self._members = members
         self._index_key = index_key
+        self._scan_key = scan_key
         self._now_ms = now_ms
         self._region = region
 
@@ -173,7 +177,7 @@ class Identity:
             scan = self.read(program_id, given, channel=channel)
             if isinstance(scan, IdentityRefused):
                 return scan
-            wanted = [_row(scan, member_id, enrolled_ms)]
+            wanted = [self._row(program_id, scan, member_id, enrolled_ms)]
         if self._directory.member(program_id, member_id) is not None:
             return self._enrolled(program_id, member_id, wanted, replayed=True)
         for number, row in self._numbers(program_id, member_id, enrolled_ms):
@@ -194,7 +198,7 @@ class Identity:
         scan = self.read(program_id, given, channel=Channel.UNKNOWN)
         if isinstance(scan, IdentityRefused):
             return scan
-        row = _row(scan, member_id, self._now_ms())
+        row = self._row(program_id, scan, member_id, self._now_ms())
         held = self._directory.identifiers(program_id, member_id)
         for one in held:
             if (one.kind, one.token) == (row.kind, row.token):
@@ -264,7 +268,8 @@ class Identity:
             )
             identifier = Identifier(IdentifierKind.NUMBER, number)
             token = self._token(program_id, identifier)
-            row = IdentifierRow(identifier.kind.value, token, member_id, identifier.masked, added_ms)
+            tag = self._tag(program_id, identifier)
+            row = IdentifierRow(identifier.kind.value, token, member_id, identifier.masked, added_ms, tag)
             found.append((number, row))
         return found
 
@@ -276,6 +281,14 @@ class Identity:
         return blind_token(
             self._index_key(), program_id=program_id, kind=identifier.kind.value, value=identifier.value
         )
+
+    def _row(self, program_id: ProgramId, scan: Scan, member_id: MemberId, added_ms: Ms) -> IdentifierRow:
+        identifier = scan.identifier
+        tag = self._tag(program_id, identifier)
+        return IdentifierRow(identifier.kind.value, scan.token, member_id, identifier.masked, added_ms, tag)
+
+    def _tag(self, program_id: ProgramId, identifier: Identifier) -> ScanTag:
+        return scan_tag(self._scan_key(program_id), kind=identifier.kind.value, value=identifier.value)
 
     def _number_token(self, program_id: ProgramId, number: str) -> bytes:
         return self._token(program_id, Identifier(IdentifierKind.NUMBER, number))
@@ -314,11 +327,6 @@ def _zone_countries() -> dict[str, str]:
 def country_of_zone(zone: str | None) -> str:
     """Return the country of a time zone; empty for zones of none, such as UTC."""
     return _zone_countries().get(zone or "", "")
-
-
-def _row(scan: Scan, member_id: MemberId, added_ms: Ms) -> IdentifierRow:
-    identifier = scan.identifier
-    return IdentifierRow(identifier.kind.value, scan.token, member_id, identifier.masked, added_ms)
 
 
 def _refusal(parsed: IdentifierRefused) -> IdentityRefused:

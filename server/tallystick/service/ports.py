@@ -299,7 +299,10 @@ class LedgerReader(Protocol):
     def read_till_member_page(
         self, program_id: ProgramId, *, store_id: str, after: str, limit: int
     ) -> list[TillMember]:
-        """Return the same of living members in the order of their ids, after one; without holds that have ended."""
+        """Return the same of living members in the order of their ids, after one.
+
+        Of the holds that are not open only those that could still be shown: their time has not run out.
+        """
         ...
 
     def read_sums(self, program_id: ProgramId) -> dict[str, int]:

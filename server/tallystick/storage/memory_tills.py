@@ -109,12 +109,12 @@ class MemoryTills:
         wanted = [accounts[member] for member in sorted(set(member_ids)) if member in accounts]
         return self._till_members(wanted, store_id, ended_since)
 
-    def till_member_page(self, *, after: str, limit: int, store_id: str) -> list[TillMember]:
-        """Return the same of living members by id, after one; without holds that have ended."""
+    def till_member_page(self, *, after: str, limit: int, store_id: str, ended_since: Ms) -> list[TillMember]:
+        """Return the same of living members by id, after one."""
         accounts = self._tables.accounts
         living = [key for key in accounts if key > after and accounts[key].status is not MemberStatus.ERASED]
         page = [accounts[key] for key in sorted(living)[:limit]]
-        return self._till_members(page, store_id, LAST_MS)
+        return self._till_members(page, store_id, ended_since)
 
     def _till_members(self, accounts: Sequence[Account], store_id: str, ended_since: Ms) -> list[TillMember]:
         tags: dict[MemberId, list[bytes]] = {account.member_id: [] for account in accounts}

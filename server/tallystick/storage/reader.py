@@ -70,7 +70,9 @@ class Reads(Protocol):
         self, member_ids: Sequence[MemberId], *, store_id: str, ended_since: Ms
     ) -> list[TillMember]: ...
 
-    def till_member_page(self, *, after: str, limit: int, store_id: str) -> list[TillMember]: ...
+    def till_member_page(
+        self, *, after: str, limit: int, store_id: str, ended_since: Ms
+    ) -> list[TillMember]: ...
 
 
 class LedgerReads(ABC):
@@ -208,10 +210,15 @@ class LedgerReads(ABC):
     def read_till_member_page(
         self, program_id: ProgramId, *, store_id: str, after: str, limit: int
     ) -> list[TillMember]:
-        """Return the same of living members in the order of their ids, after one; without holds that have ended."""
+        """Return the same of living members in the order of their ids, after one.
+
+        Of the holds that are not open only those that could still be shown: their time has not run out.
+        """
         most = min(limit, PAGE_MAX)
         return self._read(
             program_id,
-            lambda reads: reads.till_member_page(after=after, limit=most, store_id=store_id),
+            lambda reads: reads.till_member_page(
+                after=after, limit=most, store_id=store_id, ended_since=self._now_ms()
+            ),
             at_one_instant=True,
         )

@@ -200,10 +200,10 @@ class SqlTillReads(ABC):
             self._rows(self.statements.accounts, wanted) if member_ids else [], store_id, ended_since
         )
 
-    def till_member_page(self, *, after: str, limit: int, store_id: str) -> list[TillMember]:
-        """Return the same of living members by id, after one; without holds that have ended."""
+    def till_member_page(self, *, after: str, limit: int, store_id: str, ended_since: Ms) -> list[TillMember]:
+        """Return the same of living members by id, after one."""
         rows = self._rows(self.statements.accounts_page, after or NIL_UUID, limit)
-        return self._till_members(rows, store_id, LAST_MS)
+        return self._till_members(rows, store_id, ended_since)
 
     def _till_members(self, rows: Sequence[Row], store_id: str, ended_since: Ms) -> list[TillMember]:
         if not rows:

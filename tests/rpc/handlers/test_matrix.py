@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.v1 import options_pb2
+from tallystick.v1 import options_pb2, store_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
@@ -31,6 +31,7 @@ from tests.rpc.handlers.world import (
     new_id,
     origin_of,
 )
+from tests.service.paper_till import enrolled_till
 
 ROLES = (TILL, WEBSHOP, APP, MANAGER, ADMIN, IMPORTER)
 PUBLIC = ("EnrolDevice", "IssueToken")
@@ -81,10 +82,21 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "GetProgram": {"program_id": ids["program"]},
         "ValidateRuleSet": {"text": RULES},
         "PublishRuleSet": {"request_id": new_id(), "text": RULES},
+        "PushAdvices": {"epoch": 1, "first_seq": 1},
+        "RequestLeases": {"asks": [{**member, "lease_id": new_id()}]},
+        "ReturnLease": {**member, "command_id": new_id(), "lease_id": ids["command"]},
+        "IssueVoucher": {**member, **scan, "voucher_id": new_id(), "store_id": "s1", "points": 1},
+        "RecoverAdvices": {"advices": [{"advice": "AAAA"}]},
+        "ResolveInboxItem": {"item_id": ids.get("item", "x"), "action": "INBOX_ACTION_SEEN"},
+        "GetExposure": {"store_id": "s1"},
+        "ReinstateTill": {"till_id": ids["device"] or new_id()},
+        "SetCashier": {"store_id": "s1", "cashier_id": "eva", "label": "Eva", "active": True},
+        "ListCashiers": {"store_id": "s1"},
+        "CheckPin": {"cashier_id": "eva", "pin": "4711"},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo"):
+    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox"):
         return {}
     return bodies.get(name, member)
 
@@ -98,9 +110,14 @@ def theirs(world: World) -> dict[str, str]:
     device = world.gateway.enrolment.add_confirmed(
         OTHER, kind=1, role=TILL, store_id="s1", label="Theirs", key=key.verify_key
     )
+    till = enrolled_till(world.gateway, program_id=OTHER)
+    caller = Caller(program_id=OTHER, device_id=till.device_id)
+    world.send(till.batch(till.give_back(member, new_id())), caller)
+    (item,) = world.send(store_pb2.ListInboxRequest(), caller).items
     number = world.number_of(member, foreign)
     command = str(sale.command_id)
     return {
+        "item": item.item_id,
         "member": member,
         "command": command,
         "device": device.device_id,
@@ -116,6 +133,8 @@ def outcome(world: World, request: Message, caller: Caller) -> str:
     except Refused as refused:
         return f"{code_pb2.Code.Name(refused.code)} {refused.reason}"
     if hasattr(answer, "decision") and answer.decision.HasField("refused"):
+        return "REFUSED"
+    if getattr(answer, "refusal", "") or any(one.refusal for one in getattr(answer, "answers", ())):
         return "REFUSED"
     for field in ("refused", "not_identified"):
         if any(one.name == field for one in answer.DESCRIPTOR.fields) and answer.HasField(field):
@@ -141,18 +160,24 @@ def test_only_two_methods_are_public() -> None:
 NAMES_NOTHING = frozenset(
     {
         "CreateEnrolmentCode",
+        "CheckPin",
         "CreateProgram",
         "Enrol",
         "ExpirePoints",
+        "GetExposure",
         "GetRuleSet",
         "GetServerInfo",
         "GetTotals",
+        "ListCashiers",
         "ListDevices",
+        "ListInbox",
         "ListMembers",
         "ListPrograms",
         "ListRuleSets",
         "PublishRuleSet",
+        "RecoverAdvices",
         "RotateDeviceKey",
+        "SetCashier",
         "ValidateRuleSet",
     }
 )
@@ -170,6 +195,8 @@ REFUSED_AS_UNKNOWN = frozenset(
         "Reverse",
         "Adjust",
         "Identify",
+        "IssueVoucher",
+        "RequestLeases",
     }
 )
 
@@ -192,6 +219,7 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
 @pytest.mark.parametrize("name", sorted(n for n in METHODS if APP in roles_of(n)))
 def test_an_app_reaches_its_own_member_and_no_other(world: World, name: str) -> None:
     own, other = world.enrol(), world.enrol()
+    world.sell(own, 10_000)
     app = Caller(APP, store_id="", member_id=own)
     for member, expected in ((own, "OK"), (other, "NOT_FOUND MEMBER_NOT_FOUND")):
         ids = {"member": member, "command": new_id(), "device": "", "number": "", "program": SHOP}
@@ -200,10 +228,13 @@ def test_an_app_reaches_its_own_member_and_no_other(world: World, name: str) -> 
         assert got == (expected if names_member else "OK")
 
 
-@pytest.mark.parametrize("name", ["ListMembers", "ListDevices", "ListPrograms", "GetTotals", "ListRuleSets"])
+@pytest.mark.parametrize(
+    "name",
+    ["ListMembers", "ListDevices", "ListPrograms", "GetTotals", "ListRuleSets", "ListInbox", "GetExposure"],
+)
 def test_lists_and_sums_hold_nothing_of_another_program(world: World, name: str) -> None:
     ids = theirs(world)
-    answer = str(world.send(message_of(name, {}), Caller(ADMIN)))
+    answer = str(world.send(message_of(name, body_of(name, ids)), Caller(ADMIN)))
     assert ids["member"] not in answer
     assert ids["device"] not in answer
     assert OTHER not in answer

@@ -30,8 +30,10 @@ from tallystick.v1 import (
     ledger_pb2,
     member_pb2,
     options_pb2,
+    store_pb2,
     till_pb2,
 )
+from tests.service.paper_till import PaperTill, enrolled_till
 
 ISSUER = "https://tallystick.test"
 SHOP, OTHER = ProgramId("shop"), ProgramId("other")
@@ -43,12 +45,13 @@ DEVICE = "01940000-0000-7000-8000-0000000000d1"
 TILL, WEBSHOP, APP = options_pb2.ROLE_TILL, options_pb2.ROLE_WEBSHOP, options_pb2.ROLE_APP
 MANAGER, ADMIN, IMPORTER = options_pb2.ROLE_MANAGER, options_pb2.ROLE_ADMIN, options_pb2.ROLE_IMPORTER
 
-MODULES = (ledger_pb2, identity_pb2, member_pb2, till_pb2, admin_pb2)
+MODULES = (ledger_pb2, identity_pb2, member_pb2, till_pb2, store_pb2, admin_pb2)
 METHODS = {
     method.name: method
     for module in MODULES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
+    if not method.server_streaming
 }
 
 RULES = """\
@@ -110,7 +113,7 @@ class World:
         self.now_ms: int = START_MS
         self.loop = asyncio.new_event_loop()
         self.keys: KeyDir = create_key_dir(path / f"keys-{clock.name}", now_s=START_MS // 1000 - 60)
-        self.store = MemoryStore()
+        self.store = MemoryStore(now_ms=lambda: Ms(self.now_ms))
         self.gateway = open_gateway(
             self.store,
             keys=lambda: self.keys,
@@ -200,6 +203,12 @@ class World:
     def sell(self, member_id: str, amount_minor: int, caller: Caller | None = None, **more: Any) -> Any:
         """Post a sale and return its decision."""
         return self.send(sale_request(member_id, amount_minor, **more), caller).decision
+
+
+def open_till(world: World, store_id: str = "s1", label: str = "Till") -> tuple[PaperTill, Caller]:
+    """Enrol a till that writes advices, and return it with its token."""
+    till = enrolled_till(world.gateway, store_id=store_id, label=label)
+    return till, Caller(TILL, store_id=store_id, device_id=till.device_id)
 
 
 def new_id() -> str:

@@ -40,6 +40,8 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.NOT_REVERSIBLE: "The entry {entry_id} cannot be reversed: it is of kind {kind}, or goods of it came back.",
     Refusal.ALREADY_REVERSED: "It was reversed before.",
     Refusal.HOLDS_TOO_MANY: "The member has {open_max} open holds, the most that the rule set allows.",
+    Refusal.LEASES_OFF: "The rule set gives stores no leases.",
+    Refusal.LEASE_EXISTS: "The store has an open lease of the member: {lease_id}.",
 }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from tallystick.core.command import Adjust, Command, fingerprint
-from tallystick.core.entry import Decision, Entry, Posted, Refused
+from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, ProgramId
 from tallystick.core.lots import burn_order, midnight_ms
 from tallystick.core.rules.model import RuleSet
@@ -32,7 +33,7 @@ from tallystick.service.balances import BalanceNow, as_of, balance_of, member_no
 from tallystick.service.batch import Submission
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
-from tallystick.service.errors import NotFound
+from tallystick.service.errors import NotFound, TallystickError
 from tallystick.service.gateway import Gateway
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
@@ -41,6 +42,8 @@ CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
 
 _UTC = ZoneInfo("UTC")
+
+log = logging.getLogger(__name__)
 
 
 class LedgerHandlers:
@@ -250,13 +253,33 @@ class LedgerHandlers:
                 allowed.latest_ms,
             )
         )
+        decision = answer.decision
+        if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
+            decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self._tell(
             target,
             caller.program_id,
-            answer.decision,
+            decision,
             replayed=answer.replayed,
             recorded_ms=answer.recorded_ms,
         )
+
+    async def _recalled(
+        self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
+    ) -> Refused:
+        """Ask stores for what they have of the member's points, and say how much that is."""
+        gateway = self._gateway
+        try:
+            found = await gateway.pool.run(gateway.leases.recall, program_id, member_id, deadline=deadline)
+            if found.submission is not None:
+                await gateway.lane.submit(found.submission)
+        except TallystickError as error:
+            # The refusal stands whatever becomes of this; the next one asks again.
+            log.warning("leases could not be recalled", extra={"reason": error.reason})
+            return no
+        if not found.leased_points:
+            return no
+        return replace(no, details=(*no.details, ("leased_points", str(found.leased_points))))
 
     async def _tell(
         self,

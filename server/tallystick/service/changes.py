@@ -1,0 +1,149 @@
+"""Which members have changed since a place in a program's journal, and that place as a cursor for tills."""
+
+from __future__ import annotations
+
+import hmac
+import struct
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from tallystick.core.chain import REF_BYTES
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.security.encoding import length_prefixed
+from tallystick.service.directory import Directory
+from tallystick.service.ports import LedgerReader
+
+JOURNAL_PAGE = 100
+ROUND_MAX = 5_000
+"""About so many changes are read in one round, so that what is held at once stays small."""
+
+BEHIND_MAX = 200_000
+"""Most entries that somebody may be behind before a whole snapshot is the shorter way."""
+
+OVERLAP_MS = 10_000
+"""Members' changes bear the clock of the process that made them, and appear once committed: so far is looked back."""
+
+CURSOR_BYTES_MAX = 4_096
+
+_FORMAT = 1
+_TAG_BYTES = 16
+_PURPOSE = b"tallystick watch cursor v1"
+_CHANGED = struct.Struct(">Q")
+_LANE = struct.Struct(">IQ")
+_HEAD_BYTES = 1 + _TAG_BYTES + _CHANGED.size
+_UUID_BYTES = 16
+
+
+class WatchStore(LedgerReader, Directory, Protocol):
+    """What watching needs of a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far somebody has seen: the last journal row of each lane, and the instant up to which members' own changes
+    (status, identifiers) were looked for.
+    """
+
+    lanes: Mapping[int, int]
+    changed_ms: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The members that have changed up to a place: by ``entries`` entries, and by (instant, member) in themselves.
+
+    ``more`` says that there is more behind the place.
+    """
+
+    by_entries: frozenset[MemberId]
+    by_themselves: tuple[tuple[Ms, MemberId], ...]
+    entries: int
+    place: Place
+    more: bool
+
+
+class ChangeLog:
+    """Reads one program's changes."""
+
+    def __init__(self, store: WatchStore, program_id: ProgramId, *, now_ms: Callable[[], Ms]) -> None:
+        self._store = store
+        self._program_id = program_id
+        self._now_ms = now_ms
+
+    def here(self) -> Place:
+        """Return the place of this moment: whatever is read afterwards has all that came before it."""
+        now_ms = self._now_ms()
+        return Place(self._store.read_journal_heads(self._program_id), now_ms)
+
+    def reaches(self, place: Place) -> bool:
+        """Return whether it is worth reading on from a place: it is of this journal, and not too far behind."""
+        heads = self._store.read_journal_heads(self._program_id)
+        # Ahead of the journal: the database was restored from an older copy.
+        if any(seq > heads.get(lane_id, 0) for lane_id, seq in place.lanes.items()):
+            return False
+        return sum(heads.values()) - sum(place.lanes.values()) <= BEHIND_MAX
+
+    def since(self, place: Place) -> Changes:
+        """Return the next round of what has changed since a place."""
+        now_ms = self._now_ms()
+        lanes = dict(place.lanes)
+        found: set[bytes] = set()
+        count, more = 0, True
+        while more and count < ROUND_MAX:
+            rows = self._store.read_journal(self._program_id, after=lanes, limit=JOURNAL_PAGE)
+            for lane_id, lane_seq, payload in rows:
+                lanes[lane_id] = lane_seq
+                found.update(payload[at : at + _UUID_BYTES] for at in range(0, len(payload), REF_BYTES))
+                count += len(payload) // REF_BYTES
+            more = len(rows) == JOURNAL_PAGE
+        by_entries = frozenset(MemberId(str(uuid.UUID(bytes=raw))) for raw in found)
+        if more:
+            return Changes(by_entries, (), count, Place(lanes, place.changed_ms), True)
+        changed, seen_ms = self._changed_since(Ms(max(0, place.changed_ms - OVERLAP_MS)), now_ms)
+        return Changes(by_entries, tuple(changed), count, Place(lanes, seen_ms), seen_ms < now_ms)
+
+    def _changed_since(self, since: Ms, now_ms: Ms) -> tuple[list[tuple[Ms, MemberId]], Ms]:
+        """Members changed since an instant, about a round of them, and up to when that is all of them."""
+        found: list[tuple[Ms, MemberId]] = []
+        while True:
+            page = self._store.read_changed_members(
+                self._program_id, since=since, after=found[-1] if found else None, limit=ROUND_MAX
+            )
+            found += page
+            if len(page) < ROUND_MAX:
+                return found, now_ms
+            # What is read next begins an overlap before this: it must lie behind the instant that this began with.
+            seen_ms = Ms(found[-1][0] + OVERLAP_MS)
+            if found[-1][0] > since and seen_ms < now_ms:
+                return found, seen_ms
+
+
+class Cursors:
+    """Places as texts that only the store of a program takes back; one that was touched is nobody's."""
+
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._key = key
+
+    def make(self, program_id: ProgramId, store_id: str, place: Place) -> bytes:
+        """Return the cursor of a place."""
+        lanes = b"".join(_LANE.pack(*lane) for lane in sorted(place.lanes.items()))
+        payload = _CHANGED.pack(place.changed_ms) + lanes
+        cursor = bytes([_FORMAT]) + self._tag(program_id, store_id, payload) + payload
+        assert len(cursor) <= CURSOR_BYTES_MAX, "a database has far fewer lanes"
+        return cursor
+
+    def read(self, program_id: ProgramId, store_id: str, cursor: bytes) -> Place | None:
+        """Return the place of a cursor; None for one that is not of this store, this program and these keys."""
+        if len(cursor) < _HEAD_BYTES or cursor[0] != _FORMAT:
+            return None
+        tag, payload = cursor[1 : 1 + _TAG_BYTES], cursor[1 + _TAG_BYTES :]
+        if not hmac.compare_digest(tag, self._tag(program_id, store_id, payload)):
+            return None
+        (changed_ms,) = _CHANGED.unpack_from(payload)
+        return Place(dict(_LANE.iter_unpack(payload[_CHANGED.size :])), Ms(changed_ms))
+
+    def _tag(self, program_id: ProgramId, store_id: str, payload: bytes) -> bytes:
+        message = length_prefixed((_PURPOSE, program_id.encode(), store_id.encode(), payload))
+        return hmac.digest(self._key(), message, "sha256")[:_TAG_BYTES]

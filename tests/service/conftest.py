@@ -1,0 +1,18 @@
+"""Fixtures of the use cases' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.paper_till import Shop
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A program with a clock that the test moves, in memory."""
+    made = Shop(tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,451 @@
+"""Open streams: news reach every till soon, once and in order; nobody waits for a slow one; nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tallystick.core.advice import TillStatus
+from tallystick.core.ids import MemberId
+from tallystick.core.state import MemberStatus
+from tallystick.security.key_dir import KeyDir, create_key_dir
+from tallystick.service import follower as follower_module
+from tallystick.service import store_news, watch, watch_session
+from tallystick.service.errors import Overloaded, StoreUnavailable
+from tallystick.service.follower import Feed, Follower
+from tallystick.service.ports import WriteSet
+from tallystick.service.watch_session import Session
+from tallystick.storage.memory import MemoryStore
+from tallystick.storage.open import open_store
+from tallystick.storage.schema import migrate
+from tallystick.v1 import store_pb2 as pb
+from tests.core.world import at
+from tests.service.desk import ANN, BEN, CLUB
+from tests.service.watcher import (
+    OTHER_STORE,
+    OTHER_TILL,
+    STORE,
+    TILL,
+    Picture,
+    SetClock,
+    Shop,
+    eventually,
+)
+from tests.support.postgres import PostgresCluster
+
+SOON_S = 1.5
+"""Generous for one look at the journal on a machine that does other things as well."""
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyDir:
+    return create_key_dir(tmp_path_factory.mktemp("keys") / "keys", now_s=at("2026-01-01T00:00") // 1000)
+
+
+@pytest.fixture
+def shop(keys: KeyDir) -> Iterator[Shop]:
+    clock = SetClock(at("2026-01-15T12:00"))
+    opened = Shop(MemoryStore(now_ms=clock), keys, clock)
+    opened.add_till()
+    opened.pass_time(60_000)
+    yield opened
+    opened.close()
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 30))
+
+
+def in_thread(work: Any, *arguments: Any) -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+def count_calls(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
+    """Note the keyword arguments of each call of a store's method."""
+    calls: list[Any] = []
+    method = getattr(shop.store, name)
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(named)
+        return method(*arguments, **named)
+
+    monkeypatch.setattr(shop.store, name, counted)
+    return calls
+
+
+def test_a_sale_reaches_every_till_that_watches(shop: Shop) -> None:
+    async def work() -> None:
+        async with (
+            shop.watching() as one,
+            shop.watching(till_id=OTHER_TILL, store_id=OTHER_STORE) as two,
+        ):
+            began = time.monotonic()
+            await in_thread(shop.posted, shop.earn(70))
+            await eventually(lambda: one.state(ANN).active_points == two.state(ANN).active_points == 70)
+            assert time.monotonic() - began < SOON_S
+            assert one.kinds == ["store", "heartbeat", "snapshot", "members"]
+            assert one.states() == shop.truth()
+            assert two.states() == shop.truth(OTHER_STORE)
+
+    run(work())
+
+
+def test_an_own_commit_is_told_without_waiting_for_the_next_look(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "FOLLOW_EVERY_S", 3_600.0)
+
+    async def work() -> None:
+        async with shop.watching() as till:
+            await in_thread(shop.posted, shop.earn(70))
+            await eventually(lambda: till.state(ANN).active_points == 70)
+
+    run(work())
+
+
+def test_changes_of_members_themselves_are_told_once(shop: Shop) -> None:
+    async def work() -> None:
+        async with shop.watching() as till:
+            shop.pass_time(1_000)
+            await in_thread(shop.store.set_status, CLUB, ANN, MemberStatus.BLOCKED)
+            await eventually(lambda: till.state(ANN).status == 1)
+            # It lies within the overlap of the next looks.
+            await asyncio.sleep(0.8)
+            assert till.kinds.count("members") == 1
+            await in_thread(shop.store.erase, CLUB, BEN)
+            await eventually(lambda: till.state(BEN).status == 2)
+
+    run(work())
+
+
+def test_a_till_that_comes_back_gets_what_it_missed_and_no_snapshot(shop: Shop) -> None:
+    async def work() -> None:
+        async with shop.watching() as till:
+            pass
+        await in_thread(shop.posted, shop.earn(30))
+        async with shop.watching(till):
+            await eventually(lambda: till.state(ANN).active_points == 30)
+            await in_thread(shop.posted, shop.earn(5))
+            await eventually(lambda: till.state(ANN).active_points == 35)
+        assert till.snapshots == 1
+
+    run(work())
+
+
+def test_published_rules_and_a_suspended_till_are_told_while_the_stream_is_open(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_news, "NEWS_EVERY_S", 0.2)
+
+    def suspend() -> None:
+        with shop.store.transaction(CLUB) as transaction:
+            chain = transaction.lock_tills([TILL])[TILL]
+            changes = WriteSet(shop.now)
+            changes.tills.append(replace(chain, store_id=STORE, status=TillStatus.SUSPENDED))
+            transaction.write(changes)
+
+    async def work() -> None:
+        async with shop.watching() as till, shop.watching(till_id=OTHER_TILL) as other:
+            await in_thread(lambda: shop.publish(name="New"))
+            await eventually(lambda: len(till.store.rule_sets) == len(other.store.rule_sets) == 2)
+            await in_thread(suspend)
+            await eventually(lambda: till.store.till_status == pb.TILL_STATUS_SUSPENDED)
+            assert other.store.till_status == pb.TILL_STATUS_TRUSTED
+            assert till.cursor
+
+    run(work())
+
+
+def test_a_heartbeat_comes_while_nothing_happens(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT_S", 0.1)
+
+    async def work() -> None:
+        async with shop.watching() as till:
+            cursor = till.cursor
+            await eventually(lambda: till.kinds.count("heartbeat") >= 4)
+            assert till.cursor == cursor
+
+    run(work())
+
+
+def test_heartbeats_come_also_while_news_do(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT_S", 0.1)
+
+    async def work() -> None:
+        async with shop.watching() as till:
+            for _ in range(20):
+                await in_thread(shop.posted, shop.earn(1))
+                await asyncio.sleep(0.03)
+            assert till.kinds.count("heartbeat") >= 4
+
+    run(work())
+
+
+def test_members_are_read_once_for_all_tills_of_a_store(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with (
+            shop.watching() as one,
+            shop.watching(till_id=OTHER_TILL) as two,
+            shop.watching(till_id="t3", store_id=OTHER_STORE) as three,
+        ):
+            reads = count_calls(shop, monkeypatch, "read_till_members")
+            await in_thread(shop.posted, shop.earn(70))
+            await eventually(lambda: all("members" in till.kinds for till in (one, two, three)))
+            assert sorted(call["store_id"] for call in reads) == [STORE, OTHER_STORE]
+
+    run(work())
+
+
+def test_nothing_runs_while_nobody_watches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        reads = count_calls(shop, monkeypatch, "read_journal")
+        async with shop.watching():
+            await eventually(lambda: len(reads) > 2)
+        before = len(reads)
+        await in_thread(shop.posted, shop.earn(70))
+        await asyncio.sleep(0.6)
+        assert len(reads) <= before + 1
+        assert "watch" not in {task.get_name() for task in asyncio.all_tasks()}
+
+    run(work())
+
+
+def test_the_store_may_be_away_for_a_while(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = threading.Event()
+    for name in ("read_journal", "read_till_members"):
+        method = getattr(shop.store, name)
+
+        def read(*arguments: Any, _method: Any = method, **named: Any) -> Any:
+            if away.is_set():
+                raise StoreUnavailable
+            return _method(*arguments, **named)
+
+        monkeypatch.setattr(shop.store, name, read)
+
+    async def work() -> None:
+        async with shop.watching() as till:
+            away.set()
+            await in_thread(shop.posted, shop.earn(70))
+            await asyncio.sleep(0.6)
+            assert "members" not in till.kinds
+            away.clear()
+            await eventually(lambda: till.state(ANN).active_points == 70)
+
+    run(work())
+
+
+def test_a_fault_of_the_gateway_ends_the_streams_instead_of_leaving_them_stale(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till = Picture()
+
+    async def broken() -> None:
+        async with shop.watching(till):
+            follower = shop.gateway.watch._followers[CLUB]
+            await eventually(lambda: bool(follower.feeds))
+            monkeypatch.setattr(shop.store, "read_journal", lambda *_, **__: 1 // 0)
+            await eventually(lambda: not follower.feeds)
+            await asyncio.sleep(0.05)
+
+    async def work() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await broken()
+        monkeypatch.undo()
+        async with shop.watching(till):
+            await in_thread(shop.posted, shop.earn(70))
+            await eventually(lambda: till.state(ANN).active_points == 70)
+
+    run(work())
+
+
+def test_a_till_that_reads_too_slowly_is_let_go_and_the_others_go_on(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower_module, "WAITING_MAX", 3)
+
+    async def work() -> None:
+        request = pb.WatchRequest(protocol=1)
+        slow = shop.gateway.watch.stream(CLUB, STORE, OTHER_TILL, request)
+        slow_till = Picture()
+        async with shop.watching() as quick:
+            while "snapshot" not in slow_till.kinds:
+                slow_till.take(await anext(slow))
+            for _ in ("still catching up", "joined"):
+                await in_thread(shop.posted, shop.earn(1))
+                slow_till.take(await anext(slow))
+            for _ in range(8):
+                before = quick.cursor
+                await in_thread(shop.posted, shop.earn(1))
+                await eventually(lambda before=before: quick.cursor != before)  # type: ignore[misc]
+            with pytest.raises(Overloaded):
+                await anext(slow)
+            assert slow_till.state(ANN).active_points == 2
+            async with shop.watching(slow_till):
+                await eventually(lambda: slow_till.state(ANN).active_points == 10)
+            assert slow_till.snapshots == 1
+
+    run(work())
+
+
+def test_what_waits_for_one_till_is_bounded_in_bytes(shop: Shop) -> None:
+    async def work() -> None:
+        feed = Feed(Session(shop.gateway.watch._view(CLUB, STORE), TILL))
+        large = pb.WatchResponse(cursor=b"x" * 4_096)
+        feed.put([pb.WatchResponse(cursor=b"x" * follower_module.WAITING_BYTES_MAX)])
+        assert await feed.get(1) is not None
+        feed.put([large] * (follower_module.WAITING_BYTES_MAX // 4_200))
+        assert await feed.get(1) == large
+        feed.put([large] * 10)
+        with pytest.raises(Overloaded):
+            await feed.get(1)
+
+    run(work())
+
+
+def test_a_stream_joins_only_when_it_has_seen_what_the_follower_has(shop: Shop) -> None:
+    async def work() -> None:
+        first = Feed(_caught_up(shop))
+        follower = Follower(first.session.view.log)
+        follower.join(first)
+        late = Feed(_caught_up(shop))
+        shop.posted(shop.earn(10))
+        follower.step()
+        responses = follower.join(late)
+        assert [one.active_points for response in responses for one in response.members.members] == [10]
+        assert follower.step() == ([], False)
+        shop.posted(shop.earn(1))
+        deliveries, more = follower.step()
+        assert {feed for feed, _ in deliveries} == {first, late}
+        assert not more
+
+    run(work())
+
+
+def _caught_up(shop: Shop) -> Session:
+    session = Session(shop.gateway.watch._view(CLUB, STORE), TILL)
+    for _ in session.begin(pb.WatchRequest(protocol=1)):
+        pass
+    return session
+
+
+def busy(shop: Shop, seed: int, seconds: float, members: list[MemberId]) -> None:
+    """Sell, block, open and enrol at random for a while."""
+    dice = random.Random(seed)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        chance = dice.random()
+        if chance < 0.8:
+            chosen = [
+                shop.earn(dice.randint(1, 9), member=dice.choice(members)) for _ in range(dice.randint(1, 5))
+            ]
+            shop.send(*chosen)
+        elif chance < 0.93:
+            status = dice.choice([MemberStatus.OPEN, MemberStatus.BLOCKED])
+            shop.store.set_status(CLUB, dice.choice(members), status)
+        else:
+            members.append(shop.join(f"{dice.random()}@example.org"))
+
+
+async def _come_and_go(shop: Shop, till: Picture, seed: int, done: asyncio.Event) -> None:
+    """Watch, go away at a random moment, also in the middle of a snapshot, and come back, until all is done."""
+    dice = random.Random(seed)
+    while not done.is_set():
+        request = pb.WatchRequest(cursor=till.cursor, protocol=1)
+        stream = shop.gateway.watch.stream(CLUB, STORE, f"t{seed}", request)
+        try:
+            async with asyncio.timeout(dice.uniform(0.02, 0.5)):
+                async for response in stream:
+                    till.take(response)
+        except TimeoutError:
+            await stream.aclose()
+    async with shop.watching(till):
+        await asyncio.sleep(1.0)
+
+
+def quiescence(shops: list[Shop], monkeypatch: pytest.MonkeyPatch, seed: int, *, members_count: int) -> None:
+    """Whatever happens, and whenever tills come and go: in the end each has the picture that the store has.
+
+    With many members most change once only: then no later change makes up for one that was missed.
+    """
+    monkeypatch.setattr(watch_session, "MEMBERS_MAX", members_count // 5)
+    members = [ANN, BEN, *(shops[0].join() for _ in range(members_count))]
+    for shop in shops:
+        # Beyond the overlap, in which all who have just joined would be told again.
+        shop.pass_time(60_000)
+
+    async def work() -> None:
+        done = asyncio.Event()
+        tills = [Picture() for _ in range(4)]
+        watching = [
+            asyncio.create_task(_come_and_go(shops[number % len(shops)], till, number, done))
+            for number, till in enumerate(tills)
+        ]
+        writers = [in_thread(busy, shop, seed + number, 2.0, members) for number, shop in enumerate(shops)]
+        await asyncio.gather(*writers)
+        done.set()
+        await asyncio.gather(*watching)
+        truth = shops[0].truth()
+        assert len(truth) == len(set(members))
+        for till in tills:
+            assert till.states() == truth
+            assert till.kinds.count("members") > 0
+
+    run(work())
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_all_is_quiet_every_tills_picture_is_the_stores(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    quiescence([shop], monkeypatch, seed, members_count=2_000)
+
+
+def _two_gateways(url: str, keys: KeyDir) -> Iterator[list[Shop]]:
+    clock = SetClock(at("2026-01-15T12:00"))
+    stores = [open_store(url, now_ms=clock) for _ in range(2)]
+    shops = [Shop(store, keys, clock) for store in stores]
+    yield shops
+    for shop in shops:
+        shop.close()
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path, keys: KeyDir) -> Iterator[list[Shop]]:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    migrate(url)
+    yield from _two_gateways(url, keys)
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresCluster, keys: KeyDir) -> Iterator[list[Shop]]:
+    with postgres.database() as database:
+        migrate(database.owner_url)
+        yield from _two_gateways(database.service_url, keys)
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+def test_what_another_process_changes_reaches_the_till(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    here, there = request.getfixturevalue(f"on_{backend}")
+
+    async def work() -> None:
+        async with here.watching() as till:
+            await in_thread(there.posted, there.earn(70))
+            await eventually(lambda: till.state(ANN).active_points == 70)
+            await in_thread(there.store.set_status, CLUB, BEN, MemberStatus.BLOCKED)
+            await eventually(lambda: till.state(BEN).status == 1)
+            assert till.states() == there.truth()
+
+    run(work())
+    quiescence([here, there], monkeypatch, 3, members_count=40)
