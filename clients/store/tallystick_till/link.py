@@ -32,7 +32,6 @@ class Link:
         self.contact_ms = db.get_int("contact_ms")
         self._kept_ms = self.contact_ms
         self._barred = (db.get("barred") or b"").decode()
-        self.newer_protocol = False
 
     @property
     def barred(self) -> str:

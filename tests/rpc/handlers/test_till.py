@@ -294,7 +294,8 @@ def test_an_assertion_buys_one_token(world: World) -> None:
     world.now_ms += 89_000
     assert world.refused(assertion).reason == "ASSERTION_REPLAYED"
     world.now_ms += 2_000
-    assert world.refused(assertion).reason == "ASSERTION_INVALID"
+    error = world.refused(assertion)
+    assert (error.reason, error.metadata["server_ms"]) == ("ASSERTION_INVALID", str(world.now_ms))
 
 
 def test_an_assertion_that_one_gateway_took_is_refused_by_every_other_on_the_store(world: World) -> None:

@@ -1,0 +1,330 @@
+"""The store's leases and used vouchers, kept by one till of the store for itself and the others.
+
+What is taken from a lease is on the disk before anybody may burn it. A crash after that wastes points of the lease; it
+never lets them be burned twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tallystick.core.ids import CommandId, MemberId
+from tallystick.security.envelope import LEASE, body_holds
+from tallystick.security.keys import VerifyKey
+from tallystick.v1 import advice_pb2, store_pb2
+from tallystick_till.db import TillDb
+from tallystick_till.ports import Granted
+from tallystick_till.snapshot_file import ID_BYTES, member_id_of
+
+VISITORS_MAX = 2_000
+"""So many members at most does a store hold leases of: those who came last."""
+VISIT_DAYS = 30
+VISIT_NOTED_EVERY_MS = 3_600_000
+ASKS_MAX = 200
+ASK_AGAIN_MS = 6 * 3_600_000
+"""A member whose lease was refused is asked for again after that long: perhaps there are points by then."""
+RENEW_LEFT_MS = 12 * 3_600_000
+RETURNS_MAX = 50
+"""So many leases are given back in one step at most."""
+KEEP_DAYS = 120
+"""Ended leases and what was taken of them are kept that long: longer than any till stays away and comes back."""
+DAY_MS = 86_400_000
+
+ELSEWHERE = "elsewhere"
+"""In place of an advice id: points of a lease that the gateway saw burned and this hub did not give."""
+
+_OPEN, _CLOSING, _GONE, _RETURNED = "open", "closing", "gone", "returned"
+
+_USED = "(SELECT coalesce(sum(points), 0) FROM lease_use WHERE lease_use.lease_id = lease.lease_id)"
+_LEFT = f"max(0, points - {_USED})"
+# The gateway has seen everything that was taken: nothing on its way could still need the lease.
+_ALL_SEEN = f"points - remaining >= {_USED}"
+
+# Put together from constants of our own; values are always parameters.
+_LIMIT = f"SELECT sum({_LEFT}) FROM lease WHERE member_id = ? AND state = ? AND ends_ms > ?"  # noqa: S608
+_TAKE_FROM = (
+    f"SELECT lease_id, {_LEFT} FROM lease WHERE member_id = ? AND state = ? AND ends_ms > ? "  # noqa: S608
+    "ORDER BY ends_ms, lease_id"
+)
+_RECENT = "(SELECT member_id FROM visit WHERE at_ms > ? ORDER BY at_ms DESC LIMIT ?)"
+_IS_WORN = (
+    f"state = ? AND {_ALL_SEEN} AND ends_ms > ? AND (ends_ms - ? < ? OR {_LEFT} * 2 < points) "
+    f"AND member_id IN {_RECENT}"
+)
+_RETURN = "SELECT lease_id, member_id, return_id FROM lease WHERE "
+_CLOSED = f"{_RETURN} state = ? AND {_ALL_SEEN} LIMIT 1"
+_WORN = f"{_RETURN} {_IS_WORN} LIMIT 1"
+_DUE = f"SELECT 1 FROM lease WHERE (state = ? AND {_ALL_SEEN}) OR (state = ? AND recalled) OR ({_IS_WORN}) LIMIT 1"  # noqa: S608
+_MISSING = (
+    f"SELECT v.member_id FROM {_RECENT} AS v LEFT JOIN lease_ask USING (member_id) "  # noqa: S608
+    "WHERE (lease_ask.at_ms IS NULL OR (lease_ask.lease_id = '' AND lease_ask.at_ms <= ?)) "
+    "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.member_id = v.member_id AND "
+    "((lease.state = ? AND lease.ends_ms > ?) OR lease.state = ?)) LIMIT ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A lease to give back. ``command_id`` was stored before it is sent."""
+
+    command_id: CommandId
+    member_id: MemberId
+    lease_id: CommandId
+
+
+class NoHub:
+    """For a till whose store has no hub: there are no leases, and nobody knows which vouchers were used."""
+
+    state = "none"
+
+    def limit(self, _member_id: MemberId) -> int:
+        return 0
+
+    def take(self, _member_id: MemberId, _advice_id: CommandId, _points: int) -> list[Granted]:
+        return []
+
+    def use_voucher(self, _voucher_id: CommandId, _advice_id: CommandId) -> bool:
+        return False
+
+
+class LocalHub:
+    """The hub in this till's own file.
+
+    ``now_ms`` is the till's best time, ``new_id`` mints ids, ``server_keys`` are the gateway's keys that count now.
+    """
+
+    state = "self"
+
+    def __init__(
+        self,
+        db: TillDb,
+        *,
+        program_id: str,
+        store_id: str,
+        now_ms: Callable[[], int],
+        new_id: Callable[[], str],
+        server_keys: Callable[[], Mapping[str, VerifyKey]],
+    ) -> None:
+        self._db = db
+        self._program_id = program_id
+        self._store_id = store_id
+        self._now_ms = now_ms
+        self._new_id = new_id
+        self._server_keys = server_keys
+
+    def limit(self, member_id: MemberId) -> int:
+        """Return what the open leases of a member still give at this moment."""
+        return self._db.number(_LIMIT, member_id, _OPEN, self._now_ms())
+
+    def take(self, member_id: MemberId, advice_id: CommandId, points: int) -> list[Granted]:
+        """Take points from the leases that end first. All of them, or none; the same for the same advice."""
+        with self._db.write() as tx:
+            before = _granted(
+                tx.execute(
+                    "SELECT lease_id, lease_use.points FROM lease_use JOIN lease USING (lease_id) "
+                    "WHERE advice_id = ? AND member_id = ? ORDER BY ends_ms, lease_id",
+                    (advice_id, member_id),
+                )
+            )
+            if before:
+                return before if sum(one.points for one in before) == points else []
+            now_ms = self._now_ms()
+            granted, missing = [], points
+            for lease_id, left in tx.execute(
+                _TAKE_FROM,
+                (member_id, _OPEN, now_ms),
+            ).fetchall():
+                part = min(left, missing)
+                if part > 0:
+                    granted.append(Granted(CommandId(lease_id), part))
+                    missing -= part
+            if missing or points <= 0:
+                return []
+            tx.executemany(
+                "INSERT INTO lease_use VALUES (?, ?, ?, ?)",
+                [(one.hold_id, advice_id, one.points, now_ms) for one in granted],
+            )
+        return granted
+
+    def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
+        """Mark a voucher as used by an advice; False when another one, here or elsewhere, used it."""
+        with self._db.write() as tx:
+            tx.execute(
+                "INSERT OR IGNORE INTO voucher_use VALUES (?, ?, ?)", (voucher_id, advice_id, self._now_ms())
+            )
+            row = tx.execute(
+                "SELECT advice_id FROM voucher_use WHERE voucher_id = ?", (voucher_id,)
+            ).fetchone()
+        return bool(row[0] == advice_id)
+
+    def visited(self, member_id: MemberId) -> None:
+        """Note that a member was at a till of the store, so that a lease is worth asking for."""
+        now_ms = self._now_ms()
+        noted = self._db.number("SELECT at_ms FROM visit WHERE member_id = ?", member_id)
+        if now_ms - noted >= VISIT_NOTED_EVERY_MS:
+            with self._db.write() as tx:
+                tx.execute("INSERT OR REPLACE INTO visit VALUES (?, ?)", (member_id, now_ms))
+
+    def take_members(self, members: Iterable[store_pb2.MemberState]) -> None:
+        """Learn the leases and used vouchers of members from the gateway's news, but no grant that does not hold."""
+        with self._db.write() as tx:
+            for member in members:
+                raw = member.vouchers_used
+                used = [member_id_of(raw[at : at + ID_BYTES]) for at in range(0, len(raw), ID_BYTES)]
+                tx.executemany(
+                    "INSERT OR IGNORE INTO voucher_use VALUES (?, ?, ?)",
+                    [(voucher_id, ELSEWHERE, self._now_ms()) for voucher_id in used],
+                )
+                member_id = member_id_of(member.member_id)
+                held = {self._learn(tx, lease, member_id) for lease in member.leases}
+                for (lease_id,) in tx.execute(
+                    "SELECT lease_id FROM lease WHERE member_id = ? AND state IN (?, ?)",
+                    (member_id, _OPEN, _CLOSING),
+                ).fetchall():
+                    if lease_id not in held:
+                        # Ended at the gateway. Should this state be older than the lease, the next one brings it back.
+                        tx.execute("UPDATE lease SET state = ? WHERE lease_id = ?", (_GONE, lease_id))
+
+    def asks(self) -> list[store_pb2.LeaseAsk]:
+        """Return which leases to ask for, at most 200; their ids are stored, so that asking again is the same ask."""
+        now_ms = self._now_ms()
+        with self._db.write() as tx:
+            for (member_id,) in tx.execute(
+                _MISSING,
+                (
+                    *_recently(now_ms),
+                    now_ms - ASK_AGAIN_MS,
+                    _OPEN,
+                    now_ms,
+                    _CLOSING,
+                    ASKS_MAX,
+                ),
+            ).fetchall():
+                tx.execute(
+                    "INSERT OR REPLACE INTO lease_ask VALUES (?, ?, ?)", (member_id, self._new_id(), now_ms)
+                )
+        rows = self._db.read(
+            "SELECT lease_id, member_id FROM lease_ask WHERE lease_id != '' ORDER BY at_ms LIMIT ?", ASKS_MAX
+        )
+        return [store_pb2.LeaseAsk(lease_id=lease_id, member_id=member_id) for lease_id, member_id in rows]
+
+    def answered(self, asks: Iterable[store_pb2.LeaseAsk], response: store_pb2.RequestLeasesResponse) -> None:
+        """Take the answers to asks."""
+        now_ms = self._now_ms()
+        members = {ask.lease_id: MemberId(ask.member_id) for ask in asks}
+        with self._db.write() as tx:
+            for answer in response.answers:
+                member_id = members.get(answer.lease_id)
+                if member_id is None:
+                    continue
+                if answer.HasField("lease"):
+                    self._learn(tx, answer.lease, member_id)
+                tx.execute(
+                    "UPDATE lease_ask SET lease_id = '', at_ms = ? WHERE member_id = ?", (now_ms, member_id)
+                )
+
+    def returns_due(self) -> bool:
+        """Return whether there may be leases to give back: ask when the line is up, then call ``next_return``."""
+        now_ms = self._now_ms()
+        row = self._db.one(_DUE, _CLOSING, _OPEN, _OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms))
+        return row is not None
+
+    def next_return(self) -> Return | None:
+        """Return the next lease to give back: one that is wanted back, or one that is worn and to be renewed.
+
+        It is closed, durably, before this returns: nothing can be taken from it while it is given back. Worn ones are
+        closed one at a time, so that a line that breaks now costs the store one lease and not all of them.
+        """
+        now_ms = self._now_ms()
+        with self._db.write() as tx:
+            tx.execute("UPDATE lease SET state = ? WHERE state = ? AND recalled", (_CLOSING, _OPEN))
+            row = tx.execute(_CLOSED, (_CLOSING,)).fetchone()
+            if row is None:
+                row = tx.execute(_WORN, (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms))).fetchone()
+            if row is None:
+                return None
+            lease_id, member_id, command_id = row
+            one = Return(CommandId(command_id or self._new_id()), MemberId(member_id), CommandId(lease_id))
+            tx.execute(
+                "UPDATE lease SET state = ?, return_id = ? WHERE lease_id = ?",
+                (_CLOSING, one.command_id, one.lease_id),
+            )
+        return one
+
+    def returned(self, lease_id: CommandId) -> None:
+        """Note that a lease was given back, or that the gateway knows it no longer.
+
+        A worn one is asked for anew at once; one that was wanted back not for a while, since the member needs it.
+        """
+        with self._db.write() as tx:
+            tx.execute("UPDATE lease SET state = ? WHERE lease_id = ?", (_RETURNED, lease_id))
+            tx.execute(
+                "INSERT OR REPLACE INTO lease_ask "
+                "SELECT member_id, '', iif(recalled, ?, 0) FROM lease WHERE lease_id = ?",
+                (self._now_ms(), lease_id),
+            )
+
+    def tidy(self) -> None:
+        """Forget what nobody can ask for any more."""
+        old_ms = self._now_ms() - KEEP_DAYS * DAY_MS
+        with self._db.write() as tx:
+            tx.execute(
+                "DELETE FROM lease_use WHERE lease_id IN (SELECT lease_id FROM lease WHERE ends_ms < ?)",
+                (old_ms,),
+            )
+            tx.execute("DELETE FROM lease WHERE ends_ms < ?", (old_ms,))
+            tx.execute("DELETE FROM lease_ask WHERE at_ms < ?", (old_ms,))
+            tx.execute("DELETE FROM visit WHERE at_ms < ?", (old_ms,))
+
+    def _learn(self, tx: Any, state: store_pb2.LeaseState, member_id: MemberId) -> str:
+        """Store a lease as the gateway sees it; return its id, empty when the grant does not hold for this store."""
+        signed = state.grant
+        if not body_holds(
+            self._server_keys(), LEASE, signed.body, key_id=signed.key_id, signature=signed.signature
+        ):
+            return ""
+        try:
+            grant = advice_pb2.LeaseGrant.FromString(signed.body)
+        except DecodeError:
+            return ""
+        ours = (grant.program_id, grant.store_id, grant.member_id)
+        if ours != (self._program_id, self._store_id, member_id) or grant.points <= 0:
+            return ""
+        remaining = min(max(0, state.remaining_points), grant.points)
+        tx.execute(
+            "INSERT INTO lease (lease_id, member_id, points, granted_ms, ends_ms, remaining, recalled) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lease_id) DO UPDATE SET remaining = excluded.remaining, "
+            "recalled = excluded.recalled, state = CASE state WHEN 'gone' THEN 'open' ELSE state END",
+            (
+                grant.lease_id,
+                member_id,
+                grant.points,
+                self._now_ms(),
+                grant.ends_at.ToMilliseconds(),
+                remaining,
+                int(state.recalled),
+            ),
+        )
+        (given,) = tx.execute(
+            "SELECT coalesce(sum(points), 0) FROM lease_use WHERE lease_id = ? AND advice_id != ?",
+            (grant.lease_id, ELSEWHERE),
+        ).fetchone()
+        if grant.points - remaining > given:
+            tx.execute(
+                "INSERT INTO lease_use VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (lease_id, advice_id) DO UPDATE SET points = max(points, excluded.points)",
+                (grant.lease_id, ELSEWHERE, grant.points - remaining - given, self._now_ms()),
+            )
+        return grant.lease_id
+
+
+def _recently(now_ms: int) -> tuple[int, int]:
+    return now_ms - VISIT_DAYS * DAY_MS, VISITORS_MAX
+
+
+def _granted(rows: Iterable[tuple[str, int]]) -> list[Granted]:
+    return [Granted(CommandId(lease_id), points) for lease_id, points in rows]
