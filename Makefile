@@ -28,7 +28,7 @@ demo: $(READY) generated ## Play a day of sales against a server of its own
 
 .PHONY: test
 test: $(READY) generated ## Run all tests; they bring their own PostgreSQL
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	@TALLYSTICK_TEST_CHROMIUM="$$(sh tools/browser.sh)" && export TALLYSTICK_TEST_CHROMIUM && $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(READY) generated ## Check style, types, imports, the contract and the reference pages
@@ -46,6 +46,10 @@ format: $(READY) ## Format the Python sources
 
 .PHONY: protos
 protos: $(READY) generated ## Generate server/tallystick/v1 from protos/
+
+.PHONY: web
+web: $(READY) ## Check and build the screens in clients/web
+	@$(BIN)/python -m tools.web check
 
 .PHONY: baseline
 baseline: $(READY) ## Accept the present contract as the one that must not be broken
@@ -88,6 +92,7 @@ venv: $(READY) ## Set up .venv with everything that is needed
 
 .PHONY: clean
 clean: ## Remove all that make has made, .venv included
+	@rm -rf clients/web/node_modules clients/store/tallystick_till/screen
 	@rm -rf $(VENV) server/tallystick/v1 build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -105,7 +110,8 @@ $(READY): pyproject.toml hatch_build.py server/tallystick/__init__.py $(VENV)/.l
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The generator knows by itself whether anything is to be done, and is quick when nothing is.
+# The generators know by themselves whether anything is to be done, and are quick when nothing is.
 .PHONY: generated
 generated: $(READY)
 	@$(BIN)/python -m tools.protos generate
+	@$(BIN)/python -m tools.web build >/dev/null

@@ -155,7 +155,8 @@ class Seller:
     def _plan(self, ask: SaleAsk) -> _Plan:
         rules = self._rulebook.current
         if rules is None:
-            raise CannotSell(NO_RULES)
+            # A damaged file gives no rules either; then that is what must be said.
+            raise CannotSell(self._db.fault or NO_RULES)
         check_ask(ask, rules)
         voucher = self._voucher(ask) if ask.voucher else None
         seen = self._people.seen(ask.member_ref)

@@ -1,0 +1,68 @@
+"""Each reason in a sentence that names the mend: for people at a prompt and programs that show what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+SENTENCES: Final[Mapping[str, str]] = {
+    # Nothing can be kept safely.
+    "DISK_FULL": "The disk is full: nothing can be kept safely. Free some space; nothing that was sold is lost.",
+    "DISK_FAILED": "The disk does not take what is written. Check the disk, then start the till again.",
+    "OUTBOX_CORRUPT": (
+        "The till's file is damaged and was left as it is. Keep it, save what can be read with "
+        "`tallystick-till export`, and hand the receipts in with `tallystick-till recover`."
+    ),
+    "NO_RULES": "This till has no rules yet: it must reach the gateway once before it can sell with points.",
+    # Points are earned, but not burned.
+    "CLOCK_UNTRUSTED": (
+        "The machine was started without the gateway, so nobody can tell what time it is. "
+        "Points are earned; they can be spent when the gateway was reached once."
+    ),
+    "RULES_PAST_DATE": (
+        "The rules of this till are past their date. Points are earned; they can be spent when the gateway was reached."
+    ),
+    "AWAY_TOO_LONG": (
+        "This till has been away from the gateway for too long. Points are earned; restore the line to spend them."
+    ),
+    "TILL_SUSPENDED": (
+        "The gateway has suspended this till: its file was copied or restored too often. Make sure that there is one "
+        "till with this key, then have a manager reinstate it."
+    ),
+    "TILL_RESTORED": (
+        "This till's file is older than what the gateway has of it: it was restored from a copy. Points are earned; "
+        "they can be spent when the gateway has begun a new epoch for it."
+    ),
+    "KEY_REVOKED": (
+        "This till was shut out: its key is revoked. Export what is queued with `tallystick-till export`, have a "
+        "manager hand it in, then reset the till and enrol it again."
+    ),
+    "FLOOR_SPENT": "The floor limit is used up until the gateway has been reached. Points are earned.",
+    "SERVER_NEWER": (
+        "The gateway speaks a newer protocol than this till. The till goes on with what it knows; upgrade it."
+    ),
+    "HUB_AWAY": "The till that keeps the store's vouchers does not answer. Start it, or sell without the voucher.",
+    "MEMBER_BLOCKED": "This member is blocked: points are earned and not spent.",
+    # Refusals of a single sale.
+    "INSUFFICIENT_POINTS": "The member has not enough points for that. Spend fewer.",
+    "ABOVE_FLOOR": "While the line is down this many points cannot be spent here. Spend fewer, or none.",
+    "VOUCHER_USED": "This voucher has been used already.",
+    "MEMBER_UNKNOWN": "There is no such member. Scan the card again.",
+    "SALE_UNKNOWN": "This till does not know the sale. Scan its receipt, or try again when the line is up.",
+    "COMMAND_ID_REUSED": "This id belongs to something else. Take a new id for each sale, return or undo.",
+    "SALE_ID_REUSED": "This id belongs to another sale. Take a new id for each sale.",
+    "PIN_WRONG": "The PIN is wrong. Try again; five wrong ones lock the cashier for 15 minutes.",
+    "PIN_LOCKED": "Too many wrong PINs: the cashier is locked for a while.",
+    "CASHIER_UNKNOWN": "There is no such cashier at this store.",
+    "OUTBOX_NOT_EMPTY": "Sales wait for the gateway. Let this till reach it, or export them first.",
+}
+
+
+def sentence(reason: str, told: str = "", details: Mapping[str, str] | None = None) -> str:
+    """Return what to say about a reason: what the engine told, else the sentence here, else the bare reason."""
+    if told and told != reason:
+        return told
+    if known := SENTENCES.get(reason):
+        return known
+    facts = ", ".join(f"{name} {value}" for name, value in (details or {}).items())
+    return f"Refused: {reason}{f' ({facts})' if facts else ''}."

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { basketOf, minorOf, press, spentAsMoney, step, totalOf } from "../src/lib/amount.ts";
+import { problemsOf } from "../src/lib/problems.ts";
+import { verdictOn } from "../src/lib/tone.ts";
+import type { Member, Quote, TillState } from "../src/lib/types.ts";
+import { MEMBERS, firstState } from "../dev/people.ts";
+
+const state = (part: Partial<TillState> = {}): TillState => ({ ...firstState(), ...part });
+const member = (part: Partial<Member>): Member => ({ ...(MEMBERS["96385074"] as Member), ...part });
+const ids = (...given: Parameters<typeof problemsOf>): string[] =>
+  problemsOf(...given).map((each) => each.id);
+
+test("digits move in from the right, as on any till", () => {
+  let minor = 0;
+  for (const key of ["4", "2", "9", "0"]) minor = press(minor, key);
+  assert.equal(minor, 4290);
+  assert.equal(press(minor, "00"), 429000);
+  assert.equal(press(minor, "erase"), 429);
+  assert.equal(press(0, "00"), 0);
+});
+
+test("a full amount takes no further digit", () => {
+  assert.equal(press(99999999, "1"), 99999999);
+  assert.equal(press(9999999, "00"), 9999999);
+});
+
+test("an amount that was pasted keeps its digits and nothing else", () => {
+  assert.equal(minorOf("€1 042,90"), 104290);
+  assert.equal(minorOf("abc"), 0);
+  assert.equal(minorOf("1".repeat(4000)), 11111111);
+});
+
+test("a keyed-in amount is a basket of one line, tax included and unnamed", () => {
+  const basket = basketOf(4290, "EUR");
+  assert.equal(totalOf(basket), 4290);
+  assert.deepEqual(basket.lines, [{ sku: "AMOUNT", quantity_milli: 1000, amount_minor: 4290 }]);
+  assert.deepEqual(basket.tax_groups, []);
+  assert.equal(basket.prices_include_tax, true);
+});
+
+test("points step by whole units between nothing, the minimum and the most", () => {
+  assert.equal(step(0, 1, 100, 300, 1240), 300);
+  assert.equal(step(300, 1, 100, 300, 1240), 400);
+  assert.equal(step(1200, 1, 100, 300, 1240), 1200);
+  assert.equal(step(300, -1, 100, 300, 1240), 0);
+  assert.equal(step(500, -1, 100, 1, 1240), 400);
+  assert.equal(step(0, 1, 1, 1, 3), 1);
+});
+
+test("the points spent as money are those of the quote without its rewards", () => {
+  const explain = (code: string, points: number) => ({ code, points, text: "", args: {}, line_no: 0 });
+  const explanations = [
+    explain("per_amount", 30),
+    explain("reward", -250),
+    explain("points_as_money", -1200),
+  ];
+  assert.equal(spentAsMoney({ explanations } as unknown as Quote), 1200);
+  assert.equal(spentAsMoney({ explanations: [] } as unknown as Quote), 0);
+});
+
+test("a member who may redeem is green, one who may not is amber with the reason", () => {
+  assert.equal(verdictOn(member({ points: 500, burn_limit_points: 500 })).tone, "ok");
+  assert.deepEqual(verdictOn(member({ points: 500, burn_limit_reason: "CLOCK_UNTRUSTED" })), {
+    ...{ tone: "warn", word: "answer.earn_only", reason: "CLOCK_UNTRUSTED" },
+  });
+});
+
+test("a blocked member is red, whatever the points", () => {
+  const blocked = member({ status: "blocked", points: 500, burn_limit_points: 500 });
+  assert.deepEqual(verdictOn(blocked), { tone: "bad", word: "answer.blocked", reason: "MEMBER_BLOCKED" });
+});
+
+test("a new member with few points is no cause for alarm", () => {
+  for (const burn_limit_reason of ["", "INSUFFICIENT_POINTS", "BELOW_MINIMUM"]) {
+    assert.equal(verdictOn(member({ points: 3, burn_limit_reason })).tone, "ok");
+  }
+});
+
+test("a healthy till has nothing to say", () => {
+  assert.deepEqual(problemsOf(state(), true), []);
+});
+
+test("each trouble of the till has its message", () => {
+  for (const reason of ["DISK_FULL", "OUTBOX_CORRUPT", "NO_RULES"]) {
+    const [problem] = problemsOf(state({ sell: { allowed: false, reason } }), true);
+    assert.equal(problem?.id, reason);
+    assert.ok(problem.text, reason);
+  }
+  for (const reason of [
+    "CLOCK_UNTRUSTED",
+    "RULES_PAST_DATE",
+    "KEY_REVOKED",
+    "TILL_SUSPENDED",
+    "FLOOR_SPENT",
+  ]) {
+    const [problem] = problemsOf(state({ burn: { allowed: false, reason } }), true);
+    assert.equal(problem?.id, reason);
+    assert.ok(problem.text, reason);
+  }
+});
+
+test("a reason nobody has heard of still gets a message", () => {
+  const [problem] = problemsOf(state({ burn: { allowed: false, reason: "toString" } }), true);
+  assert.deepEqual([problem?.title, problem?.reason], ["message.burn_stopped.title", "toString"]);
+});
+
+test("the gravest message stands first, and what it implies is left out", () => {
+  const sell = { allowed: false, reason: "DISK_FULL" };
+  const burn = { allowed: false, reason: "CLOCK_UNTRUSTED" };
+  assert.deepEqual(ids(state({ sell, burn }), true), ["DISK_FULL"]);
+  assert.deepEqual(ids(state({ burn, server_protocol: { newer: true } }), false), [
+    "AWAY",
+    "CLOCK_UNTRUSTED",
+    "SERVER_NEWER",
+  ]);
+});
+
+test("before the first answer only the program's absence can be told", () => {
+  assert.deepEqual(ids(null, true), []);
+  assert.deepEqual(ids(null, false), ["AWAY"]);
+});
