@@ -22,6 +22,10 @@ help: ## List the targets
 run: $(READY) generated ## Set up everything and serve on SQLite
 	@$(BIN)/tallystick run $(ARGS)
 
+.PHONY: till
+till: $(READY) generated ## Set a till up beside `make run` and serve the cashier's screen
+	@$(BIN)/python -m tools.till $(ARGS)
+
 .PHONY: demo
 demo: $(READY) generated ## Play a day of sales against a server of its own
 	@$(BIN)/tallystick demo $(ARGS)

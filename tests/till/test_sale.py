@@ -230,6 +230,13 @@ def test_a_quote_promises_exactly_what_the_sale_gives(world: World) -> None:
     assert world.till.status().queued == 1
 
 
+def test_a_quote_without_a_burn_is_no_stand_in_while_the_line_is_up(world: World) -> None:
+    world.meet()
+    assert world.till.quote(world.ask()).stand_in
+    world.till.gateway_answered()
+    assert not world.till.quote(world.ask()).stand_in
+
+
 def test_a_quote_that_cannot_be_burned_still_says_what_would_be_earned(world: World) -> None:
     world.meet()
     quote = world.till.quote(world.ask(50_000, burn=900))

@@ -98,16 +98,18 @@ class Seller:
         """Say what a sale would do. Nothing is kept."""
         plan = self._plan(ask)
         asks_gateway = self._asks_gateway(plan)
+        # Without a burn nothing is asked for; that is standing in only when there is nobody to tell.
+        stand_in = not asks_gateway and (plan.burns or not self._link.online)
         limits = self._limits(plan)
         available = limits.shown if asks_gateway else limits.available
         priced = self._price(plan, available)
         if isinstance(priced, StandIn):
-            return self._quote_of(priced, available, None, stand_in=not asks_gateway)
+            return self._quote_of(priced, available, None, stand_in=stand_in)
         no = refusal_of(priced) if asks_gateway else stand_in_refusal(priced, limits)
         without = self._price(replace(plan, spend=None, reward_ids=()), 0)
         if isinstance(without, Refused):
             without = StandIn(0, 0, Minor(0), Minor(0), NO_DETAIL)
-        return self._quote_of(without, available, no, stand_in=not asks_gateway)
+        return self._quote_of(without, available, no, stand_in=stand_in)
 
     def _quote_of(self, priced: StandIn, available: int, no: RefusalView | None, *, stand_in: bool) -> Quote:
         return Quote(
