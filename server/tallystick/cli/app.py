@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import tallystick
-from tallystick.cli import books, demo, device, importing, keys, programs, serving, shop
+from tallystick.cli import books, demo, device, importing, keys, programs, serving, shop, stores
 
 app = typer.Typer(
     name="tallystick",
@@ -47,6 +47,12 @@ app.add_typer(
 )
 app.add_typer(
     device.app, name="device", help="Enrol and manage devices through the server.", rich_help_panel=SERVER
+)
+app.add_typer(
+    stores.app,
+    name="store",
+    help="What a store's tills report, what they can lose, and who works there.",
+    rich_help_panel=SERVER,
 )
 app.add_typer(programs.app, name="program", help="Programs and their rule sets.", rich_help_panel=SERVER)
 app.command("sale", rich_help_panel=TILL)(shop.sale)

@@ -62,7 +62,8 @@ def verify(
         store.close()
     looked_at = (
         f"{count(report.entries)} entries, {count(report.members)} members, {count(report.lots)} lots, "
-        f"{count(report.holds)} holds, {count(report.journal_rows)} journal rows, {count(report.programs)} programs"
+        f"{count(report.holds)} holds, {count(report.journal_rows)} journal rows, {count(report.tills)} tills, "
+        f"{count(report.inbox_items)} items in the inbox, {count(report.programs)} programs"
     )
     if report.first is None:
         printer.line(f"Verified {looked_at}: every balance, lot and hash agrees.")
@@ -77,6 +78,8 @@ def verify(
             "entries": report.entries,
             "lots": report.lots,
             "holds": report.holds,
+            "tills": report.tills,
+            "inbox_items": report.inbox_items,
             "journal_rows": report.journal_rows,
             "problem_count": report.problem_count,
             "problems": [asdict(problem) for problem in report.problems],

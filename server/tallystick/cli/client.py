@@ -31,6 +31,7 @@ from tallystick.v1 import (
     identity_pb2_grpc,
     ledger_pb2_grpc,
     member_pb2_grpc,
+    store_pb2_grpc,
     till_pb2,
     till_pb2_grpc,
 )
@@ -106,6 +107,7 @@ class Client:
         self.members = member_pb2_grpc.MemberServiceStub(self._channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         self.till = till_pb2_grpc.TillServiceStub(self._channel)
+        self.store = store_pb2_grpc.StoreServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
