@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tallystick.core.advice import CLOCK_SLACK_MS, TillStatus, VerdictKind
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId
-from tallystick.core.state import HoldKind, HoldStatus
+from tallystick.core.state import Hold, HoldKind, HoldStatus
 from tallystick.service.ports import InboxItem, InboxState
 from tallystick.storage.verify import verify
 from tallystick.wire.advices import Unreadable, id_text, parse_advice
@@ -18,9 +18,6 @@ from tests.simulation.simulation import RULES, STORES, Simulation
 
 GRACE_MS = 7 * DAY_MS
 """How long after its end a lease still stands, by the rules of a simulation."""
-
-FENCES_MAX = 3
-"""So many forks within a day suspend a till."""
 
 RIGHTS = {"by_lease": "lease", "by_voucher": "voucher", "by_floor": "floor"}
 
@@ -41,7 +38,7 @@ def breaches(simulation: Simulation) -> list[str]:
         *_members_are_safe(books),
         *_promises_kept(simulation, books),
         *_losses_within_caps(simulation, books),
-        *_copies_are_noticed(simulation),
+        *_copies_are_noticed(simulation, books),
         *_everybody_agrees(simulation, books),
         *_queues_are_empty(simulation, books),
     ]
@@ -104,7 +101,8 @@ def _nothing_lost(simulation: Simulation, books: _Books) -> Iterator[str]:
         if found:
             if found[0].moves.burned != sale.burned and sale.honest:
                 yield f"sale {sale.sale_id} burned {sale.burned} at the till and {found[0].moves.burned} in the books"
-            if -found[0].moves.issued != sale.earned and sale.honest:
+            asked = found[0].claimed_points == -1
+            if -found[0].moves.issued != sale.earned and sale.honest and not asked:
                 yield f"sale {sale.sale_id} earned {sale.earned} at the till and {-found[0].moves.issued} in the books"
             continue
         items = books.inbox.get(sale.sale_id, [])
@@ -171,13 +169,18 @@ def _nobody_pays_for_nothing(simulation: Simulation, books: _Books) -> Iterator[
 
 
 def _time_is_the_gateways(simulation: Simulation, books: _Books) -> Iterator[str]:
-    """No entry is of the future, and a till that was reported stolen tells nothing that counts."""
+    """No entry is of the future, no lease goes back before its grace, and a stolen till tells nothing that counts."""
     for entries in books.entries.values():
         for entry in entries:
+            hold = books.holds.get(CommandId(entry.hold_id))
+            ran_out = entry.kind is EntryKind.HOLD_RELEASE and hold and hold.kind is not HoldKind.CHECKOUT
+            if ran_out and hold and entry.origin.occurred_ms < hold.ends_ms + GRACE_MS:
+                yield f"hold {hold.hold_id} was taken back before its grace was over"
             recorded_ms = books.recorded_ms[entry.command_id]
             if entry.origin.occurred_ms > recorded_ms:
                 yield f"entry {entry.seq} of {entry.member_id} is of the future"
-            if recorded_ms > simulation.stolen.get(entry.origin.till_id, recorded_ms):
+            told = entry.claimed_points != -1 and not books.inbox.get(entry.command_id)
+            if told and recorded_ms > simulation.stolen.get(entry.origin.till_id, recorded_ms):
                 yield f"entry {entry.seq} of {entry.member_id} comes from a till that had been stolen"
 
 
@@ -191,27 +194,48 @@ def _leases_hold(books: _Books) -> Iterator[str]:
                 size[entry.command_id] = entry.moves.held
             for part in entry.detail.explanations:
                 if part.code in ("by_lease", "by_voucher"):
-                    used[dict(part.args)["hold_id"]] -= part.points
+                    used[dict(part.args).get("hold_id", "none")] -= part.points
+        for entry in entries:
+            of_lease = _burned_of(books, entry.command_id, "by_lease")
+            for hold in (*of_lease, *_burned_of(books, entry.command_id, "by_voucher")):
+                if hold.store_id != entry.origin.store_id:
+                    yield f"store {entry.origin.store_id} burned of hold {hold.hold_id}, which is of {hold.store_id}"
     for hold_id, points in used.items():
         if points > size.get(hold_id, 0):
             yield f"{points} points were burned of hold {hold_id}, which had {size.get(hold_id, 0)}"
 
 
 def _hubs_agree(simulation: Simulation, books: _Books) -> Iterator[str]:
-    """What a hub has given of its leases for a sale is what the sale took of them: points are not wasted either."""
+    """What a hub gave for a sale is what the sale took, and of leases that had not ended or been given back by then."""
+    returned_ms = {
+        entry.hold_id: books.recorded_ms[entry.command_id]
+        for entries in books.entries.values()
+        for entry in entries
+        if entry.kind is EntryKind.VOID
+    }
     for sale in simulation.sales:
         hub = sale.machine.hub_machine or sale.machine
         by_lease = sum(points for kind, points in sale.authority if kind == "lease")
         if not sale.honest or not by_lease:
             continue
         given = hub.db.number("SELECT sum(points) FROM lease_use WHERE advice_id = ?", sale.sale_id)
-        if given and given != by_lease:
+        if given != by_lease:
             yield f"sale {sale.sale_id} took {by_lease} points of leases, and its store's hub gave {given}"
-        for part in (part for entry in books.by_id.get(sale.sale_id, []) for part in entry.detail.explanations):
-            hold = books.holds.get(CommandId(dict(part.args).get("hold_id", "")))
-            late_ms = sale.at_ms - hold.ends_ms if hold and part.code == "by_lease" else 0
+        for hold in _burned_of(books, sale.sale_id, "by_lease"):
+            late_ms = sale.at_ms - hold.ends_ms
             if late_ms > CLOCK_SLACK_MS and not simulation.hostile:
                 yield f"sale {sale.sale_id} burned of a lease {late_ms // 1000} seconds after its end"
+            told_ms = books.recorded_ms[sale.sale_id]
+            if returned_ms.get(hold.hold_id, told_ms) < told_ms:
+                yield f"sale {sale.sale_id} burned of a lease that had been given back when it was told of"
+
+
+def _burned_of(books: _Books, sale_id: str, code: str) -> Iterator[Hold]:
+    for entry in books.by_id.get(sale_id, []):
+        for part in entry.detail.explanations:
+            hold = books.holds.get(CommandId(dict(part.args).get("hold_id", "")))
+            if part.code == code and hold is not None:
+                yield hold
 
 
 def _members_are_safe(books: _Books) -> Iterator[str]:
@@ -240,7 +264,10 @@ def _promises_kept(simulation: Simulation, books: _Books) -> Iterator[str]:
         for part in entries[0].detail.explanations:
             if part.code in RIGHTS:
                 honoured[RIGHTS[part.code]] -= part.points
+        had = entries[0].active_after + entries[0].moves.issued
         for kind in ("lease", "voucher"):
+            if honoured[kind] < promised[kind] and had > 0:
+                yield f"sale {sale.sale_id}: the store paid by {kind} though the member had {had} points"
             if honoured[kind] < promised[kind] and not _told_too_late(simulation, entries[0]):
                 yield (
                     f"sale {sale.sale_id}: {promised[kind]} points by {kind} were promised "
@@ -281,19 +308,22 @@ def _losses_within_caps(simulation: Simulation, books: _Books) -> Iterator[str]:
             yield f"store {store_id} paid for {lost} points and burned {by_floor} within its floor limits"
 
 
-def _copies_are_noticed(simulation: Simulation) -> Iterator[str]:
-    """Of two different advices for one place, at most one was taken; too many forks in a day suspend a till."""
+def _copies_are_noticed(simulation: Simulation, books: _Books) -> Iterator[str]:
+    """Of two different advices for one place, at most one was taken; two that go on are suspended."""
     taken: dict[tuple[str, int, int], bytes] = {}
     for machine in [*simulation.machines, *simulation.extra]:
-        for epoch, seq, digest in machine.db.read(
-            "SELECT epoch, seq, digest FROM advice WHERE verdict_kind IN (1, 2, 3)"
+        for epoch, seq, digest, advice_id in machine.db.read(
+            "SELECT epoch, seq, digest, advice_id FROM advice WHERE verdict_kind IN (1, 2, 3)"
         ):
+            entries = books.by_id.get(advice_id, [])
+            if any(entry.kind is EntryKind.SALE and entry.claimed_points == -1 for entry in entries):
+                # The gateway had sold it when it was asked to, so it is known; the copy's next advice shows the fork.
+                continue
             if taken.setdefault((machine.till_id, epoch, seq), digest) != digest:
                 yield f"till {machine.till_id[-2:]} has two advices at place {seq} of epoch {epoch}, and both count"
-    for chain in simulation.server.store.read_tills(CLUB, store_id=""):
-        recent = [at for at in chain.fenced_ms if at > chain.fenced_ms[-1] - DAY_MS]
-        if len(recent) >= FENCES_MAX and chain.status is TillStatus.TRUSTED:
-            yield f"till {chain.till_id[-2:]} forked {len(recent)} times in a day and is trusted"
+    for till_id, suspended in simulation.duels:
+        if not suspended:
+            yield f"till {till_id[-2:]} and its copy upload in turns, and both stay trusted"
 
 
 def _everybody_agrees(simulation: Simulation, books: _Books) -> Iterator[str]:

@@ -41,6 +41,8 @@ STEPS = 260
 HEAL_ROUNDS = 60
 PROOFS = 4
 """So many sales does a till need at most that was copied: the first tells it that its chain was ended."""
+DUEL_ROUNDS = 6
+"""A fork shows at every third upload of two copies; so these are enough for as many as suspend a till."""
 
 RULES: dict[str, Any] = {
     "format": "tallystick/1",
@@ -115,6 +117,7 @@ class Simulation:
         self.enrolled_offline: list[MemberId] = []
         self.reported: list[tuple[str, Machine]] = []
         self.proved: list[tuple[str, Machine]] = []
+        self.duels: list[tuple[str, bool]] = []
         self.did: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.stolen: dict[str, int] = {}
@@ -200,6 +203,9 @@ class Simulation:
             acts[name][1]()
         self.heal()
         self.prove()
+        self.duel()
+        for machine in [*self.machines, *self.extra]:
+            machine.sync.watch_once()
 
     def _acts(self) -> dict[str, tuple[int, Callable[[], None]]]:
         acts: dict[str, tuple[int, Callable[[], None]]] = {
@@ -208,7 +214,7 @@ class Simulation:
             "return": (8, self.give_back),
             "undo": (5, self.undo),
             "enrol": (3, self.enrol),
-            "voucher": (6, self.issue_voucher),
+            "voucher": (8, self.issue_voucher),
             "web": (8, self.burn_elsewhere),
             "line": (14, self.turn_line),
             "lan": (3, self.turn_lan),
@@ -277,6 +283,8 @@ class Simulation:
         if mine and rng.random() < 0.6:
             shown = mine[0]
             voucher, spend, rewards = shown[1], None, ()
+        if spend and rng.random() < 0.06:
+            machine.fuse.light()
         ask = SaleAsk(
             found.member.member_ref,
             self._basket(),
@@ -288,7 +296,7 @@ class Simulation:
         done = self._sell_with_patience(machine, ask)
         if done is None:
             return
-        if voucher and rng.random() < 0.9:
+        if voucher and rng.random() < 0.7:
             # Now and then a member shows a voucher twice.
             card.vouchers.remove(mine[0])
         if self._shown is not None:
@@ -607,20 +615,42 @@ class Simulation:
         """Let every till that is trusted sell once more: whatever it has been through, that must reach the books."""
         trusted = [one for one in self.machines if not one.line.revoked]
         for machine in trusted:
+            sale_id = ""
             for _ in range(PROOFS):
-                found = machine.running.identify(self.cards[0].number, aim_id="]C0")
-                if not isinstance(found, Identified):
-                    break
-                ask = SaleAsk(found.member.member_ref, self._basket(), sale_id=machine.new_id())
-                sale_id = machine.running.sale(ask).sale_id
                 self._reinstate()
-                self.time.pass_(MINUTE_MS)
-                for _ in range(3):
-                    machine.sync.push_once()
-            else:
+                sale_id = self._sell_and_upload(machine)
+            if sale_id:
                 self.proved.append((sale_id, machine))
-        for machine in trusted:
-            machine.sync.watch_once()
+
+    def duel(self) -> None:
+        """Let each till and its copy, if it has one, sell and upload in turns, and see whether that is stopped."""
+        for twin in self.extra:
+            original = next(one for one in self.machines if one.till_id == twin.till_id)
+            if twin.line.revoked or original.line.revoked:
+                continue
+            for machine in [twin, original] * DUEL_ROUNDS:
+                self._sell_and_upload(machine)
+            chains = {chain.till_id: chain for chain in self.server.store.read_tills(CLUB, store_id="")}
+            self.duels.append((twin.till_id, chains[twin.till_id].status is TillStatus.SUSPENDED))
+            self._reinstate()
+            for machine in (twin, original):
+                for _ in range(4):
+                    self.time.pass_(MINUTE_MS)
+                    self._reinstate()
+                    machine.sync.push_once()
+
+    def _sell_and_upload(self, machine: Machine) -> str:
+        """Sell to the first member whom the till knows; return the sale, empty when it knows nobody."""
+        scans = (machine.running.identify(card.number, aim_id="]C0") for card in self.cards)
+        found = next((scan for scan in scans if isinstance(scan, Identified)), None)
+        if found is None:
+            return ""
+        ask = SaleAsk(found.member.member_ref, self._basket(), sale_id=machine.new_id())
+        sale_id = machine.running.sale(ask).sale_id
+        self.time.pass_(MINUTE_MS)
+        for _ in range(3):
+            machine.sync.push_once()
+        return sale_id
 
     def _reinstate(self) -> None:
         """A manager looks at suspended tills; of two that are one, the clone is taken out of service first."""

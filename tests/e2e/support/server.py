@@ -81,6 +81,11 @@ class Installation:
         return Path(self._settings.data_dir)
 
     @property
+    def settings(self) -> Settings:
+        """The settings of the server, for whoever prepares its database."""
+        return self._settings
+
+    @property
     def server(self) -> Child:
         """The process that serves now."""
         assert self._server is not None, "not started"
