@@ -15,8 +15,8 @@ from sqlalchemy import create_engine
 from tallystick.core.basket import Basket, Channel, Line, Origin
 from tallystick.core.command import SettleSale, fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
-from tallystick.service.batch import Submission
 from tallystick.service.directory import Clock, Directory, Program, StoredRuleSet
+from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2, types_pb2
 
 PROGRAM = ProgramId("bench")

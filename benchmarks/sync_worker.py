@@ -14,10 +14,10 @@ from concurrent.futures import Future
 
 from benchmarks.measure import own_cpu_s, percentile
 from benchmarks.population import advices, now_ms
-from tallystick.service.batch import Answer
 from tallystick.service.lane import Lane
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.runtime import tune_interpreter
+from tallystick.service.submission import Answer
 from tallystick.storage.open import open_store
 
 UPLOAD = 500

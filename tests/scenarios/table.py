@@ -16,7 +16,7 @@ from tallystick.core.basket import Assurance, Basket, Line, TaxGroup
 from tallystick.core.command import Command, ReturnLine, Spend
 from tallystick.core.entry import Entry, Posted, Refused
 from tallystick.core.ids import Minor
-from tallystick.service.batch import Answer
+from tallystick.service.submission import Answer
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
 from tests.service.desk import Desk

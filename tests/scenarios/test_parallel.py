@@ -11,7 +11,7 @@ from dataclasses import replace
 from tallystick.core.command import Command, ReturnLine
 from tallystick.core.entry import Posted, Refusal, Refused
 from tallystick.core.ids import MemberId
-from tallystick.service.batch import Answer
+from tallystick.service.submission import Answer
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
 from tests.service.desk import ANN, BEN, CLUB, NOBODY, WAIT_S, Desk

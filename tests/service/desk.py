@@ -30,10 +30,10 @@ from tallystick.core.command import (
 from tallystick.core.entry import Entry, Posted, Refusal, Refused
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.core.state import Account, MemberStatus
-from tallystick.service.batch import Answer, Submission
 from tallystick.service.directory import Clock, Member, Program, StoredRuleSet
 from tallystick.service.lane import Lane
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.submission import Answer, Submission
 from tallystick.storage.open import Store
 from tests.core.world import at, basket
 

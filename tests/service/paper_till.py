@@ -21,12 +21,12 @@ from tallystick.security.key_dir import create_key_dir
 from tallystick.security.keys import SigningKey, generate_signing_key, verify_key_from_jwk
 from tallystick.security.sealed_box import enrolment_context, seal_for_gateway
 from tallystick.service.advices import posted_any
-from tallystick.service.batch import Answer, Submission
 from tallystick.service.directory import Clock
 from tallystick.service.errors import TallystickError
 from tallystick.service.gateway import Gateway, open_gateway
 from tallystick.service.identity import Enrolled, Text
 from tallystick.service.ports import InboxItem, InboxState
+from tallystick.service.submission import Answer, Submission
 from tallystick.storage.memory import MemoryStore
 from tallystick.storage.open import Store
 from tallystick.v1 import advice_pb2 as pb

@@ -15,7 +15,8 @@ from tallystick.core.command import Command, ReturnLine, fingerprint
 from tallystick.core.entry import Entry, EntryKind, Posted, Refusal, Refused
 from tallystick.core.ids import Ms
 from tallystick.core.state import MemberStatus
-from tallystick.service.batch import Answer, Batch, Submission, with_occurred
+from tallystick.service.batch import Batch
+from tallystick.service.submission import Answer, Submission, with_occurred
 from tallystick.storage.memory import MemoryStore
 from tests.core.world import at, basket
 from tests.service.desk import ANN, BEN, CLUB, NOBODY, Desk, later

@@ -12,8 +12,8 @@ from tallystick.core.command import ReturnLine, SettleEnrolment, SettleReturn, S
 from tallystick.core.entry import Refused
 from tallystick.core.ids import CommandId, Ms
 from tallystick.core.state import MemberStatus
-from tallystick.service.batch import Halt, Submission
 from tallystick.service.ports import InboxState
+from tallystick.service.submission import Halt, Submission
 from tallystick.storage.memory import MemoryStore
 from tests.core.world import basket
 from tests.service.desk import ANN, CLUB, NOBODY, Desk

@@ -25,7 +25,6 @@ from tallystick.core.chain import GENESIS
 from tallystick.core.command import FINGERPRINT_BYTES, CatchUp, SettleEnrolment
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.security.envelope import RECEIPT, body_holds
-from tallystick.service.batch import Answer, Contact, Fact, Halt, Place, Submission, Told, pinned_version
 from tallystick.service.directory import Device, DeviceStatus, Directory
 from tallystick.service.enrolment import device_not_found
 from tallystick.service.errors import FailedPrecondition, PermissionDenied, Unauthenticated
@@ -33,6 +32,7 @@ from tallystick.service.ports import InboxItem, LedgerReader
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
+from tallystick.service.submission import Answer, Contact, Fact, Halt, Place, Submission, Told, pinned_version
 from tallystick.service.uploads import advice_of, keys_of, signed_by, slots_of
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick.wire.advices import (

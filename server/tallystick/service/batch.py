@@ -6,13 +6,11 @@ Memory, SQLite and PostgreSQL run this same code; so does the simulator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from tallystick.core.advice import (
     CLOCK_SLACK_MS,
     Admission,
-    Slot,
     TillChain,
     TillStatus,
     Verdict,
@@ -35,9 +33,7 @@ from tallystick.core.command import (
     CatchUp,
     Command,
     ReturnLease,
-    SettleReturn,
     SettleSale,
-    SettleUndo,
     Void,
 )
 from tallystick.core.decide import NO_REFS, Refs, decide, needs_lots, not_open, refers_to
@@ -54,6 +50,16 @@ from tallystick.service.ports import (
     Transaction,
     WriteSet,
 )
+from tallystick.service.submission import (
+    Answer,
+    Fact,
+    Halt,
+    Place,
+    Submission,
+    Told,
+    pinned_version,
+    with_occurred,
+)
 
 ACCOUNTS = 9
 """How many accounts an entry moves: the fields of ``Moves``."""
@@ -63,83 +69,6 @@ NO_HOLDS: dict[CommandId, Hold] = {}
 
 NO_FINGERPRINT = b""
 """Entries that time makes due have no command, so nothing to compare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A command on its way to the lane.
-
-    ``fingerprint`` is over the command as it was sent, before defaults were filled in. ``deadline`` is on the clock
-    of ``time.monotonic()``. Business time must lie in [``earliest_ms``, ``latest_ms``] for a command that is new;
-    a retry gets its stored answer however late it comes.
-    """
-
-    program_id: ProgramId
-    command: Command
-    fingerprint: bytes
-    deadline: float
-    earliest_ms: int
-    latest_ms: int
-    fact: Fact | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the caller is told. ``recorded_ms`` is when it was first decided (0 when only the ledger knows)."""
-
-    decision: Decision
-    replayed: bool
-    recorded_ms: Ms
-    told: Told | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a till is told of an advice: its verdict, or why it was not taken; and its chain as it is now."""
-
-    chain: TillChain
-    verdict: Verdict | None = None
-    halt: Halt | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """What a till said of itself when it was heard of: how many advices wait behind, what it burned on its own."""
-
-    queued: int
-    floor_points: int
-
-
-class Place(Enum):
-    """Where a fact comes from: its till's chain, elsewhere (a receipt, the inbox), or nowhere: only a contact."""
-
-    CHAIN = "chain"
-    LOOSE = "loose"
-    CONTACT = "contact"
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What makes a submission an advice: its place in a till's chain and how it is to be taken.
-
-    ``told_ms`` is the till's own time. ``noted`` was found before the lane and belongs into the verdict. One with
-    ``held`` is not decided but kept with that verdict: it cannot be read, or deciding it has failed. ``contact``
-    stands on the last advice of an upload.
-    """
-
-    slot: Slot
-    told_ms: int
-    place: Place = Place.CHAIN
-    noted: tuple[VerdictReason, ...] = ()
-    held: Verdict | None = None
-    contact: Contact | None = None
-
-
-class Halt(Enum):
-    """Why an advice was not taken at all; the till's chain is as it was."""
-
-    GAP = "gap"
-    SUSPENDED = "suspended"
 
 
 RulesFor = Callable[[int], RuleSet | None]
@@ -521,13 +450,6 @@ def _out_of_range(submission: Submission) -> Refused:
     )
 
 
-def pinned_version(command: Command) -> int | None:
-    """Return the rule set that an advice names; None for what goes by the rules in force."""
-    if isinstance(command, (SettleSale, SettleReturn, SettleUndo)):
-        return command.rule_set
-    return None
-
-
 def _holds_named(command: Command) -> Sequence[CommandId]:
     if isinstance(command, (Capture, Void)):
         return (command.hold_id,)
@@ -540,8 +462,3 @@ def _holds_named(command: Command) -> Sequence[CommandId]:
 
 def _clock_off(entry: Entry, fact: Fact) -> bool:
     return abs(entry.origin.occurred_ms - fact.told_ms) > CLOCK_SLACK_MS
-
-
-def with_occurred(command: Command, occurred_ms: Ms) -> Command:
-    """Return the command at a business time, for a caller that left it to the server."""
-    return replace(command, origin=replace(command.origin, occurred_ms=occurred_ms))

@@ -9,10 +9,10 @@ from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp, fingerprint
 from tallystick.core.entry import CaughtUp
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId, derived_id
-from tallystick.service.batch import Submission
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
+from tallystick.service.submission import Submission
 
 AT_ONCE_MAX = 256
 """How many members are in the lane at once: enough for full batches, little enough to leave room for tills."""

@@ -16,7 +16,6 @@ from typing import Protocol, TypeVar
 from tallystick.core.advice import TillChain, VerdictKind, VerdictReason, reinstate
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.service.advices import Advices
-from tallystick.service.batch import Submission
 from tallystick.service.directory import Directory
 from tallystick.service.errors import FailedPrecondition, InvalidInput, NotFound, StoreConflict
 from tallystick.service.ports import (
@@ -27,6 +26,7 @@ from tallystick.service.ports import (
     Transaction,
     WriteSet,
 )
+from tallystick.service.submission import Submission
 
 PARKED_PAGE_MAX = 200
 """Most parked advices that are looked at in one go."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.batch import Answer, Batch, Submission, pinned_version
+from tallystick.service.batch import Batch
 from tallystick.service.collector import Collector, Ticket
 from tallystick.service.errors import (
     DeadlinePassed,
@@ -20,6 +20,7 @@ from tallystick.service.errors import (
 )
 from tallystick.service.ports import BATCH_MAX, LedgerStore
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.submission import Answer, Submission, pinned_version
 
 CONFLICT_RETRIES_MAX = 20
 """How often one batch is run again after losing against another writer, before its callers are told to come back."""

@@ -20,10 +20,10 @@ from tallystick.core.entry import Posted, Refusal, Refused
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.state import Hold, HoldKind, HoldStatus
 from tallystick.service.balances import member_not_found
-from tallystick.service.batch import Answer, Submission
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.service.ports import LedgerReader
 from tallystick.service.signed import Signer
+from tallystick.service.submission import Answer, Submission
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick.wire.advices import bytes_of, to_digits
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tallystick.core.chain import entry_digest
 from tallystick.core.codec import detail_to_text
 from tallystick.core.entry import Posted, Refused
-from tallystick.service.batch import Answer
+from tallystick.service.submission import Answer
 
 
 class Given(NamedTuple):

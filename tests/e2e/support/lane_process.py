@@ -20,11 +20,11 @@ from pathlib import Path
 
 from tallystick.core.command import Command
 from tallystick.core.ids import Ms
-from tallystick.service.batch import Answer, Submission
 from tallystick.service.lane import Lane
 from tallystick.service.ports import BATCH_MAX
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.runtime import tune_interpreter
+from tallystick.service.submission import Answer, Submission
 from tallystick.storage.open import open_store
 from tests.e2e.support import plan
 from tests.e2e.support.answers import Given, given

@@ -20,7 +20,7 @@ from tallystick.core.command import (
     fingerprint,
 )
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
-from tallystick.service.batch import Submission
+from tallystick.service.submission import Submission
 
 PROGRAM = ProgramId("e2e")
 MEMBERS = 10_000

@@ -30,11 +30,11 @@ from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
-from tallystick.service.batch import Submission
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
 from tallystick.service.gateway import Gateway
+from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
 

@@ -22,10 +22,10 @@ from tallystick.rpc.errors import RoleNotAllowed
 from tallystick.rpc.handlers.access import origin_mismatch, visible_member
 from tallystick.rpc.handlers.watch import WatchHandlers
 from tallystick.service.advices import parked_any, posted_any
-from tallystick.service.batch import Answer
 from tallystick.service.errors import InvalidInput, TallystickError
 from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.parked import post_parked
+from tallystick.service.submission import Answer
 from tallystick.v1 import options_pb2 as options
 from tallystick.v1 import store_pb2 as pb
 
