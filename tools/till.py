@@ -30,7 +30,7 @@ def main() -> int:
         sys.stderr.write("make: the till could not be set up; is `make run` running in another shell?\n")
         return 1
     program = str(BIN / "tallystick-till")
-    os.execv(program, [program, "run", "--dir", str(place), *sys.argv[1:]])
+    return os.execv(program, [program, "run", "--dir", str(place), *sys.argv[1:]])
 
 
 def enrol(place: Path) -> None:
