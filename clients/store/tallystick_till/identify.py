@@ -11,10 +11,11 @@ from google.protobuf.message import DecodeError
 from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
+from tallystick.core.rules.scanning import Scanning
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
 from tallystick.security.identifiers import (
+    CARD_KINDS,
     Identifier,
-    IdentifierKind,
     IdentifierReason,
     parse_identifier,
 )
@@ -45,7 +46,6 @@ CODE_DIGITS_MIN = 60
 
 TOMBSTONE, BLOCKED = 2, 1
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
-_CARDS = (IdentifierKind.NUMBER, IdentifierKind.EAN13, IdentifierKind.GSRN)
 _SCANNED = frozenset({"wedge", "camera"})
 _REASONS = {
     IdentifierReason.PAYMENT_CARD: "PAYMENT_CARD",
@@ -121,7 +121,7 @@ class People:
         parsed = self.parse(scan, aim_id=aim_id, region=region)
         if isinstance(parsed, NotIdentified):
             return parsed
-        scanned = source in _SCANNED and parsed.kind in _CARDS
+        scanned = source in _SCANNED and parsed.kind in CARD_KINDS
         assurance = Assurance.STATIC_CARD if scanned else Assurance.TYPED
         answer = None
         if self._link.online:
@@ -135,8 +135,10 @@ class People:
 
     def parse(self, scan: str, *, aim_id: str = "", region: str = "") -> Identifier | NotIdentified:
         """Return the identifier that a text holds."""
+        rules = self._rulebook.current
+        scanning = rules.scanning if rules else Scanning()
         for country in (region, self._rulebook.region):
-            parsed = parse_identifier(scan, default_region=country, aim_id=aim_id)
+            parsed = parse_identifier(scan, default_region=country, aim_id=aim_id, scanning=scanning)
             if isinstance(parsed, Identifier):
                 return parsed
             if parsed.reason is not IdentifierReason.REGION_UNKNOWN:

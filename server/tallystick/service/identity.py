@@ -17,11 +17,13 @@ from importlib.resources import files
 
 from tallystick.core.basket import Assurance, Channel
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.rules.scanning import Scanning
 from tallystick.core.state import MemberStatus
 from tallystick.security.blind_index import blind_token
 from tallystick.security.check_digits import luhn_check_digit
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.identifiers import (
+    CARD_KINDS,
     MEMBER_NUMBER_DIGITS,
     MEMBER_NUMBER_PREFIX,
     Identifier,
@@ -42,7 +44,6 @@ NUMBERS_TRIED_MAX = 16
 """How many numbers a new member may find taken; with a million members each try has one chance in ten million."""
 
 _NUMBER_PURPOSE = b"tallystick member number v1"
-_CARD_KINDS = frozenset({IdentifierKind.NUMBER, IdentifierKind.EAN13, IdentifierKind.GSRN})
 _AIM_IN_FRONT = re.compile(r"\s*\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _SCANNING = frozenset({Channel.STORE, Channel.BACKOFFICE})
 
@@ -148,11 +149,18 @@ class Identity:
         Raises ``InvalidInput`` for a region that no telephone has.
         """
         region = given.region or self._region_of(program_id)
-        parsed = parse_identifier(given.text, default_region=region, kind=given.kind, aim_id=given.aim_id)
+        rules = self._rulebook.current(program_id)
+        parsed = parse_identifier(
+            given.text,
+            default_region=region,
+            kind=given.kind,
+            aim_id=given.aim_id,
+            scanning=rules.scanning if rules else Scanning(),
+        )
         if isinstance(parsed, IdentifierRefused):
             return _refusal(parsed)
         scanned = bool(given.aim_id or _AIM_IN_FRONT.match(given.text)) and channel in _SCANNING
-        static = scanned and parsed.kind in _CARD_KINDS
+        static = scanned and parsed.kind in CARD_KINDS
         return Scan(
             parsed, self._token(program_id, parsed), Assurance.STATIC_CARD if static else Assurance.TYPED
         )

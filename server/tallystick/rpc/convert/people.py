@@ -21,6 +21,7 @@ _KIND_NUMBERS = {
     IdentifierKind.GSRN: identity.IDENTIFIER_KIND_GSRN,
     IdentifierKind.PHONE: identity.IDENTIFIER_KIND_PHONE,
     IdentifierKind.EMAIL: identity.IDENTIFIER_KIND_EMAIL,
+    IdentifierKind.CODE128: identity.IDENTIFIER_KIND_CODE128,
 }
 _KINDS = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
