@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.directory import Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.storage import open_store
@@ -53,6 +54,9 @@ def fill(url: str) -> None:
     store.add_device(OTHER_PROGRAM, device("till-1"))
     store.use_assertion(OTHER_PROGRAM, "till-1", "t-1", usable_until=NOW, now=NOW)
     store.put_cashier(OTHER_PROGRAM, Cashier("store-1", "ann", "Ann", active=True, pin_hash=""))
+    batch = CardBatch("b-1", "ean13", "29", 1, "", NOW, "ann")
+    card = Card("ean13", b"card", "b-1", 1, 0, CardState.BLANK, NOW)
+    store.add_card_batch(OTHER_PROGRAM, batch, [card])
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -97,7 +101,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     service: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
-    tables += ["assertion_use", "till_chain", "inbox_item", "cashier"]
+    tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)

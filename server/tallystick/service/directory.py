@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
+from tallystick.service.card_ports import CardDirectory
 
 
 class Clock(IntEnum):
@@ -134,8 +135,8 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(Protocol):
-    """Programs and rule sets, members and identifiers, devices and codes."""
+class Directory(CardDirectory, Protocol):
+    """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:
         """Create it; False when the id is taken."""
@@ -159,8 +160,9 @@ class Directory(Protocol):
     def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
         """Create member, account and identifiers in one transaction.
 
-        A known ``member_id`` with the same number or any same identifier returns the stored member (a retry).
-        Raises ``AlreadyExists`` when an identifier belongs to another member.
+        A known ``member_id`` with the same number or any same identifier returns the stored member (a retry). Cards
+        among the identifiers become the member's. Raises ``AlreadyExists`` when an identifier belongs to another
+        member, ``CardRevoked`` when one can belong to nobody any more.
         """
         ...
 
@@ -179,12 +181,28 @@ class Directory(Protocol):
     def identifiers(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]: ...
 
     def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
-        """Add it; True also when this member had it. Raises ``AlreadyExists`` when another member has it."""
+        """Add it; True also when this member had it. Raises as ``enrol`` does."""
         ...
 
-    def remove_identifier(
-        self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes
-    ) -> bool: ...
+    def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
+        """Remove it; a card of a batch is LOST from then on. False when this member does not have it."""
+        ...
+
+    def replace_card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        old: IdentifierRow | None,
+        new: Sequence[IdentifierRow],
+        number: str,
+    ) -> bool:
+        """Take a card away for good and add others, in one transaction; ``number`` becomes the member's when given.
+
+        False when the member is unknown or erased, or does not have ``old`` any more: then nothing has changed.
+        Raises as ``enrol`` does.
+        """
+        ...
 
     def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
         """Store the sealed personal data of a member, replacing what was there."""

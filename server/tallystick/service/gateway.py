@@ -12,6 +12,7 @@ from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.advices import Advices
 from tallystick.service.balances import Balances
+from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
@@ -71,6 +72,7 @@ class Gateway:
     leases: Leases
     exposures: Exposures
     cashiers: Cashiers
+    cards: Cards
     watch: Watch
 
     def close(self) -> None:
@@ -159,5 +161,6 @@ def open_gateway(
         leases=Leases(store, signer, now_ms=now_ms),
         exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
+        cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
     )

@@ -24,10 +24,11 @@ from tallystick.service.directory import (
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_tables import ProgramTables, Undo
 
 
-class MemoryDirectory:
+class MemoryDirectory(MemoryCards):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -99,6 +100,7 @@ class MemoryDirectory:
                 raise AlreadyExists("The member id is taken.", member_id=member.member_id)
             if taken:
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
+            claim_cards(undo, tables, keys, now=self._now_ms())
             account = Account(member.member_id, member.status, member.enrolled_ms)
             undo.put(tables.members, member.member_id, member)
             undo.put(tables.accounts, member.member_id, account)
@@ -135,14 +137,18 @@ class MemoryDirectory:
         with self._changes() as undo:
             if not self._lives(program_id, row.member_id):
                 return False
-            identifiers = self._of(program_id).identifiers
-            stored = identifiers.get((row.kind, row.token))
-            if stored is None:
-                undo.put(identifiers, (row.kind, row.token), row)
-                self._changed(undo, program_id, row.member_id)
-            elif stored.member_id != row.member_id:
-                raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
+            self._add(undo, program_id, row)
             return True
+
+    def _add(self, undo: Undo, program_id: ProgramId, row: IdentifierRow) -> None:
+        tables = self._of(program_id)
+        stored = tables.identifiers.get((row.kind, row.token))
+        if stored is None:
+            claim_cards(undo, tables, [(row.kind, row.token)], now=self._now_ms())
+            undo.put(tables.identifiers, (row.kind, row.token), row)
+            self._changed(undo, program_id, row.member_id)
+        elif stored.member_id != row.member_id:
+            raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
 
     def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
         with self._changes() as undo:
@@ -151,6 +157,35 @@ class MemoryDirectory:
             if stored is None or stored.member_id != member_id:
                 return False
             undo.remove(identifiers, (kind, token))
+            lose_cards(undo, self._of(program_id), [(kind, token)], now=self._now_ms())
+            self._changed(undo, program_id, member_id)
+            return True
+
+    def replace_card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        old: IdentifierRow | None,
+        new: Sequence[IdentifierRow],
+        number: str,
+    ) -> bool:
+        with self._changes() as undo:
+            tables, now = self._of(program_id), self._now_ms()
+            if not self._lives(program_id, member_id):
+                return False
+            if old is not None:
+                key = (old.kind, old.token)
+                stored = tables.identifiers.get(key)
+                if stored is None or stored.member_id != member_id:
+                    return False
+                undo.remove(tables.identifiers, key)
+                for unknown in lose_cards(undo, tables, [key], now=now):
+                    remember_lost(undo, tables, unknown, now=now)
+            for row in new:
+                self._add(undo, program_id, row)
+            if number:
+                undo.put(tables.members, member_id, replace(tables.members[member_id], number=number))
             self._changed(undo, program_id, member_id)
             return True
 
@@ -170,7 +205,9 @@ class MemoryDirectory:
                 return False
             if member_id in tables.persons:
                 undo.remove(tables.persons, member_id)
-            for row in self.identifiers(program_id, member_id):
+            held = self.identifiers(program_id, member_id)
+            lose_cards(undo, tables, [(row.kind, row.token) for row in held], now=self._now_ms())
+            for row in held:
                 undo.remove(tables.identifiers, (row.kind, row.token))
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 

@@ -272,6 +272,35 @@ identifier = Table(
 )
 Index("identifier_member_idx", identifier.c.member_id, identifier.c.program_id)
 
+card_batch = Table(
+    "card_batch",
+    metadata,
+    of_program(),
+    words("batch_id"),
+    Column("kind", String(32), nullable=False),
+    words("prefix"),
+    integer("count"),
+    words("label"),
+    big("created_ms"),
+    words("created_by"),
+    PrimaryKeyConstraint("batch_id", "program_id"),
+)
+
+card = Table(
+    "card",
+    metadata,
+    of_program(),
+    Column("kind", String(32), nullable=False),
+    octets("token"),
+    words("batch_id"),
+    integer("position"),
+    small("attempt"),
+    small("state"),
+    big("changed_ms"),
+    PrimaryKeyConstraint("program_id", "kind", "token"),
+)
+Index("card_batch_idx", card.c.batch_id, card.c.program_id, card.c.position, **where("batch_id <> ''"))
+
 person = Table(
     "person",
     metadata,

@@ -93,10 +93,14 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "SetCashier": {"store_id": "s1", "cashier_id": "eva", "label": "Eva", "active": True},
         "ListCashiers": {"store_id": "s1"},
         "CheckPin": {"cashier_id": "eva", "pin": "4711"},
+        "CreateCardBatch": {"batch_id": new_id(), "kind": "IDENTIFIER_KIND_NUMBER", "count": 1},
+        "ListCards": {"batch_id": ids.get("batch") or new_id()},
+        "ReportLost": {**member, "identifier_id": "x"},
+        "ReplaceCard": {**member, "identifier_id": "x", "text": ids["number"]},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox"):
+    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches"):
         return {}
     return bodies.get(name, member)
 
@@ -161,6 +165,7 @@ NAMES_NOTHING = frozenset(
     {
         "CreateEnrolmentCode",
         "CheckPin",
+        "CreateCardBatch",
         "CreateProgram",
         "Enrol",
         "ExpirePoints",
@@ -168,6 +173,7 @@ NAMES_NOTHING = frozenset(
         "GetRuleSet",
         "GetServerInfo",
         "GetTotals",
+        "ListCardBatches",
         "ListCashiers",
         "ListDevices",
         "ListInbox",

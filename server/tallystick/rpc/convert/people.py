@@ -31,6 +31,11 @@ def kind_from_pb(kind: int) -> IdentifierKind | None:
     return _KINDS.get(identity.IdentifierKind.ValueType(kind))
 
 
+def kind_to_pb(kind: IdentifierKind) -> identity.IdentifierKind.ValueType:
+    """Return a kind."""
+    return _KIND_NUMBERS[kind]
+
+
 def member_to_pb(member: Member) -> pb.Member:
     """Return a member; an erased one has no number any more."""
     return pb.Member(

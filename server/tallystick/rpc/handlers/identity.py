@@ -20,9 +20,10 @@ from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.security.errors import SealBroken
 from tallystick.service.business_time import window
+from tallystick.service.card_ports import Card, CardState
 from tallystick.service.errors import InvalidInput
 from tallystick.service.gateway import Gateway
-from tallystick.service.identity import UNKNOWN, IdentityRefused, Text
+from tallystick.service.identity import BLANK, REVOKED, UNKNOWN, IdentityRefused, Text
 from tallystick.service.members import open_profile
 from tallystick.service.reads import ScanRead
 from tallystick.v1 import identity_pb2 as pb
@@ -47,7 +48,7 @@ class IdentityHandlers:
             return pb.IdentifyResponse(not_identified=not_identified_to_pb(scan))
         read = await gateway.scans.scan(caller.program_id, scan.identifier.kind.value, scan.token)
         if read.row is None or read.account is None:
-            return pb.IdentifyResponse(not_identified=not_identified_to_pb(UNKNOWN))
+            return pb.IdentifyResponse(not_identified=not_identified_to_pb(_nobody(read.card)))
         balance = await self._ledger.balance_of_read(caller.program_id, read.account, read.rules)
         return pb.IdentifyResponse(
             identified=identification_to_pb(
@@ -134,3 +135,10 @@ class IdentityHandlers:
                 "The business time is too far from the server's.",
                 violations=(("origin.occurred_at", text),),
             )
+
+
+def _nobody(card: Card | None) -> IdentityRefused:
+    """Return why a scan that nobody has leads to nobody."""
+    if card is None:
+        return UNKNOWN
+    return BLANK if card.state is CardState.BLANK else REVOKED
