@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import pytest
 
 from tallystick.security.check_digits import (
@@ -27,6 +29,7 @@ from tests.rpc.handlers.world import (
     open_till,
 )
 
+Kind: TypeAlias = identity_pb2.IdentifierKind.ValueType
 BOSS = Caller(MANAGER)
 NUMBER, EAN13 = identity_pb2.IDENTIFIER_KIND_NUMBER, identity_pb2.IDENTIFIER_KIND_EAN13
 GSRN, PHONE = identity_pb2.IDENTIFIER_KIND_GSRN, identity_pb2.IDENTIFIER_KIND_PHONE
@@ -34,7 +37,6 @@ UNKNOWN, REVOKED = (
     identity_pb2.IDENTITY_REFUSAL_REASON_UNKNOWN,
     identity_pb2.IDENTITY_REFUSAL_REASON_REVOKED,
 )
-Kind = identity_pb2.IdentifierKind.ValueType
 
 
 def create(
