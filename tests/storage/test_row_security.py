@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.directory import Cashier, DeviceStatus
+from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
@@ -53,6 +53,9 @@ def fill(url: str) -> None:
     store.add_device(OTHER_PROGRAM, device("till-1"))
     store.use_assertion(OTHER_PROGRAM, "till-1", "t-1", usable_until=NOW, now=NOW)
     store.put_cashier(OTHER_PROGRAM, Cashier("store-1", "ann", "Ann", active=True, pin_hash=""))
+    store.add_card_device(
+        OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", "Phone", NOW, NOW, NOW), most=1
+    )
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -97,7 +100,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     service: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
-    tables += ["assertion_use", "till_chain", "inbox_item", "cashier"]
+    tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_device"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -141,6 +144,7 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE inbox_item SET raw = ''",
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",
+        "UPDATE card_device SET burn_from_ms = 0",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",
