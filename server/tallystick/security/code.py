@@ -20,6 +20,7 @@ remembers used codes remembers ``Code.use``, never the signature or the bytes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,6 +47,13 @@ CODE_DIGITS_MIN = 200
 CODE_DIGITS_MAX = 604
 """What QR version 11-M holds; nothing longer is turned into a number."""
 
+PSEUDONYM_KIND = "pseudonym"
+REVOKED_KIND = "revoked_device"
+"""Two kinds of identifiers that no scan gives: a member's pseudonym, and a device of the member that counts no more.
+
+Both reach tills as tags among the member's, so that a till refuses what was revoked without keeping a list of keys.
+"""
+
 CREDENTIAL = b"tallystick.credential.v1"
 SERVER_CODE = b"tallystick.server-code.v1"
 DEVICE_CODE = b"tallystick.device-code.v1"
@@ -58,6 +66,11 @@ _SUB, _EXP, _IAT, _CTI, _CNF, _BURN_FROM = 2, 4, 6, 7, 8, -65537
 _COORDINATE_BYTES = 32
 _TIME_S_MIN, _TIME_S_MAX = 2**24, 2**32 - 1
 """Instants take five bytes, which they have done since 1970 and do until 2106."""
+
+_NOISE = r"[\x00-\x20\x7f-\xa0\u2000-\u200f\u2028-\u202f\u2066-\u2069\ufeff]*"
+_SCAN = re.compile(
+    rf"{_NOISE}(?:\][A-Za-z][0-9A-Za-z])?([0-9]{{{CODE_DIGITS_MIN},{CODE_DIGITS_MAX}}}){_NOISE}"
+)
 
 # What a decoder would make dates, patterns or fractions of; no code holds any.
 _TAGS = (*range(6), 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
@@ -155,6 +168,12 @@ def code_from_digits(text: str) -> bytes | None:
     number = int(text)
     raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return raw[1:] if raw[0] == _TYPE else None
+
+
+def scanned_code(scan: str) -> bytes | None:
+    """Return the bytes of the code in a scan, None for any other scan: scanners put signs around what they read."""
+    found = _SCAN.fullmatch(scan)
+    return code_from_digits(found[1]) if found else None
 
 
 def open_code(raw: bytes, *, program_id: str, server_keys: Mapping[str, VerifyKey]) -> Code | CodeReason:
