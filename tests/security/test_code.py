@@ -215,9 +215,10 @@ def _resigned(
     return cbor2.dumps([protected, {}, body, key.sign_raw(message)])
 
 
+CLAIMS: dict[Any, Any] = {2: PSEUDONYM, 4: NOW_S}
+TRUE: Any = True
 KID = cbor2.loads(cbor2.loads(server_code())[0])[4]
 HEADER = {1: -7, 4: KID}
-CLAIMS = {2: PSEUDONYM, 4: NOW_S}
 MALFORMED: dict[str, bytes] = {
     "nothing": b"",
     "a number": b"\x01",
@@ -234,7 +235,7 @@ MALFORMED: dict[str, bytes] = {
     "a text as payload": _changed(server_code(), lambda code: code.__setitem__(2, "x")),
     "indefinite length": b"\x9f" + server_code()[1:] + b"\xff",
     "another algorithm": _resigned({1: -8, 4: KID}, CLAIMS),
-    "true as label": _resigned({True: -7, 4: KID}, CLAIMS),
+    "true as label": _resigned({TRUE: -7, 4: KID}, CLAIMS),
     "no algorithm": _resigned({4: KID}, CLAIMS),
     "no kid": _resigned({1: -7}, CLAIMS),
     "a critical header": _resigned({1: -7, 2: [4], 4: KID}, CLAIMS),

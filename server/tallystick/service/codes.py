@@ -40,6 +40,9 @@ from tallystick.service.members import Members
 CARD_DEVICES_MAX = 10
 """Most devices of a member that count at a time."""
 
+CARD_DEVICES_KEPT_MAX = 30
+"""Most devices with those that were revoked in the last 14 days: tills hear of each."""
+
 LOOK_ONLY_MS = 86_400_000
 """How long a new device looks and does not burn: time for its owner to hear of it and to revoke it."""
 
@@ -140,17 +143,19 @@ class Codes:
             Ms(now_ms + LOOK_ONLY_MS),
             Ms(0),
         )
+        held = self._directory.card_devices(program_id, member_id)
+        full = len(held) >= CARD_DEVICES_KEPT_MAX and key.kid not in {one.kid for one in held}
         try:
-            device = self._directory.add_card_device(program_id, new, most=CARD_DEVICES_MAX)
+            device = self._directory.add_card_device(program_id, new, most=0 if full else CARD_DEVICES_MAX)
         except NotFound:
             raise member_not_found(member_id) from None
         if device is None:
             raise TallystickError(
                 "The member has as many devices as are allowed.",
-                mend="Revoke one first.",
+                mend="Revoked ones are forgotten after 14 days." if full else "Revoke one first.",
                 reason="LIMIT_REACHED",
-                limit="card_devices_per_member",
-                max=CARD_DEVICES_MAX,
+                limit="card_devices_kept" if full else "card_devices_per_member",
+                max=CARD_DEVICES_KEPT_MAX if full else CARD_DEVICES_MAX,
             )
         if device.revoked_ms:
             raise InvalidInput(

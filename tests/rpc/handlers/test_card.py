@@ -28,7 +28,14 @@ from tallystick.security.key_dir import (
     rotate_signing_key,
 )
 from tallystick.security.keys import SigningKey, VerifyKey, generate_signing_key, verify_key_from_jwk
-from tallystick.service.codes import CARD_DEVICES_MAX, KEY_KNOWN_S, CodeScan, credential_key, member_pseudonym
+from tallystick.service.codes import (
+    CARD_DEVICES_KEPT_MAX,
+    CARD_DEVICES_MAX,
+    KEY_KNOWN_S,
+    CodeScan,
+    credential_key,
+    member_pseudonym,
+)
 from tallystick.service.enrolment import canonical_jwk
 from tallystick.v1 import card_pb2, identity_pb2, member_pb2, types_pb2
 from tests.rpc.handlers.world import ADMIN, APP, DAY_MS, HOUR_MS, OTHER, SHOP, START_MS, Caller, World
@@ -268,6 +275,21 @@ def test_what_is_no_key_registers_nothing(world: World, jwk: str) -> None:
     request = card_pb2.RegisterCardDeviceRequest(member_id=member, public_jwk=jwk)
     assert world.refused(request, STAFF).reason == "PUBLIC_KEY_INVALID"
     assert devices(world, member) == []
+
+
+def test_phones_that_come_and_go_are_bounded_as_well(world: World) -> None:
+    member = world.enrol()
+    for _ in range(CARD_DEVICES_KEPT_MAX - 1):
+        revoke(Phone(world, member).register())
+    last = Phone(world, member).register()
+    more = card_pb2.RegisterCardDeviceRequest(
+        member_id=member, public_jwk=canonical_jwk(generate_signing_key().verify_key)
+    )
+    assert world.refused(more, STAFF).metadata["max"] == "30"
+    last.register()
+    world.now_ms += 14 * DAY_MS
+    assert world.send(more, STAFF).HasField("credential")
+    assert len(devices(world, member)) == 2
 
 
 def test_the_identifiers_of_codes_are_not_shown_and_cannot_be_removed(world: World, phone: Phone) -> None:
