@@ -123,6 +123,20 @@ def test_a_used_code_stays_used_when_the_till_starts_again(world: World, phone: 
     assert refusal(world, digits) == "REPLAYED"
 
 
+def test_only_the_use_of_a_code_is_not_synced(world: World, phone: Phone) -> None:
+    db = world.till.db
+    with db.write_unsynced():
+        assert db.number("PRAGMA synchronous") == 1
+    assert db.number("PRAGMA synchronous") == 2
+    with pytest.raises(ZeroDivisionError), db.write_unsynced():
+        assert 1 // db.number("SELECT 0")
+    assert db.number("PRAGMA synchronous") == 2
+    assert level(world, phone.code()) == 4
+    assert db.number("PRAGMA synchronous") == 2
+    with db.write():
+        assert db.number("PRAGMA synchronous") == 2
+
+
 def test_uses_are_forgotten_when_their_codes_are_too_old(world: World, phone: Phone) -> None:
     for _ in range(5):
         assert level(world, phone.code()) == 4

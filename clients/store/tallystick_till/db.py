@@ -26,7 +26,6 @@ CACHE_KIB = 4_096
 CODE_USE = """
 CREATE TABLE code_use (
     device TEXT NOT NULL, use TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (device, use)) WITHOUT ROWID;
-CREATE INDEX code_use_until ON code_use (until_ms);
 """
 SCHEMA = """
 CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -160,6 +159,21 @@ class TillDb:
                 yield from self._transaction()
             finally:
                 self._writing = False
+
+    @contextmanager
+    def write_unsynced(self) -> Iterator[sqlite3.Connection]:
+        """Run statements as one transaction that outlives this program, and a power cut perhaps not.
+
+        For what means nothing after the machine has started anew. The next ``write`` syncs it along with its own.
+        """
+        with self._lock:
+            assert not self._writing, "a transaction is synced or not as a whole"
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.write() as connection:
+                    yield connection
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
 
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
