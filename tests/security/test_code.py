@@ -235,7 +235,7 @@ MALFORMED: dict[str, bytes] = {
     "a text as payload": _changed(server_code(), lambda code: code.__setitem__(2, "x")),
     "indefinite length": b"\x9f" + server_code()[1:] + b"\xff",
     "another algorithm": _resigned({1: -8, 4: KID}, CLAIMS),
-    "true as label": _resigned({TRUE: -7, 4: KID}, CLAIMS),
+    "true as label": _resigned({4: KID, TRUE: -7}, CLAIMS),
     "no algorithm": _resigned({4: KID}, CLAIMS),
     "no kid": _resigned({1: -7}, CLAIMS),
     "a critical header": _resigned({1: -7, 2: [4], 4: KID}, CLAIMS),
@@ -285,6 +285,22 @@ def test_a_key_that_is_none_is_refused_even_when_the_server_signed_it(cose_key: 
     claims = {2: PSEUDONYM, 4: NOW_S + 1000, 8: {1: cose_key}}
     inner = cbor2.dumps(cbor2.loads(_resigned(HEADER, claims, context=CREDENTIAL)), canonical=True)
     assert opened(sign_code(DEVICE, inner, program_id=PROGRAM, issued_s=NOW_S, cti=CTI)) is CodeReason.FORMAT
+
+
+def octets(data: bytes) -> bytes:
+    """A byte string in CBOR, its length in one byte or two."""
+    return (bytes([0x40 + len(data)]) if len(data) < 24 else bytes([0x58, len(data)])) + data
+
+
+def test_a_device_without_a_cbor_library_makes_the_same_code() -> None:
+    inner = credential()
+    header = bytes.fromhex("a201260d") + inner
+    payload = bytes.fromhex("a2061a") + NOW_S.to_bytes(4, "big") + bytes.fromhex("0744") + CTI
+    external = DEVICE_CODE + b"\x00" + PROGRAM.encode()
+    message = b"\x84\x6aSignature1" + octets(header) + octets(external) + octets(payload)
+    raw = b"\x84" + octets(header) + b"\xa0" + octets(payload) + b"\x58\x40" + DEVICE.sign_raw(message)
+    assert raw[:-64] == device_code(credential=inner)[:-64]
+    assert isinstance(opened(raw), Code)
 
 
 def test_the_same_claim_twice_is_refused() -> None:
