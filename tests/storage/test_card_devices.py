@@ -29,7 +29,9 @@ def directory(store: Store) -> Store:
 def card_device(number: int, *, owner: int = 1) -> CardDevice:
     jwk = f'{{"crv":"P-256","x":"{number}"}}'
     registered = Ms(NOW + number)
-    return CardDevice(member_id(owner), f"kid-{number}", jwk, "Phone", registered, Ms(NOW + 5), Ms(NOW + 100))
+    return CardDevice(
+        member_id(owner), f"kid-{number}", jwk, b"sealed", registered, Ms(NOW + 5), Ms(NOW + 100)
+    )
 
 
 def test_a_device_is_stored_once_and_found_again(directory: Store) -> None:
@@ -37,7 +39,8 @@ def test_a_device_is_stored_once_and_found_again(directory: Store) -> None:
     assert directory.add_card_device(PROGRAM, second, most=5) == second
     assert directory.add_card_device(PROGRAM, first, most=5) == first
     assert (
-        directory.add_card_device(PROGRAM, replace(first, label="Other", burn_from_ms=Ms(0)), most=1) == first
+        directory.add_card_device(PROGRAM, replace(first, sealed_label=b"other", burn_from_ms=Ms(0)), most=1)
+        == first
     )
     assert directory.card_devices(PROGRAM, member_id(1)) == [first, second]
     assert directory.card_devices(PROGRAM, member_id(2)) == []

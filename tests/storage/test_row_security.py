@@ -54,7 +54,7 @@ def fill(url: str) -> None:
     store.use_assertion(OTHER_PROGRAM, "till-1", "t-1", usable_until=NOW, now=NOW)
     store.put_cashier(OTHER_PROGRAM, Cashier("store-1", "ann", "Ann", active=True, pin_hash=""))
     store.add_card_device(
-        OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", "Phone", NOW, NOW, NOW), most=1
+        OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", b"sealed", NOW, NOW, NOW), most=1
     )
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])

@@ -8,6 +8,7 @@ one as well, under its own kind, so that tills hear of it the same way.
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,15 +28,19 @@ from tallystick.security.code import (
     open_code,
 )
 from tallystick.security.encoding import length_prefixed
+from tallystick.security.errors import SealBroken
 from tallystick.security.key_dir import KeyDir, KeyRing
 from tallystick.security.keys import SigningKey
 from tallystick.security.scan_tags import scan_tag
+from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import CardDevice, Directory, IdentifierRow
 from tallystick.service.enrolment import canonical_jwk, device_not_found, read_public_jwk
 from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
 from tallystick.service.identity import IdentityReason, IdentityRefused
-from tallystick.service.members import Members
+from tallystick.service.members import Members, join_blob, split_blob
+
+log = logging.getLogger(__name__)
 
 CARD_DEVICES_MAX = 10
 """Most devices of a member that count at a time."""
@@ -56,6 +61,7 @@ Until then the key before it goes on signing them; what it signs still ends befo
 """
 
 PSEUDONYMS_TRIED_MAX = 4
+LABEL_PURPOSE = "card device label"
 
 _PSEUDONYM_PURPOSE = b"tallystick pseudonym v1"
 _REFUSALS = {
@@ -138,7 +144,7 @@ class Codes:
             member_id,
             key.kid,
             canonical_jwk(key),
-            label,
+            self._sealed(program_id, member_id, label),
             now_ms,
             Ms(now_ms + LOOK_ONLY_MS),
             Ms(0),
@@ -191,6 +197,23 @@ class Codes:
         """Return a member's devices, the oldest first. Raises ``NotFound``."""
         self._members.get(program_id, member_id)
         return self._directory.card_devices(program_id, member_id)
+
+    def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
+        """Return what a device's owner calls it; a damaged one costs the label, not the list."""
+        wrapped, sealed = split_blob(device.sealed_label)
+        try:
+            text = open_sealed(
+                self._masters(),
+                wrapped,
+                sealed,
+                program_id=program_id,
+                member_id=device.member_id,
+                purpose=LABEL_PURPOSE,
+            )
+        except SealBroken:
+            log.exception("the label of a device does not open", extra={"program_id": program_id})
+            return ""
+        return text.decode()
 
     def server_code(self, program_id: ProgramId, member_id: MemberId) -> ServerCode:
         """Return a code for a pass, good for 14 days. Raises ``NotFound``."""
@@ -250,6 +273,22 @@ class Codes:
         if renewed is None:
             raise device_not_found(device.kid)
         return Credential(renewed, credential, Ms(expires_s * 1000 - RENEW_BEFORE_MS))
+
+    def _sealed(self, program_id: ProgramId, member_id: MemberId, label: str) -> bytes:
+        masters = self._masters()
+        wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
+        sealed = seal(
+            masters,
+            wrapped,
+            label.encode(),
+            program_id=program_id,
+            member_id=member_id,
+            purpose=LABEL_PURPOSE,
+        )
+        return join_blob(wrapped, sealed)
+
+    def _masters(self) -> MasterKeys:
+        return self._keys().masters(self._now_ms() // 1000)
 
     def _expires_s(self) -> int:
         return self._now_ms() // 1000 + CREDENTIAL_TTL_MAX_S

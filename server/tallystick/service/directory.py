@@ -93,6 +93,7 @@ class Cashier:
 class CardDevice:
     """A phone or browser that shows a member's code; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``.
 
+    ``sealed_label`` is what its owner calls it, which may name a person: sealed with a key of its own.
     Until ``burn_from_ms`` it may look and not burn. ``expires_ms`` is when its last credential ends. ``revoked_ms`` is
     0 while it counts.
     """
@@ -100,7 +101,7 @@ class CardDevice:
     member_id: MemberId
     kid: str
     public_jwk: str
-    label: str
+    sealed_label: bytes
     registered_ms: Ms
     burn_from_ms: Ms
     expires_ms: Ms

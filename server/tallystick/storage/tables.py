@@ -336,7 +336,7 @@ card_device = Table(
     uuid("member_id"),
     words("kid"),
     words("public_jwk"),
-    words("label"),
+    octets("sealed_label"),
     big("registered_ms"),
     big("burn_from_ms"),
     big("expires_ms"),

@@ -38,7 +38,18 @@ from tallystick.service.codes import (
 )
 from tallystick.service.enrolment import canonical_jwk
 from tallystick.v1 import card_pb2, identity_pb2, member_pb2, types_pb2
-from tests.rpc.handlers.world import ADMIN, APP, DAY_MS, HOUR_MS, OTHER, SHOP, START_MS, Caller, World
+from tests.rpc.handlers.world import (
+    ADMIN,
+    APP,
+    DAY_MS,
+    HOUR_MS,
+    OTHER,
+    SHOP,
+    START_MS,
+    Caller,
+    World,
+    everything_stored,
+)
 
 Reason = identity_pb2.IdentityRefusalReason
 STAFF = Caller(ADMIN)
@@ -297,6 +308,18 @@ def test_the_identifiers_of_codes_are_not_shown_and_cannot_be_removed(world: Wor
     listed = world.send(identity_pb2.ListIdentifiersRequest(member_id=phone.member), STAFF).identifiers
     assert [one.kind for one in listed] == [identity_pb2.IDENTIFIER_KIND_NUMBER]
     world.enrol(member_id=phone.member)
+
+
+def test_what_a_phone_is_called_is_stored_sealed(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    member = world.enrol()
+    Phone(world, member, label="Annabella's phone").register()
+    (stored,) = world.store.card_devices(SHOP, MemberId(member))
+    assert "Annabella" not in everything_stored(world.store)
+    assert [one.label for one in devices(world, member)] == ["Annabella's phone"]
+    broken = replace(stored, sealed_label=stored.sealed_label[:-1] + b"?")
+    assert world.gateway.codes.label_of(SHOP, broken) == ""
+    assert "does not open" in caplog.text
+    assert "Annabella" not in caplog.text
 
 
 def test_an_erased_member_has_neither_phones_nor_codes(world: World, phone: Phone) -> None:

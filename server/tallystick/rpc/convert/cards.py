@@ -8,11 +8,11 @@ from tallystick.service.directory import CardDevice
 from tallystick.v1 import card_pb2 as pb
 
 
-def card_device_to_pb(device: CardDevice) -> pb.CardDevice:
+def card_device_to_pb(device: CardDevice, *, label: str) -> pb.CardDevice:
     """Return a device of a member."""
     return pb.CardDevice(
         device_id=device.kid,
-        label=device.label,
+        label=label,
         registered_at=ms_to_pb(device.registered_ms),
         burn_from=ms_to_pb(device.burn_from_ms),
         expires_at=ms_to_pb(device.expires_ms),

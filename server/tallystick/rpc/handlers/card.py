@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from tallystick.core.ids import ProgramId
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.cards import card_device_to_pb, credential_to_pb
 from tallystick.rpc.convert.scalars import ms_to_pb
 from tallystick.rpc.handlers.access import visible_member
+from tallystick.service.directory import CardDevice
 from tallystick.service.gateway import Gateway
 from tallystick.v1 import card_pb2 as pb
 
@@ -26,7 +28,7 @@ class CardHandlers:
             self._codes.register, program_id, member_id, request.public_jwk, label=request.label
         )
         return pb.RegisterCardDeviceResponse(
-            device=card_device_to_pb(issued.device), credential=credential_to_pb(program_id, issued)
+            device=self._device(program_id, issued.device), credential=credential_to_pb(program_id, issued)
         )
 
     async def renew_credential(
@@ -36,24 +38,24 @@ class CardHandlers:
         member_id = visible_member(call.caller, request.member_id)
         issued = await self._pool.run(self._codes.renew, program_id, member_id, request.device_id)
         return pb.RenewCredentialResponse(
-            device=card_device_to_pb(issued.device), credential=credential_to_pb(program_id, issued)
+            device=self._device(program_id, issued.device), credential=credential_to_pb(program_id, issued)
         )
 
     async def revoke_card_device(
         self, request: pb.RevokeCardDeviceRequest, call: Call
     ) -> pb.RevokeCardDeviceResponse:
         member_id = visible_member(call.caller, request.member_id)
-        device = await self._pool.run(
-            self._codes.revoke, call.caller.program_id, member_id, request.device_id
-        )
-        return pb.RevokeCardDeviceResponse(device=card_device_to_pb(device))
+        program_id = call.caller.program_id
+        device = await self._pool.run(self._codes.revoke, program_id, member_id, request.device_id)
+        return pb.RevokeCardDeviceResponse(device=self._device(program_id, device))
 
     async def list_card_devices(
         self, request: pb.ListCardDevicesRequest, call: Call
     ) -> pb.ListCardDevicesResponse:
         member_id = visible_member(call.caller, request.member_id)
-        devices = await self._pool.run(self._codes.devices, call.caller.program_id, member_id)
-        return pb.ListCardDevicesResponse(devices=[card_device_to_pb(device) for device in devices])
+        program_id = call.caller.program_id
+        devices = await self._pool.run(self._codes.devices, program_id, member_id)
+        return pb.ListCardDevicesResponse(devices=[self._device(program_id, device) for device in devices])
 
     async def issue_server_code(
         self, request: pb.IssueServerCodeRequest, call: Call
@@ -61,3 +63,6 @@ class CardHandlers:
         member_id = visible_member(call.caller, request.member_id)
         code = await self._pool.run(self._codes.server_code, call.caller.program_id, member_id)
         return pb.IssueServerCodeResponse(digits=code.digits, expires_at=ms_to_pb(code.expires_ms))
+
+    def _device(self, program_id: ProgramId, device: CardDevice) -> pb.CardDevice:
+        return card_device_to_pb(device, label=self._codes.label_of(program_id, device))

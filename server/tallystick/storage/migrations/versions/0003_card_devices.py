@@ -15,7 +15,8 @@ def upgrade() -> None:
         "card_device",
         sa.Column("program_id", sa.String(32), nullable=False),
         sa.Column("member_id", UUID, nullable=False),
-        *[sa.Column(name, sa.Text(), nullable=False) for name in ("kid", "public_jwk", "label")],
+        *[sa.Column(name, sa.Text(), nullable=False) for name in ("kid", "public_jwk")],
+        sa.Column("sealed_label", sa.LargeBinary(), nullable=False),
         *[
             sa.Column(name, sa.BigInteger(), nullable=False)
             for name in ("registered_ms", "burn_from_ms", "expires_ms", "revoked_ms")
