@@ -5,7 +5,7 @@ from __future__ import annotations
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
 from tallystick.service.codes import Credential
 from tallystick.service.directory import CardDevice
-from tallystick.v1 import card_pb2 as pb
+from tallystick.v1 import member_code_pb2 as pb
 
 
 def card_device_to_pb(device: CardDevice, *, label: str) -> pb.CardDevice:

@@ -1,4 +1,4 @@
-"""CardService, and codes that are identified at the gateway."""
+"""CodeService, and codes that are identified at the gateway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tallystick.core.ids import MemberId
-from tallystick.rpc.convert.cards import credential_to_pb
+from tallystick.rpc.convert.member_codes import credential_to_pb
 from tallystick.security.code import (
     CREDENTIAL_TTL_MAX_S,
     Code,
@@ -37,7 +37,7 @@ from tallystick.service.codes import (
     member_pseudonym,
 )
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.v1 import card_pb2, identity_pb2, member_pb2, types_pb2
+from tallystick.v1 import identity_pb2, member_code_pb2, member_pb2, types_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
@@ -65,20 +65,20 @@ class Phone:
         self.answer: Any = None
 
     def register(self, caller: Caller | None = None) -> Phone:
-        request = card_pb2.RegisterCardDeviceRequest(
+        request = member_code_pb2.RegisterCardDeviceRequest(
             member_id=self.member, public_jwk=canonical_jwk(self.key.verify_key), label=self.label
         )
         self.answer = self.world.send(request, caller or Caller(APP, store_id="", member_id=self.member))
         return self
 
     def renew(self) -> None:
-        request = card_pb2.RenewCredentialRequest(member_id=self.member, device_id=self.key.kid)
+        request = member_code_pb2.RenewCredentialRequest(member_id=self.member, device_id=self.key.kid)
         self.answer = self.world.send(request, STAFF)
 
     def renew_here(self) -> None:
         """Renew without a call: tokens have keys of their own to follow."""
         issued = self.world.gateway.codes.renew(SHOP, MemberId(self.member), self.key.kid)
-        self.answer = card_pb2.RenewCredentialResponse(credential=credential_to_pb(SHOP, issued))
+        self.answer = member_code_pb2.RenewCredentialResponse(credential=credential_to_pb(SHOP, issued))
 
     def code(self, *, late_s: int = 0, key: SigningKey | None = None) -> str:
         self.codes += 1
@@ -120,12 +120,12 @@ def phone(world: World) -> Phone:
 
 
 def revoke(phone: Phone) -> Any:
-    request = card_pb2.RevokeCardDeviceRequest(member_id=phone.member, device_id=phone.key.kid)
+    request = member_code_pb2.RevokeCardDeviceRequest(member_id=phone.member, device_id=phone.key.kid)
     return phone.world.send(request, STAFF).device
 
 
 def devices(world: World, member: str) -> list[Any]:
-    return list(world.send(card_pb2.ListCardDevicesRequest(member_id=member), STAFF).devices)
+    return list(world.send(member_code_pb2.ListCardDevicesRequest(member_id=member), STAFF).devices)
 
 
 def test_a_code_identifies_its_member_and_is_as_sure_as_it_gets(world: World, phone: Phone) -> None:
@@ -232,9 +232,9 @@ def test_a_revoked_phone_is_refused_and_stays_revoked(world: World, phone: Phone
     assert refusal(world, phone.code()) == "REVOKED"
     world.now_ms += 1_000
     assert revoke(phone) == revoked
-    renewal = card_pb2.RenewCredentialRequest(member_id=phone.member, device_id=phone.key.kid)
+    renewal = member_code_pb2.RenewCredentialRequest(member_id=phone.member, device_id=phone.key.kid)
     assert world.refused(renewal, STAFF).reason == "DEVICE_NOT_FOUND"
-    again = card_pb2.RegisterCardDeviceRequest(
+    again = member_code_pb2.RegisterCardDeviceRequest(
         member_id=phone.member, public_jwk=canonical_jwk(phone.key.verify_key)
     )
     assert world.refused(again, STAFF).reason == "PUBLIC_KEY_INVALID"
@@ -268,7 +268,7 @@ def test_what_was_revoked_is_forgotten_when_its_last_credential_is_over(world: W
 def test_a_member_has_ten_phones_at_most(world: World) -> None:
     member = world.enrol()
     phones = [Phone(world, member).register() for _ in range(CARD_DEVICES_MAX)]
-    more = card_pb2.RegisterCardDeviceRequest(
+    more = member_code_pb2.RegisterCardDeviceRequest(
         member_id=member, public_jwk=canonical_jwk(generate_signing_key().verify_key)
     )
     refused = world.refused(more, STAFF)
@@ -283,7 +283,7 @@ def test_a_member_has_ten_phones_at_most(world: World) -> None:
 )
 def test_what_is_no_key_registers_nothing(world: World, jwk: str) -> None:
     member = world.enrol()
-    request = card_pb2.RegisterCardDeviceRequest(member_id=member, public_jwk=jwk)
+    request = member_code_pb2.RegisterCardDeviceRequest(member_id=member, public_jwk=jwk)
     assert world.refused(request, STAFF).reason == "PUBLIC_KEY_INVALID"
     assert devices(world, member) == []
 
@@ -293,7 +293,7 @@ def test_phones_that_come_and_go_are_bounded_as_well(world: World) -> None:
     for _ in range(CARD_DEVICES_KEPT_MAX - 1):
         revoke(Phone(world, member).register())
     last = Phone(world, member).register()
-    more = card_pb2.RegisterCardDeviceRequest(
+    more = member_code_pb2.RegisterCardDeviceRequest(
         member_id=member, public_jwk=canonical_jwk(generate_signing_key().verify_key)
     )
     assert world.refused(more, STAFF).metadata["max"] == "30"
@@ -327,7 +327,7 @@ def test_an_erased_member_has_neither_phones_nor_codes(world: World, phone: Phon
     world.send(member_pb2.EraseMemberRequest(member_id=phone.member), STAFF)
     assert devices(world, phone.member) == []
     assert refusal(world, digits) == "UNKNOWN"
-    again = card_pb2.RegisterCardDeviceRequest(
+    again = member_code_pb2.RegisterCardDeviceRequest(
         member_id=phone.member, public_jwk=canonical_jwk(phone.key.verify_key)
     )
     assert world.refused(again, STAFF).reason == "MEMBER_NOT_FOUND"
@@ -335,7 +335,7 @@ def test_an_erased_member_has_neither_phones_nor_codes(world: World, phone: Phon
 
 def test_a_pass_shows_a_code_of_the_gateway_alone(world: World) -> None:
     member = world.enrol()
-    code = world.send(card_pb2.IssueServerCodeRequest(member_id=member), STAFF)
+    code = world.send(member_code_pb2.IssueServerCodeRequest(member_id=member), STAFF)
     assert code.expires_at.ToMilliseconds() == world.now_ms + 14 * DAY_MS
     assert [assurance(world, code.digits) for _ in range(2)] == ["SERVER_CODE"] * 2
     world.now_ms += 14 * DAY_MS
@@ -348,7 +348,9 @@ def test_two_members_never_share_a_pseudonym(world: World, monkeypatch: pytest.M
 
     monkeypatch.setattr("tallystick.service.codes.member_pseudonym", crowded)
     members = [world.enrol() for _ in range(3)]
-    issued = [card_pb2.IssueServerCodeRequest(member_id=member) for member in members for _ in range(2)]
+    issued = [
+        member_code_pb2.IssueServerCodeRequest(member_id=member) for member in members for _ in range(2)
+    ]
     digits = [world.send(request, STAFF).digits for request in issued]
     found = [scan(world, one).identified.member_id for one in digits]
     assert found == [member for member in members for _ in range(2)]

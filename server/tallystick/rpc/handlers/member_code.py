@@ -1,19 +1,19 @@
-"""CardService: which devices show a member's code."""
+"""CodeService: which devices show a member's code."""
 
 from __future__ import annotations
 
 from tallystick.core.ids import ProgramId
 from tallystick.rpc.call import Call
-from tallystick.rpc.convert.cards import card_device_to_pb, credential_to_pb
+from tallystick.rpc.convert.member_codes import card_device_to_pb, credential_to_pb
 from tallystick.rpc.convert.scalars import ms_to_pb
 from tallystick.rpc.handlers.access import visible_member
 from tallystick.service.directory import CardDevice
 from tallystick.service.gateway import Gateway
-from tallystick.v1 import card_pb2 as pb
+from tallystick.v1 import member_code_pb2 as pb
 
 
-class CardHandlers:
-    """Answers CardService."""
+class CodeHandlers:
+    """Answers CodeService."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._codes = gateway.codes
