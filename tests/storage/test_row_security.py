@@ -11,7 +11,7 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
-from tallystick.service.directory import Cashier, DeviceStatus
+from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
@@ -57,6 +57,9 @@ def fill(url: str) -> None:
     batch = CardBatch("b-1", "ean13", "29", 1, "", NOW, "ann")
     card = Card("ean13", b"card", "b-1", 1, 0, CardState.BLANK, NOW)
     store.add_card_batch(OTHER_PROGRAM, batch, [card])
+    store.add_card_device(
+        OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", b"sealed", NOW, NOW, NOW), most=1
+    )
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -101,7 +104,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     service: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
-    tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card"]
+    tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -145,6 +148,7 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE inbox_item SET raw = ''",
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",
+        "UPDATE card_device SET burn_from_ms = 0",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",

@@ -12,6 +12,7 @@ from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
 from tallystick.core.rules.scanning import Scanning
+from tallystick.security.code import code_to_digits, scanned_code
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
 from tallystick.security.identifiers import (
     CARD_KINDS,
@@ -23,6 +24,7 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, member_pb2, types_pb2
 from tallystick.wire.advices import Unreadable, from_digits, id_text, read_advice
 from tallystick_till.clock import TillClock
+from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
 from tallystick_till.errors import CannotSell
 from tallystick_till.facts import Facts, Told
@@ -107,10 +109,14 @@ class People:
         self._link = link
         self._facts = facts
         self._sales = sales
+        self._codes = CodeCheck(db=db, identity=identity, snapshot=snapshot, rulebook=rulebook, clock=clock)
         self._seen: dict[MemberId, Seen] = {}
 
     def find(self, scan: str, *, aim_id: str = "", source: str = "wedge", region: str = "") -> Found:
         """Return what a scan is. Never raises for what is in it."""
+        code = scanned_code(scan[:SCAN_CHARS_MAX])
+        if code is not None:
+            return self._member_code(code)
         text = _BIDI_AND_CONTROLS.sub(" ", scan[:SCAN_CHARS_MAX]).strip()
         if len(text) >= CODE_DIGITS_MIN and text.isascii() and text.isdigit():
             return self._code(text)
@@ -132,6 +138,15 @@ class People:
         if isinstance(local, NotIdentified):
             return answer or local
         return answer if answer and not self._is_new(local) else self.meet(local, assurance)
+
+    def _member_code(self, code: bytes) -> Found:
+        """Return whose code it is. The gateway has the last word; a code that was used here does not reach it."""
+        shown = self._codes.check(code)
+        if self._link.online and shown != NotIdentified("REPLAYED"):
+            answer = self._ask(code_to_digits(code), Assurance.TYPED, aim_id="", region="", typed=False)
+            if answer is not None:
+                return answer
+        return shown if isinstance(shown, NotIdentified) else self.meet(shown.known, shown.assurance)
 
     def parse(self, scan: str, *, aim_id: str = "", region: str = "") -> Identifier | NotIdentified:
         """Return the identifier that a text holds."""

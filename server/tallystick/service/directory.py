@@ -90,6 +90,25 @@ class Cashier:
     locked_until_ms: Ms = Ms(0)
 
 
+@dataclass(frozen=True, slots=True)
+class CardDevice:
+    """A phone or browser that shows a member's code; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``.
+
+    ``sealed_label`` is what its owner calls it, which may name a person: sealed with a key of its own.
+    Until ``burn_from_ms`` it may look and not burn. ``expires_ms`` is when its last credential ends. ``revoked_ms`` is
+    0 while it counts.
+    """
+
+    member_id: MemberId
+    kid: str
+    public_jwk: str
+    sealed_label: bytes
+    registered_ms: Ms
+    burn_from_ms: Ms
+    expires_ms: Ms
+    revoked_ms: Ms = Ms(0)
+
+
 ASSERTION_KEPT_MS = 300_000
 """How long past its end the use of an assertion is remembered: the clocks of several gateways differ by less."""
 
@@ -288,6 +307,33 @@ class Directory(CardDirectory, Protocol):
         ...
 
     def clear_wrong_pins(self, program_id: ProgramId, store_id: str, cashier_id: str) -> None: ...
+
+    def add_card_device(self, program_id: ProgramId, device: CardDevice, *, most: int) -> CardDevice | None:
+        """Store a device of a member, or return it as it is stored; None when ``most`` others count already.
+
+        Raises ``NotFound`` when the member is unknown or erased.
+        """
+        ...
+
+    def card_devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:
+        """Return a member's devices, revoked ones too, the oldest first."""
+        ...
+
+    def renew_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, expires: Ms
+    ) -> CardDevice | None:
+        """Note that a credential was renewed; never to an earlier instant. None when unknown or revoked."""
+        ...
+
+    def revoke_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, now: Ms
+    ) -> CardDevice | None:
+        """Revoke a device for ever; one that is revoked stays as it is. None when unknown."""
+        ...
+
+    def forget_card_device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> bool:
+        """Delete a revoked device; False when there is no such one."""
+        ...
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         """Return the devices of all programs revoked after an instant (at most 10,000): their tokens are refused."""

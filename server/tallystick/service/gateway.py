@@ -14,6 +14,7 @@ from tallystick.service.advices import Advices
 from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
+from tallystick.service.codes import Codes
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
@@ -63,6 +64,7 @@ class Gateway:
     programs: Programs
     members: Members
     identity: Identity
+    codes: Codes
     enrolment: Enrolment
     tokens: Tokens
     revocations: Revocations
@@ -150,6 +152,7 @@ def open_gateway(
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
         identity=identity,
+        codes=Codes(store, members, keys=keys, now_ms=now_ms),
         enrolment=Enrolment(
             store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
         ),

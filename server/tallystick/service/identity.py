@@ -46,6 +46,7 @@ NUMBERS_TRIED_MAX = 16
 """How many numbers a new member may find taken; with a million members each try has one chance in ten million."""
 
 _NUMBER_PURPOSE = b"tallystick member number v1"
+_SHOWN_KINDS = frozenset(IdentifierKind)
 _AIM_IN_FRONT = re.compile(r"\s*\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _SCANNING = frozenset({Channel.STORE, Channel.BACKOFFICE})
 
@@ -94,6 +95,11 @@ class Scan:
     identifier: Identifier
     token: bytes
     assurance: Assurance
+
+    @property
+    def kind(self) -> str:
+        """The kind under which it is looked up."""
+        return self.identifier.kind.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +226,7 @@ class Identity:
         if isinstance(scan, IdentityRefused):
             return scan
         row = self.row_of(program_id, scan, member_id, self._now_ms())
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._shown(program_id, member_id)
         for one in held:
             if (one.kind, one.token) == (row.kind, row.token):
                 return one
@@ -238,7 +244,7 @@ class Identity:
     def remove(self, program_id: ProgramId, member_id: MemberId, identifier_id: str) -> list[IdentifierRow]:
         """Take an identifier away and return what is left; the member number stays. Raises ``NotFound``."""
         member = self._members.get(program_id, member_id)
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._shown(program_id, member_id)
         for row in held:
             if identifier_id_of(row) != identifier_id:
                 continue
@@ -253,7 +259,12 @@ class Identity:
     def all_of(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
         """Return a member's identifiers, oldest first. Raises ``NotFound``."""
         self._members.get(program_id, member_id)
-        return self._directory.identifiers(program_id, member_id)
+        return self._shown(program_id, member_id)
+
+    def _shown(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
+        """Return the identifiers that a person can give; those of codes are nobody's to see."""
+        rows = self._directory.identifiers(program_id, member_id)
+        return [row for row in rows if row.kind in _SHOWN_KINDS]
 
     def is_number_of(self, program_id: ProgramId, member: Member, row: IdentifierRow) -> bool:
         """Return whether an identifier is the member's number."""
@@ -274,7 +285,7 @@ class Identity:
     ) -> Enrolled:
         """Answer with what is stored; what was added at the moment of enrolment must be what is asked for now."""
         member = self._members.get(program_id, member_id)
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._shown(program_id, member_id)
         own = self._number_token(program_id, member.number) if member.number else b""
         given = {row.token for row in held if row.added_ms == member.enrolled_ms and row.token != own}
         asked = {row.token for row in wanted} - {own}

@@ -168,7 +168,7 @@ class SqlMembers(SqlSession):
         return self._run(
             program_id,
             lambda connection: (
-                _lives(connection, program_id, member_id)
+                lives(connection, program_id, member_id)
                 and self._set_status(connection, program_id, member_id, status)
             ),
             write=True,
@@ -193,7 +193,7 @@ class SqlMembers(SqlSession):
         """
 
         def work(connection: Connection) -> bool:
-            if not _lives(connection, program_id, row.member_id):
+            if not lives(connection, program_id, row.member_id):
                 return False
             for owner in _found(connection, program_id, [(row.kind, row.token)]):
                 if owner.member_id != row.member_id:
@@ -209,7 +209,7 @@ class SqlMembers(SqlSession):
         """Remove it; a card of a batch is lost by that. False when this member does not have it."""
 
         def work(connection: Connection) -> bool:
-            if not _lives(connection, program_id, member_id):
+            if not lives(connection, program_id, member_id):
                 return False
             if not _removed(connection, program_id, member_id, (kind, token)):
                 return False
@@ -234,7 +234,7 @@ class SqlMembers(SqlSession):
         """
 
         def work(connection: Connection) -> bool:
-            if not _lives(connection, program_id, member_id):
+            if not lives(connection, program_id, member_id):
                 return False
             if old is not None:
                 key = (old.kind, old.token)
@@ -268,7 +268,7 @@ class SqlMembers(SqlSession):
         """
 
         def work(connection: Connection) -> None:
-            if not _lives(connection, program_id, member_id):
+            if not lives(connection, program_id, member_id):
                 raise NotFound("There is no such member.", member_id=member_id)
             own = (t.person.c.program_id == program_id, t.person.c.member_id == member_id)
             if connection.execute(update(t.person).where(*own).values(sealed=sealed)).rowcount == 0:
@@ -293,7 +293,7 @@ class SqlMembers(SqlSession):
             keys = connection.execute(select(t.identifier.c.kind, t.identifier.c.token).where(*of_member))
             held = [(kind, bytes(token)) for kind, token in keys]
             lose_cards(connection, program_id, held, now=self._now_ms())
-            for table in (t.person, t.identifier):
+            for table in (t.person, t.identifier, t.card_device):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
@@ -330,7 +330,8 @@ def _status_locked(connection: Connection, program_id: ProgramId, member_id: Mem
     return connection.scalar(query.with_for_update())
 
 
-def _lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -> bool:
+def lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -> bool:
+    """Return whether a member is there and not erased, and lock it until the end of the transaction."""
     return _status_locked(connection, program_id, member_id) not in (None, MemberStatus.ERASED)
 
 

@@ -12,6 +12,7 @@ from tallystick.core.state import Account, MemberStatus
 from tallystick.service.directory import (
     ASSERTION_KEPT_MS,
     CASHIERS_MAX,
+    CardDevice,
     Cashier,
     Device,
     DeviceStatus,
@@ -209,6 +210,8 @@ class MemoryDirectory(MemoryCards):
             lose_cards(undo, tables, [(row.kind, row.token) for row in held], now=self._now_ms())
             for row in held:
                 undo.remove(tables.identifiers, (row.kind, row.token))
+            for device in self.card_devices(program_id, member_id):
+                undo.remove(tables.card_devices, (member_id, device.kid))
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:
@@ -365,6 +368,56 @@ class MemoryDirectory(MemoryCards):
             if cashier is not None:
                 cleared = replace(cashier, wrong_pins=0, locked_until_ms=Ms(0))
                 undo.put(self._of(program_id).cashiers, (store_id, cashier_id), cleared)
+
+    def add_card_device(self, program_id: ProgramId, device: CardDevice, *, most: int) -> CardDevice | None:
+        with self._changes() as undo:
+            if not self._lives(program_id, device.member_id):
+                raise NotFound("There is no such member.", member_id=device.member_id)
+            held = {one.kid: one for one in self.card_devices(program_id, device.member_id)}
+            if device.kid in held:
+                return held[device.kid]
+            if sum(not one.revoked_ms for one in held.values()) >= most:
+                return None
+            undo.put(self._of(program_id).card_devices, (device.member_id, device.kid), device)
+            return device
+
+    def card_devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:
+        with self._lock:
+            own = [one for one in self._of(program_id).card_devices.values() if one.member_id == member_id]
+            return sorted(own, key=lambda one: (one.registered_ms, one.kid))
+
+    def renew_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, expires: Ms
+    ) -> CardDevice | None:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or device.revoked_ms:
+                return None
+            renewed = replace(device, expires_ms=max(expires, device.expires_ms))
+            undo.put(devices, (member_id, kid), renewed)
+            return renewed
+
+    def revoke_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, now: Ms
+    ) -> CardDevice | None:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or device.revoked_ms:
+                return device
+            revoked = replace(device, revoked_ms=now)
+            undo.put(devices, (member_id, kid), revoked)
+            return revoked
+
+    def forget_card_device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> bool:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or not device.revoked_ms:
+                return False
+            undo.remove(devices, (member_id, kid))
+            return True
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         with self._lock:

@@ -10,7 +10,14 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
-from tallystick.service.directory import Cashier, EnrolmentCode, IdentifierRow, Member, StoredRuleSet
+from tallystick.service.directory import (
+    CardDevice,
+    Cashier,
+    EnrolmentCode,
+    IdentifierRow,
+    Member,
+    StoredRuleSet,
+)
 from tallystick.service.ports import InboxItem, Known, NewEntry
 
 K = TypeVar("K")
@@ -66,6 +73,7 @@ class ProgramTables:
     cashiers: dict[tuple[str, str], Cashier] = field(default_factory=dict)
     card_batches: dict[str, CardBatch] = field(default_factory=dict)
     cards: dict[tuple[str, bytes], Card] = field(default_factory=dict)
+    card_devices: dict[tuple[MemberId, str], CardDevice] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -358,6 +358,21 @@ assertion_use = Table(
     PrimaryKeyConstraint("device_id", "token_id", "program_id"),
 )
 
+card_device = Table(
+    "card_device",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    words("kid"),
+    words("public_jwk"),
+    octets("sealed_label"),
+    big("registered_ms"),
+    big("burn_from_ms"),
+    big("expires_ms"),
+    big("revoked_ms"),
+    PrimaryKeyConstraint("member_id", "program_id", "kid"),
+)
+
 till_chain = Table(
     "till_chain",
     metadata,

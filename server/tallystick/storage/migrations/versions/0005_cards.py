@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0003"
 
 GRANTS = {"card_batch": "SELECT, INSERT", "card": "SELECT, INSERT, UPDATE (state, changed_ms)"}
 
