@@ -28,6 +28,9 @@ from tallystick_till.types import NotIdentified
 CODE_USES_MAX = 10_000
 """Most uses that are remembered at a time; each is for two minutes at most, and a counter sees two in that time."""
 
+PRUNE_EVERY_MS = 30_000
+"""How often uses are forgotten whose codes are too old by now."""
+
 ERASED = 2
 
 
@@ -50,6 +53,8 @@ class CodeCheck:
         self._snapshot = snapshot
         self._rulebook = rulebook
         self._clock = clock
+        self._kept = db.number("SELECT count(*) FROM code_use")
+        self._prune_at_ms = 0
 
     def check(self, raw: bytes) -> Shown | NotIdentified:
         """Return whose code it is. A till that does not know the time for sure identifies and does no more."""
@@ -92,11 +97,14 @@ class CodeCheck:
         """Write the use down; False when it cannot be, and then the code may come a second time."""
         try:
             with self._db.write_unsynced() as tx:
-                if prune:
+                if prune and now_ms >= self._prune_at_ms:
                     tx.execute("DELETE FROM code_use WHERE until_ms <= ?", (now_ms,))
-                if self._db.number("SELECT count(*) FROM code_use") >= CODE_USES_MAX:
+                    self._kept = self._db.number("SELECT count(*) FROM code_use")
+                    self._prune_at_ms = now_ms + PRUNE_EVERY_MS
+                if self._kept >= CODE_USES_MAX:
                     return False
                 tx.execute("INSERT INTO code_use VALUES (?, ?, ?)", (kid, code.use, code.usable_until_ms))
         except CannotSell:
             return False
+        self._kept += 1
         return True
