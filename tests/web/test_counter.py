@@ -30,6 +30,8 @@ HOSTILE = {
     "a template": "{{constructor.constructor('alert(1)')()}}${alert(1)}",
 }
 
+TRIES = 3
+
 
 def assert_nothing_happened(screen: Screen, seen: Seen) -> None:
     """No box opened, no script ran, nothing of a code became part of the page, nothing was asked of anybody else."""
@@ -54,6 +56,20 @@ def test_hostile_codes_of_a_scanner_are_refused_and_leave_no_trace(screen: Scree
 
 
 def test_control_characters_of_a_scanner_press_nothing(screen: Screen, seen: Seen) -> None:
+    wanted = {"scan": "01040127r u space 17261231", "source": "wedge", "aim": "]d2"}
+    found: object = None
+    # On a busy machine keys may come too slowly to be a scanner's: then it tries again, as a cashier does.
+    for _ in range(TRIES):
+        found = _scan_with_controls(screen)
+        if found == wanted:
+            break
+    assert found == wanted
+    screen.shows("answer", tone="bad")
+    assert screen.page.url.endswith("#/")
+    assert_nothing_happened(screen, seen)
+
+
+def _scan_with_controls(screen: Screen) -> object:
     keyboard = screen.page.keyboard
     with screen.page.expect_request(lambda asked: asked.url.endswith("/identify")) as asked:
         keyboard.type("]d201040127")
@@ -63,11 +79,7 @@ def test_control_characters_of_a_scanner_press_nothing(screen: Screen, seen: See
         keyboard.press("Control+j")
         keyboard.type("17261231")
         keyboard.press("Enter")
-    text = "01040127r u space 17261231"
-    assert asked.value.post_data_json == {"scan": text, "source": "wedge", "aim": "]d2"}
-    screen.shows("answer", tone="bad")
-    assert screen.page.url.endswith("#/")
-    assert_nothing_happened(screen, seen)
+    return asked.value.post_data_json
 
 
 def test_a_code_is_never_typed_into_the_field_that_has_the_focus(screen: Screen, seen: Seen) -> None:
