@@ -13,6 +13,7 @@ from tallystick.storage import tables as t
 from tallystick.storage.cashiers import SqlCashiers
 from tallystick.storage.directory import SqlMembers, SqlPrograms, SqlSession
 from tallystick.storage.rows import Row
+from tallystick.storage.wallets import SqlWallets
 
 CODES_MAX = 100
 """Most live enrolment codes that are looked at."""
@@ -168,5 +169,5 @@ def _device_values(program_id: ProgramId, device: Device) -> dict[str, Any]:
     return {"program_id": program_id, **values, "status": int(device.status)}
 
 
-class SqlDirectory(SqlPrograms, SqlMembers, SqlDevices, SqlCashiers):
+class SqlDirectory(SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlWallets):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -11,6 +11,7 @@ from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.directory import Cashier, EnrolmentCode, IdentifierRow, Member, StoredRuleSet
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -63,6 +64,10 @@ class ProgramTables:
     tills: dict[str, TillChain] = field(default_factory=dict)
     inbox: dict[str, InboxItem] = field(default_factory=dict)
     cashiers: dict[tuple[str, str], Cashier] = field(default_factory=dict)
+    passes: dict[str, WalletPass] = field(default_factory=dict)
+    registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
+    places: dict[str, WalletPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

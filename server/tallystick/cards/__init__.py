@@ -1,0 +1,1 @@
+"""What members carry: passes in phone wallets."""
