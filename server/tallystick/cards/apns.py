@@ -120,8 +120,8 @@ class Apns:
             wrapped.close()
             raise PushUnavailable(f"{self._address[0]} does not speak HTTP/2")
         self._h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
+        # Sent along with the first push: a refused certificate shows itself only behind the handshake.
         self._h2.initiate_connection()
-        wrapped.sendall(self._h2.data_to_send())
         self._socket = wrapped
         return wrapped
 

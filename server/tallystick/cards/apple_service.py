@@ -96,7 +96,8 @@ class AppleService:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(self, scope: Scope, body: bytes) -> Answer:
-        program, version, *path = scope["path"].removeprefix(ROUTE).split("/")
+        program, _, rest = scope["path"].removeprefix(ROUTE).partition("/")
+        version, *path = rest.split("/")
         if not _PROGRAM.fullmatch(program) or version != "v1":
             return Answer(404)
         ask = Ask(

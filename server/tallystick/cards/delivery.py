@@ -113,6 +113,11 @@ class Delivery:
                 self._store.forget_push_token(program_id, one.push_token, until=until)
             elif one.became is Became.REFUSED:
                 log.error("the push service refuses", extra={"reason": one.reason})
+        waiting = [one for one in answers if one.became is Became.LATER]
+        if waiting:
+            log.warning(
+                "phones will be told later", extra={"phones": len(waiting), "reason": waiting[0].reason}
+            )
         return all(one.became in (Became.SENT, Became.GONE) for one in answers)
 
     def _later(self, program_id: ProgramId, found: WalletPass) -> None:
