@@ -114,6 +114,10 @@ class Settings:
         "api.push.apple.com:443",
         "Address of Apple's push service, HOST:PORT; empty: phones are not told of changes.",
     )
+    google_issuer_id: str = _setting(
+        "", "Issuer id of the Google Wallet API, digits; empty turns its passes off. Needs public_url."
+    )
+    google_account: str = _setting("", "JSON key file of the service account that may use it.")
     reflection: bool = _setting(False, "Whether gRPC reflection tells strangers what the services are.")
     log_format: str = _setting("json", "How log lines are written: json or text.")
     log_level: str = _setting("info", "Lowest level that is logged: debug, info, warning or error.")
@@ -329,6 +333,10 @@ def _check_wallets(settings: Settings) -> None:
         raise SettingsRefused(
             f"{', '.join(missing)} must be set too: Apple Wallet needs all of {', '.join(names)}"
         )
+    if bool(settings.google_issuer_id) != bool(settings.google_account):
+        raise SettingsRefused("google_issuer_id and google_account belong together: set both or neither")
+    if settings.google_issuer_id and not (settings.google_issuer_id.isdecimal() and settings.public_url):
+        raise SettingsRefused("google_issuer_id must be digits, and needs public_url")
     url = urlsplit(settings.public_url)
     local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
     if settings.public_url and not (url.hostname and (url.scheme == "https" or local)):

@@ -82,6 +82,11 @@ def test_variables_of_tests_and_deployment_are_no_settings() -> None:
         ),
         ({"TALLYSTICK_PUBLIC_URL": "http://points.example.org"}, "write https:// and a name"),
         ({"TALLYSTICK_PUBLIC_URL": "https://points.example.org/a"}, "nothing may follow the name"),
+        ({"TALLYSTICK_GOOGLE_ISSUER_ID": "33"}, "google_issuer_id and google_account belong together"),
+        (
+            {"TALLYSTICK_GOOGLE_ISSUER_ID": "33", "TALLYSTICK_GOOGLE_ACCOUNT": "a.json"},
+            "google_issuer_id must be digits, and needs public_url",
+        ),
         ({"TALLYSTICK_ORGANIZATION": ""}, "organization is empty"),
         ({"TALLYSTICK_APNS_ADDRESS": "push"}, "apns_address is 'push'; write HOST:PORT"),
     ],

@@ -66,3 +66,22 @@ def test_a_member_that_is_not_there_gets_no_pass(run: Running, shop: Shell, tmp_
         assert refused.code == 3
         assert refused.err.startswith("tallystick: ")
     assert not (tmp_path / "none.pkpass").exists()
+
+
+def test_a_pass_in_google_wallet_needs_an_account_there(
+    shop: Shell, run: Running, member: str, tmp_path: Path
+) -> None:
+    refused = shop.run("pass", "google", member)
+    assert refused.code == 3
+    assert "set google_issuer_id, google_account and public_url" in refused.err
+    account = tmp_path / "account.json"
+    account.write_text("{}")
+    account.chmod(0o600)
+    settings = {
+        "TALLYSTICK_GOOGLE_ISSUER_ID": "3388000000022",
+        "TALLYSTICK_GOOGLE_ACCOUNT": str(account),
+        "TALLYSTICK_PUBLIC_URL": "https://points.example.org",
+    }
+    refused = shop.run("pass", "google", member, env=settings)
+    assert refused.code == 3
+    assert "is no key file of a service account" in refused.err

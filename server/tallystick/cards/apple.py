@@ -12,12 +12,10 @@ from tallystick.cards.apple_pass import Look, PassIds, pass_files
 from tallystick.cards.apple_signing import PassSigner, signed_files
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.service.wallet_store import Wallet, WalletPass
-from tallystick.service.wallets import CodeSource, MemberCode, Wallets
+from tallystick.service.wallets import NO_CODE, CodeSource, Wallets
 
 MIME = "application/vnd.apple.pkpass"
 ROUTE = "/wallet/apple/"
-
-NO_CODE = MemberCode("")
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 

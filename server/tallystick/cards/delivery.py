@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from tallystick.cards.apns import Became, Pushed, PushUnavailable
+from tallystick.cards.google import GooglePasses
+from tallystick.cards.google_api import GoogleAway, GoogleRefused
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.errors import TallystickError
@@ -34,15 +36,22 @@ class Push(Protocol):
 class Delivery:
     """One process's share of the work. ``step`` is for one thread at a time; ``start`` gives it one.
 
-    Without ``apple`` nobody is told, and phones see changes when they ask by themselves.
+    Without ``apple`` no phone is told, and sees changes when it asks by itself; without ``google`` its passes wait.
     """
 
     def __init__(
-        self, store: PassStore, wallets: Wallets, *, apple: Push | None, now_ms: Callable[[], Ms]
+        self,
+        store: PassStore,
+        wallets: Wallets,
+        *,
+        apple: Push | None,
+        google: GooglePasses | None = None,
+        now_ms: Callable[[], Ms],
     ) -> None:
         self._store = store
         self._wallets = wallets
         self._apple = apple
+        self._google = google
         self._now_ms = now_ms
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
@@ -87,7 +96,8 @@ class Delivery:
 
     def _tell(self, program_id: ProgramId, found: WalletPass) -> bool:
         """Tell the wallet of one pass; False when that has to be done again."""
-        assert found.wallet is Wallet.APPLE, "passes are made for wallets that can be told"
+        if found.wallet is Wallet.GOOGLE:
+            return self._tell_google(program_id, found)
         registrations = self._store.registrations(program_id, found.serial)
         if not self._tell_phones(program_id, registrations):
             self._later(program_id, found)
@@ -98,6 +108,23 @@ class Delivery:
             # Told once that their card has ended, phones are forgotten with the person who held them.
             self._store.forget_devices(program_id, found.serial)
         return True
+
+    def _tell_google(self, program_id: ProgramId, found: WalletPass) -> bool:
+        if self._google is None:
+            log.warning("a pass in Google Wallet waits: google_issuer_id is not set")
+            self._later(program_id, found)
+            return False
+        try:
+            told_day, told = self._google.update(program_id, found)
+        except GoogleAway as error:
+            log.warning("Google Wallet is away", extra={"why": str(error)})
+        except GoogleRefused as error:
+            log.error("Google Wallet refuses", extra={"reason": str(error)})  # noqa: TRY400 - the reason is all
+        else:
+            self._store.note_delivered(program_id, found.serial, tag=found.tag, told_day=told_day, told=told)
+            return True
+        self._later(program_id, found)
+        return False
 
     def _tell_phones(self, program_id: ProgramId, registrations: Sequence[Registration]) -> bool:
         if self._apple is None or not registrations:

@@ -103,6 +103,36 @@ def apple(
     printer.document({"file": str(file), "demo": demo, "updates": bool(settings.public_url)})
 
 
+@app.command()
+def google(
+    member: MemberArgument,
+    program: ProgramOption = "",
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new pass in Google Wallet and print the link by which the member's phone takes it."""
+    from tallystick.cards.google_api import GoogleAway, GoogleRefused
+    from tallystick.cli.wallets import google_passes
+    from tallystick.cli.wiring import opened_gateway
+
+    settings = settings_from(config, data_dir=data_dir, database=database)
+    if not settings.google_issuer_id:
+        raise CommandFailed(
+            "Google Wallet is not set up", mend="set google_issuer_id, google_account and public_url"
+        )
+    printer = printer_for(as_json=as_json)
+    with opened_gateway(settings) as (gateway, _, _):
+        program_id, member_id = _found(gateway, program, member)
+        try:
+            link = google_passes(settings, gateway).issue(program_id, member_id)
+        except (GoogleAway, GoogleRefused) as error:
+            raise CommandFailed(f"Google Wallet made no pass: {error}") from error
+    printer.line(link)
+    printer.document({"link": link})
+
+
 def _found(gateway: Gateway, program: str, member: str) -> tuple[ProgramId, MemberId]:
     """The program and the member that were named. CommandFailed when there is no such one."""
     from tallystick.service.identity import IdentityRefused, Text

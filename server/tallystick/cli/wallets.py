@@ -16,8 +16,10 @@ from tallystick.config import Settings, split_address
 if TYPE_CHECKING:
     from tallystick.cards.apns import Apns
     from tallystick.cards.apple import ApplePasses
+    from tallystick.cards.apple_pass import Look
     from tallystick.cards.apple_signing import PassSigner
     from tallystick.cards.delivery import Delivery
+    from tallystick.cards.google import GooglePasses
     from tallystick.rpc.connect_server import Mount
     from tallystick.service.gateway import Gateway
 
@@ -37,12 +39,20 @@ def open_wallets(settings: Settings, gateway: Gateway, *, demo: bool) -> WalletP
     from tallystick.cards.apple import ROUTE
     from tallystick.cards.apple_service import AppleService
     from tallystick.cards.delivery import Delivery
+    from tallystick.cards.google import Logo
+    from tallystick.cards.google_objects import LOGO_PATH
 
-    if not settings.apple_pass_type and not demo:
+    mounts: dict[str, Mount] = {}
+    if settings.apple_pass_type or demo:
+        mounts[ROUTE] = AppleService(gateway.wallets, apple_passes(settings, gateway), gateway.pool)
+    google = google_passes(settings, gateway) if settings.google_issuer_id else None
+    if google is not None:
+        mounts[LOGO_PATH] = Logo(_look(settings), gateway.pool)
+    if not mounts:
         return None
-    passes = apple_passes(settings, gateway)
-    delivery = Delivery(gateway.store, gateway.wallets, apple=_apns(settings), now_ms=gateway.now_ms)
-    return WalletParts(delivery, {ROUTE: AppleService(gateway.wallets, passes, gateway.pool)})
+    apple = _apns(settings)
+    delivery = Delivery(gateway.store, gateway.wallets, apple=apple, google=google, now_ms=gateway.now_ms)
+    return WalletParts(delivery, mounts)
 
 
 def apple_passes(settings: Settings, gateway: Gateway) -> ApplePasses:
@@ -51,17 +61,41 @@ def apple_passes(settings: Settings, gateway: Gateway) -> ApplePasses:
     Without certificates they are signed by a demonstration authority, made at the first pass.
     """
     from tallystick.cards.apple import ApplePasses
-    from tallystick.cards.apple_pass import Look
     from tallystick.service.wallets import NumberCodes
 
     return ApplePasses(
         gateway.wallets,
         _signer(settings),
         NumberCodes(),
-        look=Look(organization=settings.organization),
+        look=_look(settings),
         base_url=settings.public_url,
         now_ms=gateway.now_ms,
     )
+
+
+def google_passes(settings: Settings, gateway: Gateway) -> GooglePasses:
+    """Return what makes passes for Google Wallet; raises ``PassRefused`` for a key file that is none."""
+    from tallystick.cards.google import GooglePasses
+    from tallystick.cards.google_api import GoogleApi, load_account
+    from tallystick.service.wallets import NumberCodes
+
+    account = load_account(Path(settings.google_account))
+    return GooglePasses(
+        gateway.wallets,
+        GoogleApi(account),
+        account,
+        NumberCodes(),
+        issuer_id=settings.google_issuer_id,
+        look=_look(settings),
+        public_url=settings.public_url,
+        now_ms=gateway.now_ms,
+    )
+
+
+def _look(settings: Settings) -> Look:
+    from tallystick.cards.apple_pass import Look
+
+    return Look(organization=settings.organization)
 
 
 def _signer(settings: Settings) -> Callable[[], PassSigner]:

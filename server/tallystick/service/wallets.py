@@ -7,7 +7,7 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
@@ -47,10 +47,17 @@ class PassStore(WatchStore, WalletStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MemberCode:
-    """What a pass lets a scanner read: digits, and when they stop to count (NEVER_MS: they do not)."""
+    """What a pass lets a scanner read: digits, and when they stop to count (NEVER_MS: they do not).
+
+    ``totp_key`` is for wallets that can add a password that rotates; empty where nobody would check it.
+    """
 
     text: str
     expires_ms: Ms = NEVER_MS
+    totp_key: bytes = field(default=b"", repr=False)
+
+
+NO_CODE = MemberCode("")
 
 
 class CodeSource(Protocol):
