@@ -100,6 +100,45 @@ def test_the_link_names_the_object_and_holds_nothing_of_it(
     assert google.stored[f"{ISSUER}.{SHOP}"]["programLogo"]["sourceUri"]["uri"].startswith(PUBLIC_URL)
 
 
+def test_a_member_has_one_pass_whatever_number_of_links(
+    shop: Shop, passes: GooglePasses, google: GoogleService
+) -> None:
+    member_id, name, _ = issued(shop, passes)
+    shop.burn(member_id, 100)
+    assert jwt.decode(
+        passes.issue(SHOP, member_id).removeprefix(SAVE_URL), options={"verify_signature": False}
+    )["payload"] == {"loyaltyObjects": [{"id": name}]}
+    assert len(shop.gateway.wallets.passes_of(SHOP, member_id)) == 1
+    assert google.stored[name]["loyaltyPoints"]["balance"] == {"int": 800}
+
+
+def test_a_google_that_is_away_is_tried_once_a_step(
+    shop: Shop, passes: GooglePasses, google: GoogleService, delivery: Delivery
+) -> None:
+    members = [issued(shop, passes)[0] for _ in range(3)]
+    delivery.step()
+    for member_id in members:
+        shop.burn(member_id, 100)
+    google.say = 503
+    google.calls.clear()
+    assert delivery.step() == 0
+    assert len(google.calls) == 1
+    google.say = 0
+    shop.now_ms += 2_000
+    assert delivery.step() == 3
+
+
+def test_a_delivery_that_is_to_end_begins_no_further_one(
+    shop: Shop, passes: GooglePasses, google: GoogleService, delivery: Delivery
+) -> None:
+    member_id, _, _ = issued(shop, passes)
+    shop.burn(member_id, 100)
+    google.calls.clear()
+    delivery.close()
+    assert delivery.step() == 0
+    assert google.calls == []
+
+
 def test_a_burn_changes_the_object_once(
     shop: Shop, passes: GooglePasses, google: GoogleService, delivery: Delivery
 ) -> None:

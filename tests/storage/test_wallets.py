@@ -77,11 +77,12 @@ def test_the_first_pass_of_a_program_begins_to_follow_it(wallets: Store) -> None
 
 def test_a_member_keeps_the_newest_passes(wallets: Store) -> None:
     add(wallets, "other", 2)
+    add(wallets, "elsewhere", made_ms=Ms(NOW - 1), wallet=Wallet.GOOGLE)
     for number in range(PASSES_MAX + 2):
         add(wallets, f"p{number:02d}", made_ms=Ms(NOW + number))
         wallets.add_registration(PROGRAM, f"p{number:02d}", phone())
     kept = [one.serial for one in wallets.wallet_passes(PROGRAM, member_id(1))]
-    assert kept == [f"p{number:02d}" for number in range(2, PASSES_MAX + 2)]
+    assert kept == ["elsewhere", *(f"p{number:02d}" for number in range(2, PASSES_MAX + 2))]
     assert wallets.registrations(PROGRAM, "p01") == []
     assert stored(wallets, "other").member_id == member_id(2)
 

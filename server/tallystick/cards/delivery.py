@@ -55,6 +55,8 @@ class Delivery:
         self._now_ms = now_ms
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        # Found to be away in this step: each attempt may take as long as a timeout.
+        self._away: set[Wallet] = set()
 
     def start(self) -> None:
         """Deliver on a thread of its own until ``close``."""
@@ -70,12 +72,19 @@ class Delivery:
     def step(self) -> int:
         """Follow the journals of all programs and tell the wallets that are due; return how many were told."""
         told = 0
+        self._away.clear()
         for program_id in self._programs():
             rounds = 0
             while rounds < ROUNDS_MAX and self._wallets.follow(program_id):
                 rounds += 1
             for found in self._wallets.due(program_id):
-                told += self._tell(program_id, found)
+                if self._ending.is_set():
+                    # What was taken is taken by another process when its time has run out.
+                    return told
+                if found.wallet in self._away:
+                    self._later(program_id, found)
+                else:
+                    told += self._tell(program_id, found)
         return told
 
     def _run(self) -> None:
@@ -118,6 +127,7 @@ class Delivery:
             told_day, told = self._google.update(program_id, found)
         except GoogleAway as error:
             log.warning("Google Wallet is away", extra={"why": str(error)})
+            self._away.add(Wallet.GOOGLE)
         except GoogleRefused as error:
             log.error("Google Wallet refuses", extra={"reason": str(error)})  # noqa: TRY400 - the reason is all
         else:
@@ -133,6 +143,7 @@ class Delivery:
             answers = self._apple.push([one.push_token for one in registrations])
         except PushUnavailable as error:
             log.warning("the push service is away", extra={"why": str(error)})
+            self._away.add(Wallet.APPLE)
             return False
         for one in answers:
             if one.became is Became.GONE:

@@ -51,7 +51,7 @@ class GooglePasses:
         self._now_ms = now_ms
 
     def issue(self, program_id: ProgramId, member_id: MemberId) -> str:
-        """Make a pass for a member and return the link by which a phone takes it.
+        """Make a member's pass and return the link by which a phone takes it; a member has one, on all phones.
 
         Raises ``NotFound``, ``GoogleAway`` and ``GoogleRefused``.
         """
@@ -60,7 +60,10 @@ class GooglePasses:
             self._issuer_id, program_id, card.program_name, self._look, public_url=self._public_url
         )
         self._api.put(CLASS, kind)
-        found, _ = self._wallets.issue(program_id, member_id, Wallet.GOOGLE)
+        passes = self._wallets.passes_of(program_id, member_id)
+        found = next((one for one in passes if one.wallet is Wallet.GOOGLE), None)
+        if found is None:
+            found, _ = self._wallets.issue(program_id, member_id, Wallet.GOOGLE)
         self._send(program_id, found, self._api.put, notify=False)
         return SAVE_URL + self._save_token(found)
 

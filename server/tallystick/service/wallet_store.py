@@ -10,7 +10,7 @@ from typing import Protocol
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 
 PASSES_MAX = 10
-"""Most passes of one member; another one takes the place of the oldest."""
+"""Most passes of one member in one kind of wallet; another one takes the place of the oldest."""
 
 REGISTRATIONS_MAX = 20
 """Most phones and watches that hear of one pass."""
@@ -86,7 +86,7 @@ class WalletStore(Protocol):
     def add_pass(self, program_id: ProgramId, new: WalletPass, *, here: WalletPlace) -> WalletPass:
         """Store a pass and return it with the program's present tag; ``here`` is the place if there is none yet.
 
-        Beyond ``PASSES_MAX`` of a member the oldest are removed with their registrations.
+        Beyond ``PASSES_MAX`` of a member in this wallet the oldest are removed with their registrations.
         """
         ...
 

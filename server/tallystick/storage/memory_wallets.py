@@ -50,7 +50,8 @@ class MemoryWallets:
                 undo.put(tables.places, _ONE, here)
             stored = replace(new, tag=place.tag, served_tag=place.tag, delivered_tag=place.tag)
             undo.put(tables.passes, new.serial, stored)
-            own = self.wallet_passes(program_id, new.member_id)
+            all_of = self.wallet_passes(program_id, new.member_id)
+            own = [one for one in all_of if one.wallet is new.wallet]
             for old in own[: max(0, len(own) - PASSES_MAX)]:
                 self._forget_devices(undo, tables, old.serial)
                 undo.remove(tables.passes, old.serial)

@@ -60,7 +60,7 @@ class SqlWallets(SqlSession):
             connection.execute(
                 insert(t.wallet_pass).values({"program_id": program_id, **values, "wallet": int(new.wallet)})
             )
-            _drop_oldest(connection, program_id, new.member_id)
+            _drop_oldest(connection, program_id, new)
             return stored
 
         return self._run(program_id, work, write=True)
@@ -248,8 +248,10 @@ def _renumber(program_id: ProgramId, which: ColumnElement[bool], *, tag: int, no
     return update(t.wallet_pass).where(_pass.program_id == program_id, which).values(changes)
 
 
-def _drop_oldest(connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
-    rows = connection.execute(_of_member(program_id, member_id)).all()
+def _drop_oldest(connection: Connection, program_id: ProgramId, new: WalletPass) -> None:
+    rows = connection.execute(
+        _of_member(program_id, new.member_id).where(_pass.wallet == int(new.wallet))
+    ).all()
     for row in rows[: max(0, len(rows) - PASSES_MAX)]:
         serial = _pass_from_row(row).serial
         connection.execute(delete(t.wallet_registration).where(*_registered(program_id, serial)))
