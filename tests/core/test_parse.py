@@ -29,6 +29,20 @@ from tests.core.world import at
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "scanning": {
+        "standard": ["gsrn", "email"],
+        "rules": [
+            {
+                "name": "plastic",
+                "kind": "code128",
+                "aim": ["]C0"],
+                "length": 12,
+                "prefix": "CLUB",
+                "strip": 4,
+                "check": "luhn",
+            }
+        ],
+    },
     "format": "tallystick/1",
     "name": "Full",
     "currency": "SEK",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.core.rules import parse
+from tallystick.core.rules import parse, scanning
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.service.rule_text import read_document
@@ -46,6 +46,7 @@ def keys(value: Any) -> set[str]:
 def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE)
     kinds = {*parse.RULE_KINDS, "typed", "static_card", "server_code", "rotating_code", "device_code"}
+    kinds |= set(scanning.SCAN_KINDS)
     known = keys(FULL) | {"by", "per_minor", "years", "id", "from", "kind"}
     in_cells = set(re.findall(r"`([a-z_]+)`", PAGE))
     assert known <= in_cells
@@ -57,6 +58,7 @@ def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
     [
         ("list of at most 200", f"list of at most {parse.RULES_MAX}"),
         ("list of at most 200 |", f"list of at most {parse.REWARDS_MAX} |"),
+        ("list of at most 50", f"list of at most {scanning.SCAN_RULES_MAX}"),
         ("list of 1 to 20", f"list of 1 to {parse.LEVELS_MAX}"),
         ("finer than 10^-12", f"finer than 10^-{len(str(parse.DENOMINATOR_MAX)) - 1}"),
     ],

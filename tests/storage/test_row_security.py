@@ -10,7 +10,8 @@ import pytest
 from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.directory import Cashier, DeviceStatus
+from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
 from tallystick.storage import open_store
@@ -54,6 +55,12 @@ def fill(url: str) -> None:
     store.add_device(OTHER_PROGRAM, device("till-1"))
     store.use_assertion(OTHER_PROGRAM, "till-1", "t-1", usable_until=NOW, now=NOW)
     store.put_cashier(OTHER_PROGRAM, Cashier("store-1", "ann", "Ann", active=True, pin_hash=""))
+    batch = CardBatch("b-1", "ean13", "29", 1, "", NOW, "ann")
+    card = Card("ean13", b"card", "b-1", 1, 0, CardState.BLANK, NOW)
+    store.add_card_batch(OTHER_PROGRAM, batch, [card])
+    store.add_card_device(
+        OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", b"sealed", NOW, NOW, NOW), most=1
+    )
     found = WalletPass("a", member_id(1), Wallet.APPLE, b"hash", NOW, NOW // 1000)
     store.add_pass(OTHER_PROGRAM, found, here=WalletPlace({}, NOW))
     store.add_registration(OTHER_PROGRAM, "a", Registration("phone", "aa", NOW))
@@ -101,7 +108,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     service: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
-    tables += ["assertion_use", "till_chain", "inbox_item", "cashier"]
+    tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
     tables += ["wallet_pass", "wallet_registration", "wallet_place"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
@@ -147,6 +154,7 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE inbox_item SET raw = ''",
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",
+        "UPDATE card_device SET burn_from_ms = 0",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",

@@ -15,7 +15,7 @@ from typing import Any
 
 from tallystick_till.errors import DISK_FAILED, DISK_FULL, OUTBOX_CORRUPT, CannotSell, OtherProgram
 
-FORMAT = 1
+FORMAT = 2
 """Version of the tables below (``user_version`` of the file)."""
 
 FREE_BYTES_MIN = 1 << 20
@@ -23,6 +23,10 @@ PROBE_BYTES = 1 << 18
 BUSY_MS = 5_000
 CACHE_KIB = 4_096
 
+CODE_USE = """
+CREATE TABLE code_use (
+    device TEXT NOT NULL, use TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (device, use)) WITHOUT ROWID;
+"""
 SCHEMA = """
 CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE chain (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -74,6 +78,8 @@ CREATE TABLE lease_ask (member_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, at_m
 CREATE TABLE voucher_use (
     voucher_id TEXT PRIMARY KEY, advice_id TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
+STEPS = {0: SCHEMA + CODE_USE, 1: CODE_USE}
+"""What brings a file of each older format to the present one; 0 is an empty file."""
 
 Row = tuple[Any, ...]
 
@@ -153,6 +159,21 @@ class TillDb:
                 yield from self._transaction()
             finally:
                 self._writing = False
+
+    @contextmanager
+    def write_unsynced(self) -> Iterator[sqlite3.Connection]:
+        """Run statements as one transaction that outlives this program, and a power cut perhaps not.
+
+        For what means nothing after the machine has started anew. The next ``write`` syncs it along with its own.
+        """
+        with self._lock:
+            assert not self._writing, "a transaction is synced or not as a whole"
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.write() as connection:
+                    yield connection
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
 
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
@@ -239,7 +260,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Set the connection up; make the tables in an empty file."""
+    """Set the connection up; make the tables that an empty or older file does not have."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -247,8 +268,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > FORMAT:
         raise OtherProgram(found, FORMAT)
-    if found == 0:
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+    if found in STEPS:
+        connection.executescript(f"BEGIN IMMEDIATE; {STEPS[found]} PRAGMA user_version = {FORMAT}; COMMIT;")
 
 
 def _fault_of(error: sqlite3.Error, path: Path | None) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import MemberId
 from tallystick.security.errors import KeyRefused
-from tallystick.security.identifiers import Identifier
+from tallystick.security.identifiers import CARD_KINDS, Identifier
 from tallystick.security.keys import VerifyKey, verify_key_from_jwk
 from tallystick.security.sealed_box import enrolment_context, seal_for_gateway
 from tallystick.v1 import advice_pb2 as pb
@@ -96,7 +96,7 @@ class Enroller:
                 return joined
         if row is not None and row[1] == POSTED:
             return Joined(self._meet(new_member), "", POSTED)
-        return self._stand_in(parsed, new_member, tag)
+        return self._stand_in(text, parsed, new_member, tag)
 
     def _ask(self, text: str, member_id: MemberId, *, region: str) -> Joined | None:
         request = identity_pb2.EnrolRequest(
@@ -123,7 +123,7 @@ class Enroller:
         self._set_state(member_id, POSTED)
         return Joined(self._meet(member_id), response.enrolled.member.number, POSTED)
 
-    def _stand_in(self, parsed: Identifier | None, member_id: MemberId, tag: bytes) -> Joined:
+    def _stand_in(self, text: str, parsed: Identifier | None, member_id: MemberId, tag: bytes) -> Joined:
         """Report the new member. The text is sealed at once: no till keeps what only the gateway must know."""
         rules = self._rulebook.current
         if rules is None:
@@ -151,7 +151,12 @@ class Enroller:
             assurance=types_pb2.ASSURANCE_TYPED,
             cashier_id=(self._db.get("cashier") or b"").decode(),
             enrolment=pb.EnrolmentFact(
-                sealed=seal_for_gateway(sealing, parsed.value, context), key_id=sealing.kid
+                # The gateway reads a card as the till did, by rules that may look at what the normal form has lost;
+                # a telephone number it could not read by the country of the till.
+                sealed=seal_for_gateway(
+                    sealing, text.strip() if parsed.kind in CARD_KINDS else parsed.value, context
+                ),
+                key_id=sealing.kid,
             ),
         )
         with self._db.write() as tx:

@@ -11,10 +11,12 @@ from google.protobuf.message import DecodeError
 from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
+from tallystick.core.rules.scanning import Scanning
+from tallystick.security.code import code_to_digits, scanned_code
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
 from tallystick.security.identifiers import (
+    CARD_KINDS,
     Identifier,
-    IdentifierKind,
     IdentifierReason,
     parse_identifier,
 )
@@ -22,6 +24,7 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, member_pb2, types_pb2
 from tallystick.wire.advices import Unreadable, from_digits, id_text, read_advice
 from tallystick_till.clock import TillClock
+from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
 from tallystick_till.errors import CannotSell
 from tallystick_till.facts import Facts, Told
@@ -45,7 +48,6 @@ CODE_DIGITS_MIN = 60
 
 TOMBSTONE, BLOCKED = 2, 1
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
-_CARDS = (IdentifierKind.NUMBER, IdentifierKind.EAN13, IdentifierKind.GSRN)
 _SCANNED = frozenset({"wedge", "camera"})
 _REASONS = {
     IdentifierReason.PAYMENT_CARD: "PAYMENT_CARD",
@@ -107,10 +109,14 @@ class People:
         self._link = link
         self._facts = facts
         self._sales = sales
+        self._codes = CodeCheck(db=db, identity=identity, snapshot=snapshot, rulebook=rulebook, clock=clock)
         self._seen: dict[MemberId, Seen] = {}
 
     def find(self, scan: str, *, aim_id: str = "", source: str = "wedge", region: str = "") -> Found:
         """Return what a scan is. Never raises for what is in it."""
+        code = scanned_code(scan[:SCAN_CHARS_MAX])
+        if code is not None:
+            return self._member_code(code)
         text = _BIDI_AND_CONTROLS.sub(" ", scan[:SCAN_CHARS_MAX]).strip()
         if len(text) >= CODE_DIGITS_MIN and text.isascii() and text.isdigit():
             return self._code(text)
@@ -121,7 +127,7 @@ class People:
         parsed = self.parse(scan, aim_id=aim_id, region=region)
         if isinstance(parsed, NotIdentified):
             return parsed
-        scanned = source in _SCANNED and parsed.kind in _CARDS
+        scanned = source in _SCANNED and parsed.kind in CARD_KINDS
         assurance = Assurance.STATIC_CARD if scanned else Assurance.TYPED
         answer = None
         if self._link.online:
@@ -133,10 +139,21 @@ class People:
             return answer or local
         return answer if answer and not self._is_new(local) else self.meet(local, assurance)
 
+    def _member_code(self, code: bytes) -> Found:
+        """Return whose code it is. The gateway has the last word; a code that was used here does not reach it."""
+        shown = self._codes.check(code)
+        if self._link.online and shown != NotIdentified("REPLAYED"):
+            answer = self._ask(code_to_digits(code), Assurance.TYPED, aim_id="", region="", typed=False)
+            if answer is not None:
+                return answer
+        return shown if isinstance(shown, NotIdentified) else self.meet(shown.known, shown.assurance)
+
     def parse(self, scan: str, *, aim_id: str = "", region: str = "") -> Identifier | NotIdentified:
         """Return the identifier that a text holds."""
+        rules = self._rulebook.current
+        scanning = rules.scanning if rules else Scanning()
         for country in (region, self._rulebook.region):
-            parsed = parse_identifier(scan, default_region=country, aim_id=aim_id)
+            parsed = parse_identifier(scan, default_region=country, aim_id=aim_id, scanning=scanning)
             if isinstance(parsed, Identifier):
                 return parsed
             if parsed.reason is not IdentifierReason.REGION_UNKNOWN:

@@ -1,1 +1,1 @@
-"""What members carry: passes in phone wallets."""
+"""What members carry: cards on paper and plastic, and passes in phone wallets."""

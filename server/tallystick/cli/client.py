@@ -28,6 +28,7 @@ from tallystick.security.keys import SigningKey, public_jwk
 from tallystick.security.tokens import assertion_profile, new_token_id, sign_client_assertion
 from tallystick.v1 import (
     admin_pb2_grpc,
+    card_pb2_grpc,
     identity_pb2_grpc,
     ledger_pb2_grpc,
     member_pb2_grpc,
@@ -106,6 +107,7 @@ class Client:
         self.identity = identity_pb2_grpc.IdentityServiceStub(self._channel)
         self.members = member_pb2_grpc.MemberServiceStub(self._channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self._channel)
+        self.cards = card_pb2_grpc.CardServiceStub(self._channel)
         self.till = till_pb2_grpc.TillServiceStub(self._channel)
         self.store = store_pb2_grpc.StoreServiceStub(self._channel)
 

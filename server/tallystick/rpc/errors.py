@@ -144,6 +144,7 @@ CODES: Mapping[str, int] = {
     "INBOX_ITEM_CLOSED": code_pb2.FAILED_PRECONDITION,
     "TILL_NOT_FOUND": code_pb2.NOT_FOUND,
     "LEASE_NOT_FOUND": code_pb2.NOT_FOUND,
+    "CARD_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -74,6 +74,30 @@ def has_gs1_check_digit(digits: str) -> bool:
     return gs1_check_digit(digits[:-1]) == digits[-1]
 
 
+def mod11_check_character(body: str) -> str:
+    """The check character of `body` (ISO/IEC 7064 MOD 11-2): a digit, or X for ten."""
+    _require_digits(body)
+    rest = 0
+    for digit in body:
+        rest = (rest + int(digit)) * 2 % 11
+    value = (12 - rest) % 11
+    return "X" if value == 10 else str(value)
+
+
+def holds_check(check: str, text: str) -> bool:
+    """Whether the last character of `text` is right by `check`: `none`, `gs1`, `luhn` or `mod11`.
+
+    Text that the check cannot be computed of does not hold it.
+    """
+    if check == "none":
+        return True
+    body, last = text[:-1], text[-1:]
+    if not body.isascii() or not body.isdigit():
+        return False
+    computed = {"gs1": gs1_check_digit, "luhn": luhn_check_digit, "mod11": mod11_check_character}[check]
+    return computed(body) == last
+
+
 def has_luhn_check_digit(digits: str) -> bool:
     """Whether the last digit of `digits` (at least two) is the Luhn check digit of the others."""
     return luhn_check_digit(digits[:-1]) == digits[-1]

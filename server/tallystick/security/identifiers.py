@@ -6,14 +6,19 @@
     gsrn     18 digits, GS1 check; also behind AI (8018)                 the 18 digits
     phone    + or 0 in front, or bare; valid in its country              E.164, +49...
     email    one address, at most 128 characters                         lower case
+    code128  3 to 48 letters, digits and . _ / - ; by rules only         as scanned
+
+These are the standard readings. A program's rule set may have scan rules before them, which say what its own
+cards look like: other numbers, other EAN-13 prefixes, free Code 128 texts, GS1 Digital Links. The first reading
+counts, but only when no other one is of another kind.
 
 The program's own numbers begin with 99: the national part of ISO/IEC 7812 with a country code that ISO 3166
 leaves to its users, so no payment card is ever issued there. Sixteen digits are neither an EAN-13, a GSRN
 nor a bare phone number (E.164 ends at 15), and 10^13 of them are too many to guess.
 
-Only thirteen bare digits can fit two kinds: an in-store EAN-13, and a phone number of the store's country
-written with its code but without +, where that code begins with 2 (such as Nigeria's 234). That is refused
-as AMBIGUOUS, never guessed; naming the kind settles it. The text is data: no refusal repeats it.
+Of the standard readings only thirteen bare digits can fit two kinds: an in-store EAN-13, and a phone number of
+the store's country written with its code but without +, where that code begins with 2 (such as Nigeria's 234).
+That is refused as AMBIGUOUS, never guessed; naming the kind settles it. The text is data: no refusal repeats it.
 """
 
 import re
@@ -26,11 +31,14 @@ from enum import StrEnum
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from tallystick.core.rules import scanning as scans
+from tallystick.core.rules.scanning import Scanning, ScanRule, rest_of_scan
 from tallystick.security.check_digits import (
     EAN13_DIGITS,
     GSRN_DIGITS,
     has_gs1_check_digit,
     has_luhn_check_digit,
+    holds_check,
     looks_like_payment_card,
     luhn_check_digit,
 )
@@ -52,6 +60,7 @@ class IdentifierKind(StrEnum):
     GSRN = "gsrn"
     EMAIL = "email"
     PHONE = "phone"
+    CODE128 = "code128"
 
 
 class IdentifierReason(StrEnum):
@@ -111,14 +120,26 @@ class IdentifierRefused:
     mend: str
 
 
+CARD_KINDS = frozenset(
+    {IdentifierKind.NUMBER, IdentifierKind.EAN13, IdentifierKind.GSRN, IdentifierKind.CODE128}
+)
+"""What is printed on cards, as against what people say of themselves."""
+
+
 def parse_identifier(
-    text: str, *, default_region: str, kind: IdentifierKind | None = None, aim_id: str = ""
+    text: str,
+    *,
+    default_region: str,
+    kind: IdentifierKind | None = None,
+    aim_id: str = "",
+    scanning: Scanning = Scanning(),  # noqa: B008 (frozen)
 ) -> Identifier | IdentifierRefused:
-    """Classify and normalise `text`.
+    """Classify and normalise `text`, by the scan rules of `scanning` and then by the standard readings.
 
     `default_region` is the country of the store (ISO 3166 alpha-2), for phone numbers without +. `kind`,
     when given, is the only kind considered. `aim_id` is the symbology identifier (ISO/IEC 15424, such as
     `]E0`) when the scanner reports it apart from the text; in front of the text it is understood as well.
+    A symbol that a fitting rule names is a card: it is not read as a telephone number or e-mail address.
     """
     if default_region not in phonenumbers.SUPPORTED_REGIONS:
         return _refused(IdentifierReason.REGION_UNKNOWN)
@@ -129,12 +150,23 @@ def parse_identifier(
         aim_id, cleaned = match[0], cleaned[match.end() :]
     if not cleaned:
         return _refused(IdentifierReason.EMPTY)
-    kinds = _kinds_of_symbology(aim_id) if kind is None else (kind,)
-    if _holds_payment_card(cleaned, known_gsrn=kinds == (IdentifierKind.GSRN,)):
+    kinds = _standard_kinds(scanning, _kinds_of_symbology(aim_id) if kind is None else (kind,))
+    looked_at = _without_linked_gsrn(cleaned) if _takes_links(scanning) else cleaned
+    if _holds_payment_card(looked_at, known_gsrn=kinds == (IdentifierKind.GSRN,)):
         return _refused(IdentifierReason.PAYMENT_CARD)
     if not cleaned.isascii():
         return _refused(IdentifierReason.UNKNOWN_FORMAT)
-    return _only_reading([_read(kind, cleaned, default_region) for kind in kinds])
+    compact = _grouped_digits(cleaned) or cleaned
+    fitting = [
+        (rule, rest)
+        for rule in scanning.rules
+        if kind in (None, _KINDS_OF_RULES[rule.kind])
+        and (rest := rest_of_scan(rule, compact, aim_id=aim_id)) is not None
+    ]
+    if any(aim_id in rule.aim_ids for rule, _ in fitting):
+        kinds = tuple(one for one in kinds if one in CARD_KINDS)
+    by_rules = [_read_by_rule(rule, rest, default_region) for rule, rest in fitting]
+    return _only_reading([*by_rules, *(_read(one, cleaned, default_region) for one in kinds)])
 
 
 def generate_member_number() -> str:
@@ -154,6 +186,13 @@ _AIM_IN_FRONT = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _GROUPED_DIGITS = re.compile(r"[0-9]+(?:[ -][0-9]+)*", re.ASCII)
 _DIGIT_RUN = re.compile(r"(?<![+0-9])[0-9](?:[ .\-]{0,2}[0-9])+", re.ASCII)
 _GSRN_AI = re.compile(r"\(8018\) ?|8018(?=[0-9]{18}\Z)", re.ASCII)
+# GS1 Digital Link URI syntax 1.4: the key in the path, with its one qualifier, attributes behind the question mark.
+_DIGITAL_LINK = re.compile(
+    r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/(?!8018/)[a-z0-9._~%-]+)*"
+    r"/8018/([0-9]{18})(?:/8019/[0-9]{1,10})?/?(?:\?[a-z0-9._~%&=+-]*)?",
+    re.ASCII | re.IGNORECASE,
+)
+_CODE128 = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/-]{1,46}[0-9A-Za-z]", re.ASCII)
 _PHONE = re.compile(r"\+?[0-9 ()./-]+", re.ASCII)
 _EMAIL = re.compile(
     r"[a-z0-9_][a-z0-9_+&'~-]*(?:\.[a-z0-9_+&'~-]+)*"
@@ -197,7 +236,13 @@ def _kinds_of_symbology(aim_id: str) -> tuple[IdentifierKind, ...]:
         return (IdentifierKind.EAN13,)
     if aim_id in _GS1_SYMBOLOGIES:
         return (IdentifierKind.GSRN,)
-    return tuple(IdentifierKind)
+    return _STANDARD
+
+
+def _standard_kinds(scanning: Scanning, kinds: tuple[IdentifierKind, ...]) -> tuple[IdentifierKind, ...]:
+    # The program's own numbers are on every card that it prints: no rule set does without them.
+    taken = ("number", *scanning.standard)
+    return tuple(kind for kind in kinds if kind in _STANDARD and kind.value in taken)
 
 
 def _holds_payment_card(text: str, *, known_gsrn: bool) -> bool:
@@ -209,12 +254,23 @@ def _holds_payment_card(text: str, *, known_gsrn: bool) -> bool:
     return any(looks_like_payment_card(_digits_of(run)) for run in _DIGIT_RUN.findall(text))
 
 
+def _takes_links(scanning: Scanning) -> bool:
+    return any(rule.kind == scans.DIGITAL_LINK for rule in scanning.rules)
+
+
+def _without_linked_gsrn(text: str) -> str:
+    """Take the GSRN of a Digital Link out of a text; around it a card number may still hide."""
+    link = _DIGITAL_LINK.fullmatch(text)
+    if link is None or not has_gs1_check_digit(link[1]):
+        return text
+    return f"{text[: link.start(1)]}{text[link.end(1) :]}"
+
+
 def _only_reading(readings: list[_Reading]) -> Identifier | IdentifierRefused:
     found = [reading for reading in readings if isinstance(reading, Identifier)]
-    if len(found) == 1:
-        return found[0]
     if found:
-        return _refused(IdentifierReason.AMBIGUOUS)
+        agreed = all(reading.kind is found[0].kind for reading in found)
+        return found[0] if agreed else _refused(IdentifierReason.AMBIGUOUS)
     if IdentifierReason.CHECK_DIGIT in readings:
         return _refused(IdentifierReason.CHECK_DIGIT)
     return _refused(IdentifierReason.UNKNOWN_FORMAT)
@@ -245,6 +301,15 @@ def _read_ean13(text: str) -> _Reading:
     if not has_gs1_check_digit(digits):
         return IdentifierReason.CHECK_DIGIT
     return Identifier(IdentifierKind.EAN13, digits)
+
+
+def _read_digital_link(text: str) -> _Reading:
+    link = _DIGITAL_LINK.fullmatch(text)
+    if link is None:
+        return None
+    if not has_gs1_check_digit(link[1]):
+        return IdentifierReason.CHECK_DIGIT
+    return Identifier(IdentifierKind.GSRN, link[1])
 
 
 def _read_gsrn(text: str) -> _Reading:
@@ -308,3 +373,31 @@ _READERS: dict[IdentifierKind, Callable[[str], _Reading]] = {
 
 def _read(kind: IdentifierKind, text: str, region: str) -> _Reading:
     return _read_phone(text, region) if kind is IdentifierKind.PHONE else _READERS[kind](text)
+
+
+_STANDARD = (*_READERS, IdentifierKind.PHONE)
+_KINDS_OF_RULES: dict[str, IdentifierKind] = {
+    scans.NUMBER: IdentifierKind.NUMBER,
+    scans.EAN13: IdentifierKind.EAN13,
+    scans.GSRN: IdentifierKind.GSRN,
+    scans.CODE128: IdentifierKind.CODE128,
+    scans.DIGITAL_LINK: IdentifierKind.GSRN,
+    scans.PHONE: IdentifierKind.PHONE,
+    scans.EMAIL: IdentifierKind.EMAIL,
+}
+_RULE_DIGITS = {scans.NUMBER: range(4, 33), scans.EAN13: (EAN13_DIGITS,), scans.GSRN: (GSRN_DIGITS,)}
+
+
+def _read_by_rule(rule: ScanRule, rest: str, region: str) -> _Reading:
+    """Read what a rule has left of a scan."""
+    kind = _KINDS_OF_RULES[rule.kind]
+    if rule.kind in (scans.DIGITAL_LINK, scans.PHONE, scans.EMAIL):
+        return _read_digital_link(rest) if rule.kind == scans.DIGITAL_LINK else _read(kind, rest, region)
+    if rule.kind == scans.CODE128:
+        fits = _CODE128.fullmatch(rest) is not None
+    else:
+        body = rest[:-1] if rule.check == "mod11" else rest
+        fits = body.isdigit() and len(rest) in _RULE_DIGITS[rule.kind]
+    if not fits:
+        return None
+    return Identifier(kind, rest) if holds_check(rule.check, rest) else IdentifierReason.CHECK_DIGIT

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
+from tallystick.service.card_ports import CardDirectory
 
 
 class Clock(IntEnum):
@@ -89,6 +90,25 @@ class Cashier:
     locked_until_ms: Ms = Ms(0)
 
 
+@dataclass(frozen=True, slots=True)
+class CardDevice:
+    """A phone or browser that shows a member's code; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``.
+
+    ``sealed_label`` is what its owner calls it, which may name a person: sealed with a key of its own.
+    Until ``burn_from_ms`` it may look and not burn. ``expires_ms`` is when its last credential ends. ``revoked_ms`` is
+    0 while it counts.
+    """
+
+    member_id: MemberId
+    kid: str
+    public_jwk: str
+    sealed_label: bytes
+    registered_ms: Ms
+    burn_from_ms: Ms
+    expires_ms: Ms
+    revoked_ms: Ms = Ms(0)
+
+
 ASSERTION_KEPT_MS = 300_000
 """How long past its end the use of an assertion is remembered: the clocks of several gateways differ by less."""
 
@@ -134,8 +154,8 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(Protocol):
-    """Programs and rule sets, members and identifiers, devices and codes."""
+class Directory(CardDirectory, Protocol):
+    """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:
         """Create it; False when the id is taken."""
@@ -159,8 +179,9 @@ class Directory(Protocol):
     def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
         """Create member, account and identifiers in one transaction.
 
-        A known ``member_id`` with the same number or any same identifier returns the stored member (a retry).
-        Raises ``AlreadyExists`` when an identifier belongs to another member.
+        A known ``member_id`` with the same number or any same identifier returns the stored member (a retry). Cards
+        among the identifiers become the member's. Raises ``AlreadyExists`` when an identifier belongs to another
+        member, ``CardRevoked`` when one can belong to nobody any more.
         """
         ...
 
@@ -179,12 +200,28 @@ class Directory(Protocol):
     def identifiers(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]: ...
 
     def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
-        """Add it; True also when this member had it. Raises ``AlreadyExists`` when another member has it."""
+        """Add it; True also when this member had it. Raises as ``enrol`` does."""
         ...
 
-    def remove_identifier(
-        self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes
-    ) -> bool: ...
+    def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
+        """Remove it; a card of a batch is LOST from then on. False when this member does not have it."""
+        ...
+
+    def replace_card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        old: IdentifierRow | None,
+        new: Sequence[IdentifierRow],
+        number: str,
+    ) -> bool:
+        """Take a card away for good and add others, in one transaction; ``number`` becomes the member's when given.
+
+        False when the member is unknown or erased, or does not have ``old`` any more: then nothing has changed.
+        Raises as ``enrol`` does.
+        """
+        ...
 
     def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
         """Store the sealed personal data of a member, replacing what was there."""
@@ -270,6 +307,33 @@ class Directory(Protocol):
         ...
 
     def clear_wrong_pins(self, program_id: ProgramId, store_id: str, cashier_id: str) -> None: ...
+
+    def add_card_device(self, program_id: ProgramId, device: CardDevice, *, most: int) -> CardDevice | None:
+        """Store a device of a member, or return it as it is stored; None when ``most`` others count already.
+
+        Raises ``NotFound`` when the member is unknown or erased.
+        """
+        ...
+
+    def card_devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:
+        """Return a member's devices, revoked ones too, the oldest first."""
+        ...
+
+    def renew_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, expires: Ms
+    ) -> CardDevice | None:
+        """Note that a credential was renewed; never to an earlier instant. None when unknown or revoked."""
+        ...
+
+    def revoke_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, now: Ms
+    ) -> CardDevice | None:
+        """Revoke a device for ever; one that is revoked stays as it is. None when unknown."""
+        ...
+
+    def forget_card_device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> bool:
+        """Delete a revoked device; False when there is no such one."""
+        ...
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         """Return the devices of all programs revoked after an instant (at most 10,000): their tokens are refused."""

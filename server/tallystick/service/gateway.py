@@ -12,7 +12,9 @@ from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.advices import Advices
 from tallystick.service.balances import Balances
+from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
+from tallystick.service.codes import Codes
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
@@ -64,6 +66,7 @@ class Gateway:
     programs: Programs
     members: Members
     identity: Identity
+    codes: Codes
     enrolment: Enrolment
     tokens: Tokens
     revocations: Revocations
@@ -73,6 +76,7 @@ class Gateway:
     leases: Leases
     exposures: Exposures
     cashiers: Cashiers
+    cards: Cards
     watch: Watch
     wallets: Wallets
 
@@ -152,6 +156,7 @@ def open_gateway(
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
         identity=identity,
+        codes=Codes(store, members, keys=keys, now_ms=now_ms),
         enrolment=Enrolment(
             store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
         ),
@@ -163,6 +168,7 @@ def open_gateway(
         leases=Leases(store, signer, now_ms=now_ms),
         exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
+        cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
         wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
     )

@@ -17,21 +17,25 @@ from importlib.resources import files
 
 from tallystick.core.basket import Assurance, Channel
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.rules.scanning import Scanning
 from tallystick.core.state import MemberStatus
 from tallystick.security.blind_index import blind_token
 from tallystick.security.check_digits import luhn_check_digit
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.identifiers import (
+    CARD_KINDS,
     MEMBER_NUMBER_DIGITS,
     MEMBER_NUMBER_PREFIX,
     Identifier,
     IdentifierKind,
     IdentifierReason,
     IdentifierRefused,
+    generate_member_number,
     parse_identifier,
 )
 from tallystick.security.scan_tags import ScanTag, scan_tag
 from tallystick.service.balances import member_not_found
+from tallystick.service.card_ports import CardRevoked
 from tallystick.service.directory import Directory, IdentifierRow, Member
 from tallystick.service.errors import AlreadyExists, InvalidInput, TallystickError
 from tallystick.service.members import Members
@@ -42,7 +46,7 @@ NUMBERS_TRIED_MAX = 16
 """How many numbers a new member may find taken; with a million members each try has one chance in ten million."""
 
 _NUMBER_PURPOSE = b"tallystick member number v1"
-_CARD_KINDS = frozenset({IdentifierKind.NUMBER, IdentifierKind.EAN13, IdentifierKind.GSRN})
+_SHOWN_KINDS = frozenset(IdentifierKind)
 _AIM_IN_FRONT = re.compile(r"\s*\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _SCANNING = frozenset({Channel.STORE, Channel.BACKOFFICE})
 
@@ -92,6 +96,11 @@ class Scan:
     token: bytes
     assurance: Assurance
 
+    @property
+    def kind(self) -> str:
+        """The kind under which it is looked up."""
+        return self.identifier.kind.value
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
@@ -104,6 +113,13 @@ class Enrolled:
 
 UNKNOWN = IdentityRefused(
     IdentityReason.UNKNOWN, "Nobody has this. Check it, ask for something else, or enrol the person."
+)
+BLANK = IdentityRefused(
+    IdentityReason.UNKNOWN, "This card is new and belongs to nobody yet. Enrol the person with it."
+)
+REVOKED = IdentityRefused(
+    IdentityReason.REVOKED,
+    "This card was reported lost or replaced. Ask for the new one, or for phone or e-mail.",
 )
 TAKEN = IdentityRefused(
     IdentityReason.TAKEN, "Another member has this. Identify with it, or give another one."
@@ -148,11 +164,18 @@ class Identity:
         Raises ``InvalidInput`` for a region that no telephone has.
         """
         region = given.region or self._region_of(program_id)
-        parsed = parse_identifier(given.text, default_region=region, kind=given.kind, aim_id=given.aim_id)
+        rules = self._rulebook.current(program_id)
+        parsed = parse_identifier(
+            given.text,
+            default_region=region,
+            kind=given.kind,
+            aim_id=given.aim_id,
+            scanning=rules.scanning if rules else Scanning(),
+        )
         if isinstance(parsed, IdentifierRefused):
             return _refusal(parsed)
         scanned = bool(given.aim_id or _AIM_IN_FRONT.match(given.text)) and channel in _SCANNING
-        static = scanned and parsed.kind in _CARD_KINDS
+        static = scanned and parsed.kind in CARD_KINDS
         return Scan(
             parsed, self._token(program_id, parsed), Assurance.STATIC_CARD if static else Assurance.TYPED
         )
@@ -177,13 +200,17 @@ class Identity:
             scan = self.read(program_id, given, channel=channel)
             if isinstance(scan, IdentityRefused):
                 return scan
-            wanted = [self._row(program_id, scan, member_id, enrolled_ms)]
+            wanted = [self.row_of(program_id, scan, member_id, enrolled_ms)]
         if self._directory.member(program_id, member_id) is not None:
             return self._enrolled(program_id, member_id, wanted, replayed=True)
         for number, row in self._numbers(program_id, member_id, enrolled_ms):
             member = Member(member_id, number, MemberStatus.OPEN, enrolled_ms, int(channel), store_id)
+            if self._directory.cards(program_id, [(row.kind, row.token)]):
+                continue
             try:
                 stored = self._directory.enrol(program_id, member, [row, *wanted])
+            except CardRevoked:
+                return REVOKED
             except AlreadyExists:
                 if wanted and self._owner(program_id, wanted[0]) not in (None, member_id):
                     return TAKEN
@@ -198,22 +225,18 @@ class Identity:
         scan = self.read(program_id, given, channel=Channel.UNKNOWN)
         if isinstance(scan, IdentityRefused):
             return scan
-        row = self._row(program_id, scan, member_id, self._now_ms())
-        held = self._directory.identifiers(program_id, member_id)
+        row = self.row_of(program_id, scan, member_id, self._now_ms())
+        held = self._shown(program_id, member_id)
         for one in held:
             if (one.kind, one.token) == (row.kind, row.token):
                 return one
         if len(held) >= IDENTIFIERS_MAX:
-            raise TallystickError(
-                "The member has as many identifiers as are allowed.",
-                mend="Remove one first.",
-                reason="LIMIT_REACHED",
-                limit="identifiers_per_member",
-                max=IDENTIFIERS_MAX,
-            )
+            raise too_many_identifiers()
         try:
             if not self._directory.add_identifier(program_id, row):
                 raise member_not_found(member_id)
+        except CardRevoked:
+            return REVOKED
         except AlreadyExists:
             return TAKEN
         return row
@@ -221,12 +244,11 @@ class Identity:
     def remove(self, program_id: ProgramId, member_id: MemberId, identifier_id: str) -> list[IdentifierRow]:
         """Take an identifier away and return what is left; the member number stays. Raises ``NotFound``."""
         member = self._members.get(program_id, member_id)
-        own = self._number_token(program_id, member.number) if member.number else b""
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._shown(program_id, member_id)
         for row in held:
             if identifier_id_of(row) != identifier_id:
                 continue
-            if row.token == own:
+            if self.is_number_of(program_id, member, row):
                 raise InvalidInput(
                     "The member number stays with the member.",
                     violations=(("identifier_id", "must not be the member number"),),
@@ -237,14 +259,33 @@ class Identity:
     def all_of(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
         """Return a member's identifiers, oldest first. Raises ``NotFound``."""
         self._members.get(program_id, member_id)
-        return self._directory.identifiers(program_id, member_id)
+        return self._shown(program_id, member_id)
+
+    def _shown(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
+        """Return the identifiers that a person can give; those of codes are nobody's to see."""
+        rows = self._directory.identifiers(program_id, member_id)
+        return [row for row in rows if row.kind in _SHOWN_KINDS]
+
+    def is_number_of(self, program_id: ProgramId, member: Member, row: IdentifierRow) -> bool:
+        """Return whether an identifier is the member's number."""
+        return bool(member.number) and row.token == self._number_token(program_id, member.number)
+
+    def fresh_number(self, program_id: ProgramId, member_id: MemberId) -> tuple[str, IdentifierRow]:
+        """Return a number for a member whose old one is lost, drawn at random, and its row."""
+        for _ in range(NUMBERS_TRIED_MAX):
+            number = generate_member_number()
+            row = self._number_row(program_id, member_id, number, self._now_ms())
+            key = (row.kind, row.token)
+            if not self._directory.find(program_id, [key]) and not self._directory.cards(program_id, [key]):
+                return number, row
+        raise TallystickError("No free member number was found.", mend="Try again.")
 
     def _enrolled(
         self, program_id: ProgramId, member_id: MemberId, wanted: list[IdentifierRow], *, replayed: bool
     ) -> Enrolled:
         """Answer with what is stored; what was added at the moment of enrolment must be what is asked for now."""
         member = self._members.get(program_id, member_id)
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._shown(program_id, member_id)
         own = self._number_token(program_id, member.number) if member.number else b""
         given = {row.token for row in held if row.added_ms == member.enrolled_ms and row.token != own}
         asked = {row.token for row in wanted} - {own}
@@ -266,12 +307,15 @@ class Identity:
             number = member_number(
                 self._index_key(), program_id=program_id, member_id=member_id, attempt=attempt
             )
-            identifier = Identifier(IdentifierKind.NUMBER, number)
-            token = self._token(program_id, identifier)
-            tag = self._tag(program_id, identifier)
-            row = IdentifierRow(identifier.kind.value, token, member_id, identifier.masked, added_ms, tag)
-            found.append((number, row))
+            found.append((number, self._number_row(program_id, member_id, number, added_ms)))
         return found
+
+    def _number_row(
+        self, program_id: ProgramId, member_id: MemberId, number: str, added_ms: Ms
+    ) -> IdentifierRow:
+        identifier = Identifier(IdentifierKind.NUMBER, number)
+        scan = Scan(identifier, self._token(program_id, identifier), Assurance.TYPED)
+        return self.row_of(program_id, scan, member_id, added_ms)
 
     def _owner(self, program_id: ProgramId, row: IdentifierRow) -> MemberId | None:
         rows = self._directory.find(program_id, [(row.kind, row.token)])
@@ -282,7 +326,8 @@ class Identity:
             self._index_key(), program_id=program_id, kind=identifier.kind.value, value=identifier.value
         )
 
-    def _row(self, program_id: ProgramId, scan: Scan, member_id: MemberId, added_ms: Ms) -> IdentifierRow:
+    def row_of(self, program_id: ProgramId, scan: Scan, member_id: MemberId, added_ms: Ms) -> IdentifierRow:
+        """Return what is stored of an identifier."""
         identifier = scan.identifier
         tag = self._tag(program_id, identifier)
         return IdentifierRow(identifier.kind.value, scan.token, member_id, identifier.masked, added_ms, tag)
@@ -327,6 +372,17 @@ def _zone_countries() -> dict[str, str]:
 def country_of_zone(zone: str | None) -> str:
     """Return the country of a time zone; empty for zones of none, such as UTC."""
     return _zone_countries().get(zone or "", "")
+
+
+def too_many_identifiers() -> TallystickError:
+    """Return the error for one identifier more than a member may have."""
+    return TallystickError(
+        "The member has as many identifiers as are allowed.",
+        mend="Remove one first.",
+        reason="LIMIT_REACHED",
+        limit="identifiers_per_member",
+        max=IDENTIFIERS_MAX,
+    )
 
 
 def _refusal(parsed: IdentifierRefused) -> IdentityRefused:

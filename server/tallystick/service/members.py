@@ -40,15 +40,20 @@ def open_profile(masters: MasterKeys, blob: bytes | None, *, program_id: str, me
     """Return the profile in a stored blob. Raises ``SealBroken`` when it was changed or belongs to another member."""
     if blob is None:
         return NO_PROFILE
-    wrapped, sealed = _split(blob)
+    wrapped, sealed = split_blob(blob)
     text = open_sealed(masters, wrapped, sealed, program_id=program_id, member_id=member_id, purpose=PURPOSE)
     return Profile(**{name: value for name, value in json.loads(text).items() if name in _FIELDS})
 
 
-def _split(blob: bytes) -> tuple[bytes, bytes]:
+def split_blob(blob: bytes) -> tuple[bytes, bytes]:
     """Take a stored blob apart: the length of the wrapped key, the wrapped key, the sealed data."""
     end = _LENGTH_BYTES + int.from_bytes(blob[:_LENGTH_BYTES], "big")
     return blob[_LENGTH_BYTES:end], blob[end:]
+
+
+def join_blob(wrapped: bytes, sealed: bytes) -> bytes:
+    """Return the blob that ``split_blob`` takes apart."""
+    return len(wrapped).to_bytes(_LENGTH_BYTES, "big") + wrapped + sealed
 
 
 class Members:
@@ -131,7 +136,7 @@ class Members:
         if blob is None:
             wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
         else:
-            wrapped = rewrap(masters, _split(blob)[0], program_id=program_id, member_id=member_id)
+            wrapped = rewrap(masters, split_blob(blob)[0], program_id=program_id, member_id=member_id)
         text = json.dumps(asdict(profile), separators=(",", ":")).encode()
         sealed = seal(masters, wrapped, text, program_id=program_id, member_id=member_id, purpose=PURPOSE)
-        return len(wrapped).to_bytes(_LENGTH_BYTES, "big") + wrapped + sealed
+        return join_blob(wrapped, sealed)

@@ -12,6 +12,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account
+from tallystick.service.card_ports import Card
 from tallystick.service.collector import Collector, Ticket
 from tallystick.service.directory import Directory, IdentifierRow
 from tallystick.service.errors import Overloaded
@@ -45,12 +46,16 @@ class AccountRead:
 
 @dataclass(frozen=True, slots=True)
 class ScanRead:
-    """What a scan's key leads to; ``row`` is None when nobody has it. ``sealed`` is the member's personal data."""
+    """What a scan's key leads to; ``row`` is None when nobody has it, and ``card`` the card that it then is.
+
+    ``sealed`` is the member's personal data.
+    """
 
     row: IdentifierRow | None
     account: Account | None
     sealed: bytes | None
     rules: RuleSet | None
+    card: Card | None = None
 
 
 AccountKey = tuple[ProgramId, MemberId]
@@ -111,11 +116,13 @@ class ScanReader:
             wanted = list({members.get(key, DECOY_ID) for key in keys})
             accounts = self._store.read_accounts(program_id, wanted)
             people = {member_id: self._store.person(program_id, member_id) for member_id in wanted}
+            cards = self._store.cards(program_id, [key for key in keys if key not in rows])
+            unowned = {(card.kind, card.token): card for card in cards}
             for ticket in group:
                 key = ticket.item[1:]
                 member_id = members.get(key, DECOY_ID)
                 ticket.outcome = ScanRead(
-                    rows.get(key), accounts.get(member_id), people.get(member_id), rules
+                    rows.get(key), accounts.get(member_id), people.get(member_id), rules, unowned.get(key)
                 )
 
 

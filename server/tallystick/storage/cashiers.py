@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, Connection, case, func, insert, select, up
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import CASHIERS_MAX, Cashier
 from tallystick.storage import tables as t
-from tallystick.storage.directory import SqlSession
 from tallystick.storage.rows import Row
+from tallystick.storage.sessions import SqlSession
 
 _CASHIER = tuple(t.cashier.c[name] for name in Cashier.__dataclass_fields__)
 

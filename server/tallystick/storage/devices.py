@@ -10,9 +10,12 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import ASSERTION_KEPT_MS, Device, DeviceStatus, EnrolmentCode
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.storage import tables as t
+from tallystick.storage.card_devices import SqlCardDevices
+from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
-from tallystick.storage.directory import SqlMembers, SqlPrograms, SqlSession
+from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.rows import Row
+from tallystick.storage.sessions import SqlSession
 from tallystick.storage.wallets import SqlWallets
 
 CODES_MAX = 100
@@ -169,5 +172,5 @@ def _device_values(program_id: ProgramId, device: Device) -> dict[str, Any]:
     return {"program_id": program_id, **values, "status": int(device.status)}
 
 
-class SqlDirectory(SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlWallets):
+class SqlDirectory(SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlCards, SqlCardDevices, SqlWallets):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

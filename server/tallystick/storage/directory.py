@@ -1,96 +1,20 @@
-"""Programs, rule sets and members in SQLAlchemy Core, for PostgreSQL and SQLite alike.
-
-Each call is one transaction. One that loses a race is run again, up to ``ATTEMPTS_MAX`` times, and then finds what the
-winner wrote.
-"""
+"""Programs, rule sets and members in SQLAlchemy Core, for PostgreSQL and SQLite alike."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, delete, insert, select, tuple_, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from tallystick.core.ids import NEVER_MS, MemberId, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.directory import Clock, IdentifierRow, Member, Program, StoredRuleSet
-from tallystick.service.errors import (
-    AlreadyExists,
-    NotFound,
-    StoreConflict,
-    StoreUnavailable,
-    TallystickError,
-)
+from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
-from tallystick.storage.clock import Now
-from tallystick.storage.reader import PAGE_MAX
+from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.rows import Row
-
-ATTEMPTS_MAX = 3
-
-T = TypeVar("T")
-
-
-class SqlSession(ABC):
-    """How the directory's calls come to a transaction; each database says how it begins and what its faults mean."""
-
-    def __init__(self, engine: Engine, *, now_ms: Now) -> None:
-        self._engine = engine
-        self._now_ms = now_ms
-
-    @abstractmethod
-    def _begun(
-        self, connection: Connection, program_id: ProgramId | None, *, write: bool
-    ) -> AbstractContextManager[None]:
-        """Begin a transaction (of one program, if any) on a connection; the block ends with its commit."""
-
-    @abstractmethod
-    def _fault_named(self, error: BaseException) -> TallystickError | None:
-        """Return the operating error that a driver's error stands for."""
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """Give a connection; faults of the driver come out as operating errors."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except PoolTimeoutError as error:
-            raise StoreUnavailable("All connections were in use.") from error
-        except DBAPIError as error:
-            named = self._fault_named(error.orig) if error.orig is not None else None
-            if named is None:
-                raise
-            raise named from error
-
-    def _once(self, program_id: ProgramId | None, work: Callable[[Connection], T], *, write: bool) -> T:
-        with self._connected() as connection, self._begun(connection, program_id, write=write):
-            result = work(connection)
-            connection.commit()
-            return result
-
-    def _run(
-        self, program_id: ProgramId | None, work: Callable[[Connection], T], *, write: bool = False
-    ) -> T:
-        for _ in range(ATTEMPTS_MAX - 1):
-            try:
-                return self._once(program_id, work, write=write)
-            except StoreConflict:
-                continue
-        return self._once(program_id, work, write=write)
-
-    def _first(self, program_id: ProgramId | None, query: Select[Any]) -> Row | None:
-        return self._run(program_id, lambda connection: connection.execute(query).first())
-
-    def _all(
-        self, program_id: ProgramId | None, query: Select[Any], *, limit: int = PAGE_MAX
-    ) -> Sequence[Row]:
-        limited = query.limit(min(limit, PAGE_MAX))
-        return self._run(program_id, lambda connection: connection.execute(limited).all())
-
+from tallystick.storage.sessions import SqlSession
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
 _RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
@@ -201,7 +125,8 @@ class SqlMembers(SqlSession):
     def enrol(self, program_id: ProgramId, member: Member, identifiers: Sequence[IdentifierRow]) -> Member:
         """Create member, account and identifiers together; a retry returns the stored member.
 
-        Raises ``AlreadyExists`` when the id or an identifier belongs to another member.
+        Raises ``AlreadyExists`` when the id or an identifier belongs to another member, ``CardRevoked`` for a card
+        that was lost.
         """
         assert all(row.member_id == member.member_id for row in identifiers)
 
@@ -214,6 +139,8 @@ class SqlMembers(SqlSession):
                 raise AlreadyExists("The member id is taken.", member_id=member.member_id)
             if taken:
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
+            keys = [(row.kind, row.token) for row in identifiers]
+            claim_cards(connection, program_id, keys, now=self._now_ms())
             values = {"program_id": program_id, "changed_ms": self._now_ms(), **_member_values(member)}
             connection.execute(insert(t.member).values(values))
             connection.execute(insert(t.account).values(program_id=program_id, **_new_account_values(member)))
@@ -241,7 +168,7 @@ class SqlMembers(SqlSession):
         return self._run(
             program_id,
             lambda connection: (
-                _lives(connection, program_id, member_id)
+                lives(connection, program_id, member_id)
                 and self._set_status(connection, program_id, member_id, status)
             ),
             write=True,
@@ -262,38 +189,77 @@ class SqlMembers(SqlSession):
     def add_identifier(self, program_id: ProgramId, row: IdentifierRow) -> bool:
         """Add it; True also when this member had it, False when the member is unknown or erased.
 
-        Raises ``AlreadyExists`` when another member has it.
+        Raises ``AlreadyExists`` when another member has it, ``CardRevoked`` for a lost card.
         """
 
         def work(connection: Connection) -> bool:
-            if not _lives(connection, program_id, row.member_id):
+            if not lives(connection, program_id, row.member_id):
                 return False
             for owner in _found(connection, program_id, [(row.kind, row.token)]):
                 if owner.member_id != row.member_id:
                     raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
                 return True
-            connection.execute(insert(t.identifier).values(_identifier_values(program_id, row)))
+            self._add(connection, program_id, row)
             self._changed(connection, program_id, row.member_id)
             return True
 
         return self._run(program_id, work, write=True)
 
     def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
-        """Remove it; False when this member does not have it."""
-        statement = delete(t.identifier).where(
-            t.identifier.c.program_id == program_id,
-            t.identifier.c.kind == kind,
-            t.identifier.c.token == token,
-            t.identifier.c.member_id == member_id,
-        )
+        """Remove it; a card of a batch is lost by that. False when this member does not have it."""
 
         def work(connection: Connection) -> bool:
-            if not _lives(connection, program_id, member_id) or connection.execute(statement).rowcount == 0:
+            if not lives(connection, program_id, member_id):
                 return False
+            if not _removed(connection, program_id, member_id, (kind, token)):
+                return False
+            lose_cards(connection, program_id, [(kind, token)], now=self._now_ms())
             self._changed(connection, program_id, member_id)
             return True
 
         return self._run(program_id, work, write=True)
+
+    def replace_card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        old: IdentifierRow | None,
+        new: Sequence[IdentifierRow],
+        number: str,
+    ) -> bool:
+        """Take a card away for good and add others; ``number`` becomes the member's when given.
+
+        False when the member is unknown or erased, or does not have ``old`` any more. Raises as ``enrol`` does.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not lives(connection, program_id, member_id):
+                return False
+            if old is not None:
+                key = (old.kind, old.token)
+                if not _removed(connection, program_id, member_id, key):
+                    return False
+                for unknown in lose_cards(connection, program_id, [key], now=self._now_ms()):
+                    remember_lost(connection, program_id, unknown, now=self._now_ms())
+            taken = _found(connection, program_id, [(row.kind, row.token) for row in new])
+            if any(owner.member_id != member_id for owner in taken):
+                raise AlreadyExists("The identifier belongs to another member.", kind=taken[0].kind)
+            had = {(row.kind, row.token) for row in taken}
+            for row in new:
+                if (row.kind, row.token) not in had:
+                    self._add(connection, program_id, row)
+            if number:
+                own = (t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+                connection.execute(update(t.member).where(*own).values(number=number))
+            self._changed(connection, program_id, member_id)
+            return True
+
+        return self._run(program_id, work, write=True)
+
+    def _add(self, connection: Connection, program_id: ProgramId, row: IdentifierRow) -> None:
+        claim_cards(connection, program_id, [(row.kind, row.token)], now=self._now_ms())
+        connection.execute(insert(t.identifier).values(_identifier_values(program_id, row)))
 
     def put_person(self, program_id: ProgramId, member_id: MemberId, sealed: bytes) -> None:
         """Store the sealed personal data of a member, replacing what was there.
@@ -302,7 +268,7 @@ class SqlMembers(SqlSession):
         """
 
         def work(connection: Connection) -> None:
-            if not _lives(connection, program_id, member_id):
+            if not lives(connection, program_id, member_id):
                 raise NotFound("There is no such member.", member_id=member_id)
             own = (t.person.c.program_id == program_id, t.person.c.member_id == member_id)
             if connection.execute(update(t.person).where(*own).values(sealed=sealed)).rowcount == 0:
@@ -323,7 +289,11 @@ class SqlMembers(SqlSession):
         def work(connection: Connection) -> bool:
             if _status_locked(connection, program_id, member_id) is None:
                 return False
-            for table in (t.person, t.identifier):
+            of_member = (t.identifier.c.program_id == program_id, t.identifier.c.member_id == member_id)
+            keys = connection.execute(select(t.identifier.c.kind, t.identifier.c.token).where(*of_member))
+            held = [(kind, bytes(token)) for kind, token in keys]
+            lose_cards(connection, program_id, held, now=self._now_ms())
+            for table in (t.person, t.identifier, t.card_device):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
@@ -360,8 +330,22 @@ def _status_locked(connection: Connection, program_id: ProgramId, member_id: Mem
     return connection.scalar(query.with_for_update())
 
 
-def _lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -> bool:
+def lives(connection: Connection, program_id: ProgramId, member_id: MemberId) -> bool:
+    """Return whether a member is there and not erased, and lock it until the end of the transaction."""
     return _status_locked(connection, program_id, member_id) not in (None, MemberStatus.ERASED)
+
+
+def _removed(
+    connection: Connection, program_id: ProgramId, member_id: MemberId, key: tuple[str, bytes]
+) -> bool:
+    kind, token = key
+    statement = delete(t.identifier).where(
+        t.identifier.c.program_id == program_id,
+        t.identifier.c.kind == kind,
+        t.identifier.c.token == token,
+        t.identifier.c.member_id == member_id,
+    )
+    return connection.execute(statement).rowcount > 0
 
 
 def _found(

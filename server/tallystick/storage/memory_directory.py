@@ -10,6 +10,7 @@ from tallystick.core.state import Account, MemberStatus
 from tallystick.service.directory import (
     ASSERTION_KEPT_MS,
     CASHIERS_MAX,
+    CardDevice,
     Cashier,
     Device,
     DeviceStatus,
@@ -22,11 +23,12 @@ from tallystick.service.directory import (
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_tables import Undo
 from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets):
+class MemoryDirectory(MemoryWallets, MemoryCards):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -84,6 +86,7 @@ class MemoryDirectory(MemoryWallets):
                 raise AlreadyExists("The member id is taken.", member_id=member.member_id)
             if taken:
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
+            claim_cards(undo, tables, keys, now=self._now_ms())
             account = Account(member.member_id, member.status, member.enrolled_ms)
             undo.put(tables.members, member.member_id, member)
             undo.put(tables.accounts, member.member_id, account)
@@ -120,14 +123,18 @@ class MemoryDirectory(MemoryWallets):
         with self._changes() as undo:
             if not self._lives(program_id, row.member_id):
                 return False
-            identifiers = self._of(program_id).identifiers
-            stored = identifiers.get((row.kind, row.token))
-            if stored is None:
-                undo.put(identifiers, (row.kind, row.token), row)
-                self._changed(undo, program_id, row.member_id)
-            elif stored.member_id != row.member_id:
-                raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
+            self._add(undo, program_id, row)
             return True
+
+    def _add(self, undo: Undo, program_id: ProgramId, row: IdentifierRow) -> None:
+        tables = self._of(program_id)
+        stored = tables.identifiers.get((row.kind, row.token))
+        if stored is None:
+            claim_cards(undo, tables, [(row.kind, row.token)], now=self._now_ms())
+            undo.put(tables.identifiers, (row.kind, row.token), row)
+            self._changed(undo, program_id, row.member_id)
+        elif stored.member_id != row.member_id:
+            raise AlreadyExists("The identifier belongs to another member.", kind=row.kind)
 
     def remove_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, token: bytes) -> bool:
         with self._changes() as undo:
@@ -136,6 +143,35 @@ class MemoryDirectory(MemoryWallets):
             if stored is None or stored.member_id != member_id:
                 return False
             undo.remove(identifiers, (kind, token))
+            lose_cards(undo, self._of(program_id), [(kind, token)], now=self._now_ms())
+            self._changed(undo, program_id, member_id)
+            return True
+
+    def replace_card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        old: IdentifierRow | None,
+        new: Sequence[IdentifierRow],
+        number: str,
+    ) -> bool:
+        with self._changes() as undo:
+            tables, now = self._of(program_id), self._now_ms()
+            if not self._lives(program_id, member_id):
+                return False
+            if old is not None:
+                key = (old.kind, old.token)
+                stored = tables.identifiers.get(key)
+                if stored is None or stored.member_id != member_id:
+                    return False
+                undo.remove(tables.identifiers, key)
+                for unknown in lose_cards(undo, tables, [key], now=now):
+                    remember_lost(undo, tables, unknown, now=now)
+            for row in new:
+                self._add(undo, program_id, row)
+            if number:
+                undo.put(tables.members, member_id, replace(tables.members[member_id], number=number))
             self._changed(undo, program_id, member_id)
             return True
 
@@ -155,8 +191,12 @@ class MemoryDirectory(MemoryWallets):
                 return False
             if member_id in tables.persons:
                 undo.remove(tables.persons, member_id)
-            for row in self.identifiers(program_id, member_id):
+            held = self.identifiers(program_id, member_id)
+            lose_cards(undo, tables, [(row.kind, row.token) for row in held], now=self._now_ms())
+            for row in held:
                 undo.remove(tables.identifiers, (row.kind, row.token))
+            for device in self.card_devices(program_id, member_id):
+                undo.remove(tables.card_devices, (member_id, device.kid))
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:
@@ -313,6 +353,56 @@ class MemoryDirectory(MemoryWallets):
             if cashier is not None:
                 cleared = replace(cashier, wrong_pins=0, locked_until_ms=Ms(0))
                 undo.put(self._of(program_id).cashiers, (store_id, cashier_id), cleared)
+
+    def add_card_device(self, program_id: ProgramId, device: CardDevice, *, most: int) -> CardDevice | None:
+        with self._changes() as undo:
+            if not self._lives(program_id, device.member_id):
+                raise NotFound("There is no such member.", member_id=device.member_id)
+            held = {one.kid: one for one in self.card_devices(program_id, device.member_id)}
+            if device.kid in held:
+                return held[device.kid]
+            if sum(not one.revoked_ms for one in held.values()) >= most:
+                return None
+            undo.put(self._of(program_id).card_devices, (device.member_id, device.kid), device)
+            return device
+
+    def card_devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:
+        with self._lock:
+            own = [one for one in self._of(program_id).card_devices.values() if one.member_id == member_id]
+            return sorted(own, key=lambda one: (one.registered_ms, one.kid))
+
+    def renew_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, expires: Ms
+    ) -> CardDevice | None:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or device.revoked_ms:
+                return None
+            renewed = replace(device, expires_ms=max(expires, device.expires_ms))
+            undo.put(devices, (member_id, kid), renewed)
+            return renewed
+
+    def revoke_card_device(
+        self, program_id: ProgramId, member_id: MemberId, kid: str, *, now: Ms
+    ) -> CardDevice | None:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or device.revoked_ms:
+                return device
+            revoked = replace(device, revoked_ms=now)
+            undo.put(devices, (member_id, kid), revoked)
+            return revoked
+
+    def forget_card_device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> bool:
+        with self._changes() as undo:
+            devices = self._of(program_id).card_devices
+            device = devices.get((member_id, kid))
+            if device is None or not device.revoked_ms:
+                return False
+            undo.remove(devices, (member_id, kid))
+            return True
 
     def revoked_devices(self, *, since: Ms) -> list[str]:
         with self._lock:

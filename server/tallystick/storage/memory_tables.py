@@ -9,7 +9,15 @@ from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
-from tallystick.service.directory import Cashier, EnrolmentCode, IdentifierRow, Member, StoredRuleSet
+from tallystick.service.card_ports import Card, CardBatch
+from tallystick.service.directory import (
+    CardDevice,
+    Cashier,
+    EnrolmentCode,
+    IdentifierRow,
+    Member,
+    StoredRuleSet,
+)
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
@@ -64,6 +72,9 @@ class ProgramTables:
     tills: dict[str, TillChain] = field(default_factory=dict)
     inbox: dict[str, InboxItem] = field(default_factory=dict)
     cashiers: dict[tuple[str, str], Cashier] = field(default_factory=dict)
+    card_batches: dict[str, CardBatch] = field(default_factory=dict)
+    cards: dict[tuple[str, bytes], Card] = field(default_factory=dict)
+    card_devices: dict[tuple[MemberId, str], CardDevice] = field(default_factory=dict)
     passes: dict[str, WalletPass] = field(default_factory=dict)
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)

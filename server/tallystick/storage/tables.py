@@ -272,6 +272,35 @@ identifier = Table(
 )
 Index("identifier_member_idx", identifier.c.member_id, identifier.c.program_id)
 
+card_batch = Table(
+    "card_batch",
+    metadata,
+    of_program(),
+    words("batch_id"),
+    Column("kind", String(32), nullable=False),
+    words("prefix"),
+    integer("count"),
+    words("label"),
+    big("created_ms"),
+    words("created_by"),
+    PrimaryKeyConstraint("batch_id", "program_id"),
+)
+
+card = Table(
+    "card",
+    metadata,
+    of_program(),
+    Column("kind", String(32), nullable=False),
+    octets("token"),
+    words("batch_id"),
+    integer("position"),
+    small("attempt"),
+    small("state"),
+    big("changed_ms"),
+    PrimaryKeyConstraint("program_id", "kind", "token"),
+)
+Index("card_batch_idx", card.c.batch_id, card.c.program_id, card.c.position, **where("batch_id <> ''"))
+
 person = Table(
     "person",
     metadata,
@@ -327,6 +356,21 @@ assertion_use = Table(
     words("token_id"),
     big("usable_until_ms"),
     PrimaryKeyConstraint("device_id", "token_id", "program_id"),
+)
+
+card_device = Table(
+    "card_device",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    words("kid"),
+    words("public_jwk"),
+    octets("sealed_label"),
+    big("registered_ms"),
+    big("burn_from_ms"),
+    big("expires_ms"),
+    big("revoked_ms"),
+    PrimaryKeyConstraint("member_id", "program_id", "kid"),
 )
 
 till_chain = Table(

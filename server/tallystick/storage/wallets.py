@@ -20,9 +20,9 @@ from tallystick.service.wallet_store import (
     WalletPlace,
 )
 from tallystick.storage import tables as t
-from tallystick.storage.directory import SqlSession
 from tallystick.storage.reader import PAGE_MAX
 from tallystick.storage.rows import Row
+from tallystick.storage.sessions import SqlSession
 
 MEMBERS_AT_ONCE = 500
 """Most members that one statement names: databases take a limited number of values."""

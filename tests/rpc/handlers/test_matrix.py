@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
+from tallystick.core.ids import MemberId, ProgramId
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
 from tallystick.v1 import options_pb2, store_pb2
@@ -93,10 +94,17 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "SetCashier": {"store_id": "s1", "cashier_id": "eva", "label": "Eva", "active": True},
         "ListCashiers": {"store_id": "s1"},
         "CheckPin": {"cashier_id": "eva", "pin": "4711"},
+        "CreateCardBatch": {"batch_id": new_id(), "kind": "IDENTIFIER_KIND_NUMBER", "count": 1},
+        "ListCards": {"batch_id": ids.get("batch") or new_id()},
+        "ReportLost": {**member, "identifier_id": "x"},
+        "ReplaceCard": {**member, "identifier_id": "x", "text": ids["number"]},
+        "RegisterCardDevice": {**member, "public_jwk": jwk, "label": "Phone"},
+        "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
+        "RevokeCardDevice": {**member, "device_id": ids.get("phone", "A" * 43)},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox"):
+    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches"):
         return {}
     return bodies.get(name, member)
 
@@ -116,7 +124,9 @@ def theirs(world: World) -> dict[str, str]:
     (item,) = world.send(store_pb2.ListInboxRequest(), caller).items
     number = world.number_of(member, foreign)
     command = str(sale.command_id)
+    phone = registered_phone(world, member, OTHER)
     return {
+        "phone": phone,
         "item": item.item_id,
         "member": member,
         "command": command,
@@ -124,6 +134,13 @@ def theirs(world: World) -> dict[str, str]:
         "number": number,
         "program": OTHER,
     }
+
+
+def registered_phone(world: World, member: str, program_id: str) -> str:
+    """The id of a device that shows a member's code."""
+    jwk = canonical_jwk(generate_signing_key().verify_key)
+    issued = world.gateway.codes.register(ProgramId(program_id), MemberId(member), jwk, label="Phone")
+    return issued.device.kid
 
 
 def outcome(world: World, request: Message, caller: Caller) -> str:
@@ -161,6 +178,7 @@ NAMES_NOTHING = frozenset(
     {
         "CreateEnrolmentCode",
         "CheckPin",
+        "CreateCardBatch",
         "CreateProgram",
         "Enrol",
         "ExpirePoints",
@@ -168,6 +186,7 @@ NAMES_NOTHING = frozenset(
         "GetRuleSet",
         "GetServerInfo",
         "GetTotals",
+        "ListCardBatches",
         "ListCashiers",
         "ListDevices",
         "ListInbox",
@@ -223,6 +242,7 @@ def test_an_app_reaches_its_own_member_and_no_other(world: World, name: str) -> 
     app = Caller(APP, store_id="", member_id=own)
     for member, expected in ((own, "OK"), (other, "NOT_FOUND MEMBER_NOT_FOUND")):
         ids = {"member": member, "command": new_id(), "device": "", "number": "", "program": SHOP}
+        ids["phone"] = registered_phone(world, member, SHOP)
         names_member = "member_id" in METHODS[name].input_type.fields_by_name
         got = outcome(world, message_of(name, body_of(name, ids)), app)
         assert got == (expected if names_member else "OK")

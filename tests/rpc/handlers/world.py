@@ -26,8 +26,10 @@ from tallystick.service.gateway import open_gateway, role_name
 from tallystick.storage.memory import MemoryStore
 from tallystick.v1 import (
     admin_pb2,
+    card_pb2,
     identity_pb2,
     ledger_pb2,
+    member_code_pb2,
     member_pb2,
     options_pb2,
     store_pb2,
@@ -45,7 +47,16 @@ DEVICE = "01940000-0000-7000-8000-0000000000d1"
 TILL, WEBSHOP, APP = options_pb2.ROLE_TILL, options_pb2.ROLE_WEBSHOP, options_pb2.ROLE_APP
 MANAGER, ADMIN, IMPORTER = options_pb2.ROLE_MANAGER, options_pb2.ROLE_ADMIN, options_pb2.ROLE_IMPORTER
 
-MODULES = (ledger_pb2, identity_pb2, member_pb2, till_pb2, store_pb2, admin_pb2)
+MODULES = (
+    ledger_pb2,
+    identity_pb2,
+    member_pb2,
+    member_code_pb2,
+    till_pb2,
+    store_pb2,
+    card_pb2,
+    admin_pb2,
+)
 METHODS = {
     method.name: method
     for module in MODULES

@@ -8,6 +8,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.scanning import Scanning
 
 DAY_MS = 86_400_000
 
@@ -282,3 +283,4 @@ class RuleSet:
     returns: Returns = Returns()
     holds: Holds = Holds()
     offline: Offline = Offline()
+    scanning: Scanning = Scanning()

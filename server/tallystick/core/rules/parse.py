@@ -39,6 +39,7 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.scanning import parse_scanning
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
@@ -81,6 +82,7 @@ def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | lis
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
+        scanning=parse_scanning(root.node("scanning")),
     )
     root.done()
     return findings or rules

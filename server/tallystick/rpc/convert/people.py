@@ -21,6 +21,7 @@ _KIND_NUMBERS = {
     IdentifierKind.GSRN: identity.IDENTIFIER_KIND_GSRN,
     IdentifierKind.PHONE: identity.IDENTIFIER_KIND_PHONE,
     IdentifierKind.EMAIL: identity.IDENTIFIER_KIND_EMAIL,
+    IdentifierKind.CODE128: identity.IDENTIFIER_KIND_CODE128,
 }
 _KINDS = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
@@ -28,6 +29,11 @@ _KINDS = {number: kind for kind, number in _KIND_NUMBERS.items()}
 def kind_from_pb(kind: int) -> IdentifierKind | None:
     """Return the kind that the caller knows, None when the server is to find out."""
     return _KINDS.get(identity.IdentifierKind.ValueType(kind))
+
+
+def kind_to_pb(kind: IdentifierKind) -> identity.IdentifierKind.ValueType:
+    """Return a kind."""
+    return _KIND_NUMBERS[kind]
 
 
 def member_to_pb(member: Member) -> pb.Member:

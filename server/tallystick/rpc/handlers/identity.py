@@ -18,11 +18,14 @@ from tallystick.rpc.convert.people import (
 from tallystick.rpc.convert.scalars import ms_to_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
+from tallystick.security.code import scanned_code
 from tallystick.security.errors import SealBroken
 from tallystick.service.business_time import window
+from tallystick.service.card_ports import Card, CardState
+from tallystick.service.codes import CodeScan
 from tallystick.service.errors import InvalidInput
 from tallystick.service.gateway import Gateway
-from tallystick.service.identity import UNKNOWN, IdentityRefused, Text
+from tallystick.service.identity import BLANK, REVOKED, UNKNOWN, IdentityRefused, Scan, Text
 from tallystick.service.members import open_profile
 from tallystick.service.reads import ScanRead
 from tallystick.v1 import identity_pb2 as pb
@@ -40,14 +43,12 @@ class IdentityHandlers:
 
     async def identify(self, request: pb.IdentifyRequest, call: Call) -> pb.IdentifyResponse:
         caller, gateway = call.caller, self._gateway
-        given = Text(request.text, kind_from_pb(request.kind), request.region, request.aim_id)
-        channel = channel_from_pb(request.channel)
-        scan = await gateway.pool.run(gateway.identity.read, caller.program_id, given, channel=channel)
+        scan = await self._scan(request, caller)
         if isinstance(scan, IdentityRefused):
             return pb.IdentifyResponse(not_identified=not_identified_to_pb(scan))
-        read = await gateway.scans.scan(caller.program_id, scan.identifier.kind.value, scan.token)
+        read = await gateway.scans.scan(caller.program_id, scan.kind, scan.token)
         if read.row is None or read.account is None:
-            return pb.IdentifyResponse(not_identified=not_identified_to_pb(UNKNOWN))
+            return pb.IdentifyResponse(not_identified=not_identified_to_pb(_nobody(read.card)))
         balance = await self._ledger.balance_of_read(caller.program_id, read.account, read.rules)
         return pb.IdentifyResponse(
             identified=identification_to_pb(
@@ -109,6 +110,17 @@ class IdentityHandlers:
         rows = await gateway.pool.run(gateway.identity.all_of, call.caller.program_id, member_id)
         return pb.ListIdentifiersResponse(identifiers=[identifier_to_pb(row) for row in rows])
 
+    async def _scan(
+        self, request: pb.IdentifyRequest, caller: Principal
+    ) -> Scan | CodeScan | IdentityRefused:
+        gateway = self._gateway
+        code = scanned_code(request.text)
+        if code is not None:
+            return await gateway.pool.run(gateway.codes.read, caller.program_id, code)
+        given = Text(request.text, kind_from_pb(request.kind), request.region, request.aim_id)
+        channel = channel_from_pb(request.channel)
+        return await gateway.pool.run(gateway.identity.read, caller.program_id, given, channel=channel)
+
     def _greeting(self, caller: Principal, read: ScanRead) -> str:
         """Return the given name; a damaged record costs the greeting, not the sale."""
         if read.row is None or read.sealed is None:
@@ -134,3 +146,10 @@ class IdentityHandlers:
                 "The business time is too far from the server's.",
                 violations=(("origin.occurred_at", text),),
             )
+
+
+def _nobody(card: Card | None) -> IdentityRefused:
+    """Return why a scan that nobody has leads to nobody."""
+    if card is None:
+        return UNKNOWN
+    return BLANK if card.state is CardState.BLANK else REVOKED

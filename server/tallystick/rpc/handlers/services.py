@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.admin import AdminHandlers
+from tallystick.rpc.handlers.cards import CardHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
+from tallystick.rpc.handlers.member_code import CodeHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
-from tallystick.v1 import admin_pb2, identity_pb2, ledger_pb2, member_pb2, store_pb2, till_pb2
+from tallystick.v1 import (
+    admin_pb2,
+    card_pb2,
+    identity_pb2,
+    ledger_pb2,
+    member_code_pb2,
+    member_pb2,
+    store_pb2,
+    till_pb2,
+)
 
 
 def services(gateway: Gateway) -> list[Service]:
@@ -24,7 +35,9 @@ def services(gateway: Gateway) -> list[Service]:
             identity_pb2.DESCRIPTOR.services_by_name["IdentityService"], IdentityHandlers(gateway, ledger)
         ),
         Service(member_pb2.DESCRIPTOR.services_by_name["MemberService"], MemberHandlers(gateway, pages)),
+        Service(member_code_pb2.DESCRIPTOR.services_by_name["CodeService"], CodeHandlers(gateway)),
         Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
+        Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]

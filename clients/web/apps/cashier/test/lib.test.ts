@@ -101,6 +101,10 @@ test("each trouble of the till has its message", () => {
   }
 });
 
+test("that the floor limit is spent is said though leases and vouchers go on", () => {
+  assert.deepEqual(ids(state({ burn: { allowed: true, reason: "FLOOR_SPENT" } }), true), ["FLOOR_SPENT"]);
+});
+
 test("a reason nobody has heard of still gets a message", () => {
   const [problem] = problemsOf(state({ burn: { allowed: false, reason: "toString" } }), true);
   assert.deepEqual([problem?.title, problem?.reason], ["message.burn_stopped.title", "toString"]);

@@ -16,9 +16,12 @@ export function press(minor: number, key: string): number {
   return next.length > DIGITS_MAX ? minor : minorOf(next);
 }
 
+/** The article of an amount that was keyed in. */
+export const KEYED_IN = "AMOUNT";
+
 /** A keyed-in amount as a basket of one line; prices at a till include the tax. */
 export function basketOf(minor: number, currency: string): Basket {
-  const line = { sku: "AMOUNT", quantity_milli: 1000, amount_minor: minor };
+  const line = { sku: KEYED_IN, quantity_milli: 1000, amount_minor: minor };
   return { currency, lines: [line], prices_include_tax: true, tax_groups: [] };
 }
 

@@ -16,11 +16,10 @@ class Enrolment {
     this.answer = this.refusal = null;
   }
 
-  /** Enrols what is in the field, or what was scanned. */
+  /** Enrols what is in the field, or what was scanned: a scan does not touch the field. */
   async submit(text = this.text): Promise<void> {
     const clean = text.trim();
     if (!clean || this.sending) return;
-    this.text = clean;
     this.sending = true;
     this.refusal = null;
     try {

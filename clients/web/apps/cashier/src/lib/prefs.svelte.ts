@@ -35,6 +35,15 @@ class Prefs {
   #kept = $state<Kept>(load());
   readonly words: Words = $derived(wordsIn(this.#kept.locale));
 
+  constructor() {
+    // What is chosen on one screen of this till holds on its others at once.
+    addEventListener("storage", (event) => {
+      if (event.key !== NAME) return;
+      this.#kept = load();
+      this.apply();
+    });
+  }
+
   get locale(): Locale {
     return this.#kept.locale;
   }

@@ -43,7 +43,8 @@ export function problemsOf(state: TillState | null, reachable: boolean): Problem
     problems.push(named(SELL, state.sell.reason, { level: "bad", title: "message.sell_stopped.title" }));
   }
   // When nothing can be sold with points, that redeeming is stopped too is no news.
-  if (state.sell.allowed && !state.burn.allowed) {
+  // A reason that forbids nothing (the floor limit is spent, leases and vouchers go on) is said all the same.
+  if (state.sell.allowed && (!state.burn.allowed || state.burn.reason)) {
     problems.push(named(BURN, state.burn.reason, { level: "warn", title: "message.burn_stopped.title" }));
   }
   if (state.server_protocol.newer) {

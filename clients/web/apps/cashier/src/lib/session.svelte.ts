@@ -206,11 +206,18 @@ class Session {
 
   /** Sells. The id is minted and kept before the first send; without an answer the same sale is sent again. */
   async sell(): Promise<void> {
+    const told = this.spendPoints;
     // A quick hand is ahead of the quote of what it has just keyed in.
     await this.#quoted;
     const member = this.member;
     const state = till.state;
     if (!this.canSell || !member || !state) return;
+    if (this.spendPoints < told) {
+      // Meanwhile another sale took what was shown as redeemed: the member must hear of it before paying more.
+      this.#note(new Refused(this.mostQuote?.refusal?.reason ?? "ABOVE_FLOOR", ""));
+      this.#sound("bad");
+      return;
+    }
     const body: SaleRequest = { ...this.#request(member), sale_id: crypto.randomUUID() };
     if (state.basket && state.basket_id) body.basket_id = state.basket_id;
     if (state.basket && state.basket_reference) body.reference = state.basket_reference;
@@ -236,10 +243,13 @@ class Session {
     await this.#sendUndo({ path: "/undo", body });
   }
 
-  /** A sale that the shop's own till program finished while its basket was on this screen. */
-  soldElsewhere(sale: SaleAnswer): void {
-    if (this.stage === "sale" && !this.sending && sale.member_ref === this.member?.member_ref)
-      this.#showReceipt(sale);
+  /**
+   * A sale that the shop's own till program finished while its basket was on this screen. A sale without a basket is
+   * somebody else's: it does not end what is keyed in here.
+   */
+  soldElsewhere(sale: SaleAnswer & { basket_id: string }): void {
+    const ours = sale.basket_id !== "" && sale.member_ref === this.member?.member_ref;
+    if (this.stage === "sale" && !this.sending && ours) this.#showReceipt(sale);
   }
 
   #take(identified: Identified, scan: Scan): void {

@@ -67,7 +67,7 @@ export const en = {
   "sale.earns": "Earns",
   "sale.done": "Done",
   "sale.why": "Why these points",
-  "sale.stand_in": "Decided at this till while offline",
+  "sale.stand_in": "Decided at this till",
   "sale.sending": "Waiting for the till program. The sale is kept and sent once only.",
   "sale.unfinished": "The last sale is not confirmed yet. It is being sent again.",
 

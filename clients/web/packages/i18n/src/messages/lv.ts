@@ -88,7 +88,7 @@ export const lv: Catalog<"lv"> = {
   "sale.earns": "Nopelna",
   "sale.done": "Gatavs",
   "sale.why": "Kāpēc šie punkti",
-  "sale.stand_in": "Izlemts šajā kasē bezsaistē",
+  "sale.stand_in": "Izlemts šajā kasē",
   "sale.sending": "Gaida kases programmu. Pirkums ir saglabāts un tiks nosūtīts tikai vienreiz.",
   "sale.unfinished": "Pēdējais pirkums vēl nav apstiprināts. To sūta vēlreiz.",
 

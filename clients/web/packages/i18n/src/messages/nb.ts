@@ -68,7 +68,7 @@ export const nb: Catalog<"nb"> = {
   "sale.earns": "Tjener opp",
   "sale.done": "Ferdig",
   "sale.why": "Hvorfor disse poengene",
-  "sale.stand_in": "Avgjort i denne kassen uten tilkobling",
+  "sale.stand_in": "Avgjort i denne kassen",
   "sale.sending": "Venter på kasseprogrammet. Kjøpet er lagret og sendes bare én gang.",
   "sale.unfinished": "Det siste kjøpet er ikke bekreftet ennå. Det sendes på nytt.",
 

@@ -103,7 +103,7 @@ export const pl: Catalog<"pl"> = {
   "sale.earns": "Zbiera",
   "sale.done": "Gotowe",
   "sale.why": "Skąd te punkty",
-  "sale.stand_in": "Rozstrzygnięto na tej kasie, bez połączenia",
+  "sale.stand_in": "Rozstrzygnięto na tej kasie",
   "sale.sending": "Czekam na program kasy. Sprzedaż jest zapisana i zostanie wysłana tylko raz.",
   "sale.unfinished": "Ostatnia sprzedaż nie jest jeszcze potwierdzona. Jest wysyłana ponownie.",
 

@@ -68,7 +68,7 @@ export const sv: Catalog<"sv"> = {
   "sale.earns": "Tjänar in",
   "sale.done": "Klart",
   "sale.why": "Varför dessa poäng",
-  "sale.stand_in": "Avgjort i den här kassan utan uppkoppling",
+  "sale.stand_in": "Avgjort i den här kassan",
   "sale.sending": "Väntar på kassaprogrammet. Köpet är sparat och skickas bara en gång.",
   "sale.unfinished": "Det senaste köpet är inte bekräftat än. Det skickas igen.",
 

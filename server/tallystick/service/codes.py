@@ -1,0 +1,355 @@
+"""Members' codes at the gateway: which devices may show them, and whom a code that is scanned belongs to.
+
+A device's credential says whom it speaks for, by a pseudonym that leads nowhere without the program's keys. The
+pseudonym is an identifier of the member, so that tills find it as they find a card; a device that was revoked becomes
+one as well, under its own kind, so that tills hear of it the same way.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tallystick.core.basket import Assurance
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.security.blind_index import blind_token
+from tallystick.security.code import (
+    CREDENTIAL_TTL_MAX_S,
+    PSEUDONYM_BYTES,
+    PSEUDONYM_KIND,
+    REVOKED_KIND,
+    Code,
+    CodeReason,
+    code_to_digits,
+    issue_credential,
+    issue_server_code,
+    open_code,
+)
+from tallystick.security.encoding import length_prefixed
+from tallystick.security.errors import SealBroken
+from tallystick.security.key_dir import KeyDir, KeyRing
+from tallystick.security.keys import SigningKey
+from tallystick.security.scan_tags import scan_tag
+from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
+from tallystick.service.balances import member_not_found
+from tallystick.service.directory import CardDevice, Directory, IdentifierRow
+from tallystick.service.enrolment import canonical_jwk, device_not_found, read_public_jwk
+from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
+from tallystick.service.identity import IdentityReason, IdentityRefused
+from tallystick.service.members import Members, join_blob, split_blob
+
+log = logging.getLogger(__name__)
+
+CARD_DEVICES_MAX = 10
+"""Most devices of a member that count at a time."""
+
+CARD_DEVICES_KEPT_MAX = 30
+"""Most devices with those that were revoked in the last 14 days: tills hear of each."""
+
+LOOK_ONLY_MS = 86_400_000
+"""How long a new device looks and does not burn: time for its owner to hear of it and to revoke it."""
+
+RENEW_BEFORE_MS = CREDENTIAL_TTL_MAX_S * 500
+"""How long before its end a credential should be renewed: half its life."""
+
+KEY_KNOWN_S = 72_000
+"""A key signs credentials and codes only after so long: a till that was away until then knows it by now.
+
+Until then the key before it goes on signing them; what it signs still ends before it retires.
+"""
+
+PSEUDONYMS_TRIED_MAX = 4
+LABEL_PURPOSE = "card device label"
+
+_PSEUDONYM_PURPOSE = b"tallystick pseudonym v1"
+_REFUSALS = {
+    CodeReason.FORMAT: (IdentityReason.FORMAT, "This is no code of this program. Scan the code in the app."),
+    CodeReason.BAD_SIGNATURE: (
+        IdentityReason.BAD_SIGNATURE,
+        "The code is not genuine, or of another program. Ask for the app, the card or a phone number.",
+    ),
+    CodeReason.EXPIRED: (
+        IdentityReason.EXPIRED,
+        "The code is too old. Ask for the code as the app shows it now; a picture of it does not count.",
+    ),
+    CodeReason.CLOCK: (
+        IdentityReason.CLOCK,
+        "The code is dated in the future. The clock of the phone is wrong: set it to automatic.",
+    ),
+}
+REVOKED = IdentityRefused(
+    IdentityReason.REVOKED, "This phone was removed from the member. Ask for the card or a phone number."
+)
+REPLAYED = IdentityRefused(
+    IdentityReason.REPLAYED, "This code was scanned before. Wait for the app to show the next one."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeScan:
+    """A code that counts: what looks its member up, and how sure it is."""
+
+    kind: str
+    token: bytes
+    assurance: Assurance
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A device with a new credential. ``renew_ms`` is when the device should ask for the next one."""
+
+    device: CardDevice
+    credential: bytes
+    renew_ms: Ms
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCode:
+    """A code for a pass that cannot sign: the digits to draw, and when it ends."""
+
+    digits: str
+    expires_ms: Ms
+
+
+class Codes:
+    """The use cases around members' codes. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        members: Members,
+        *,
+        keys: Callable[[], KeyDir],
+        now_ms: Callable[[], Ms],
+    ) -> None:
+        self._directory = directory
+        self._members = members
+        self._keys = keys
+        self._now_ms = now_ms
+
+    def register(
+        self, program_id: ProgramId, member_id: MemberId, public_jwk: str, *, label: str
+    ) -> Credential:
+        """Let a device speak for a member; a device that does already gets a new credential and no new start.
+
+        Raises ``NotFound``, ``InvalidInput`` for a key that is none or was revoked, and LIMIT_REACHED.
+        """
+        key = read_public_jwk(public_jwk)
+        self._members.living(program_id, member_id)
+        self._forget_ended(program_id, member_id)
+        now_ms = self._now_ms()
+        new = CardDevice(
+            member_id,
+            key.kid,
+            canonical_jwk(key),
+            self._sealed(program_id, member_id, label),
+            now_ms,
+            Ms(now_ms + LOOK_ONLY_MS),
+            Ms(0),
+        )
+        held = self._directory.card_devices(program_id, member_id)
+        full = len(held) >= CARD_DEVICES_KEPT_MAX and key.kid not in {one.kid for one in held}
+        try:
+            device = self._directory.add_card_device(program_id, new, most=0 if full else CARD_DEVICES_MAX)
+        except NotFound:
+            raise member_not_found(member_id) from None
+        if device is None:
+            raise TallystickError(
+                "The member has as many devices as are allowed.",
+                mend="Revoked ones are forgotten after 14 days." if full else "Revoke one first.",
+                reason="LIMIT_REACHED",
+                limit="card_devices_kept" if full else "card_devices_per_member",
+                max=CARD_DEVICES_KEPT_MAX if full else CARD_DEVICES_MAX,
+            )
+        if device.revoked_ms:
+            raise InvalidInput(
+                "The key was revoked.",
+                mend="Make a new key on the device.",
+                violations=(("public_jwk", "was revoked"),),
+                reason="PUBLIC_KEY_INVALID",
+                field="public_jwk",
+            )
+        return self._issue(program_id, device)
+
+    def renew(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> Credential:
+        """Give a device its next credential. Raises ``NotFound``, also for a device that was revoked."""
+        self._members.living(program_id, member_id)
+        device = self._device(program_id, member_id, device_id)
+        if device is None or device.revoked_ms:
+            raise device_not_found(device_id)
+        return self._issue(program_id, device)
+
+    def revoke(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> CardDevice:
+        """End a device for ever, also for tills that are offline as soon as they hear of it. Raises ``NotFound``."""
+        self._members.living(program_id, member_id)
+        if self._device(program_id, member_id, device_id) is None:
+            raise device_not_found(device_id)
+        # Before the device itself: when this is cut off in between, doing it again does the rest.
+        self._add_identifier(program_id, member_id, REVOKED_KIND, device_id)
+        revoked = self._directory.revoke_card_device(program_id, member_id, device_id, now=self._now_ms())
+        if revoked is None:
+            raise device_not_found(device_id)
+        return revoked
+
+    def devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:
+        """Return a member's devices, the oldest first. Raises ``NotFound``."""
+        self._members.get(program_id, member_id)
+        return self._directory.card_devices(program_id, member_id)
+
+    def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
+        """Return what a device's owner calls it; a damaged one costs the label, not the list."""
+        wrapped, sealed = split_blob(device.sealed_label)
+        try:
+            text = open_sealed(
+                self._masters(),
+                wrapped,
+                sealed,
+                program_id=program_id,
+                member_id=device.member_id,
+                purpose=LABEL_PURPOSE,
+            )
+        except SealBroken:
+            log.exception("the label of a device does not open", extra={"program_id": program_id})
+            return ""
+        return text.decode()
+
+    def server_code(self, program_id: ProgramId, member_id: MemberId) -> ServerCode:
+        """Return a code for a pass, good for 14 days. Raises ``NotFound``."""
+        self._members.living(program_id, member_id)
+        expires_s = self._expires_s()
+        raw = issue_server_code(
+            self._signing_key(expires_s),
+            program_id=program_id,
+            pseudonym=self._pseudonym(program_id, member_id),
+            expires_s=expires_s,
+        )
+        return ServerCode(code_to_digits(raw), Ms(expires_s * 1000))
+
+    def read(self, program_id: ProgramId, raw: bytes) -> CodeScan | IdentityRefused:
+        """Check a code and count its use: a device's code counts once, whichever process is asked."""
+        now_ms, keys = self._now_ms(), self._keys()
+        code = open_code(raw, program_id=program_id, server_keys=keys.signing.verify_keys(now_ms // 1000))
+        if isinstance(code, CodeReason):
+            return IdentityRefused(*_REFUSALS[code])
+        late = code.out_of_time(now_ms)
+        if late is not None:
+            return IdentityRefused(*_REFUSALS[late])
+        token = self._token(program_id, PSEUDONYM_KIND, code.pseudonym.hex())
+        refused = self._used(program_id, code, token, now_ms)
+        if refused is not None:
+            return refused
+        return CodeScan(PSEUDONYM_KIND, token, Assurance(code.level(now_ms)))
+
+    def _used(self, program_id: ProgramId, code: Code, token: bytes, now_ms: Ms) -> IdentityRefused | None:
+        """Note the use of a device's code; return why it does not count."""
+        owners = self._directory.find(program_id, [(PSEUDONYM_KIND, token)])
+        if code.device is None or not owners:
+            return None
+        kid = code.device.kid
+        device = self._device(program_id, owners[0].member_id, kid)
+        if device is None or device.revoked_ms:
+            return REVOKED
+        first = self._directory.use_assertion(
+            program_id, f"card:{kid}", code.use, usable_until=Ms(code.usable_until_ms), now=now_ms
+        )
+        return None if first else REPLAYED
+
+    def _issue(self, program_id: ProgramId, device: CardDevice) -> Credential:
+        now_ms, expires_s = self._now_ms(), self._expires_s()
+        new = device.burn_from_ms > now_ms
+        credential = issue_credential(
+            self._signing_key(expires_s),
+            program_id=program_id,
+            pseudonym=self._pseudonym(program_id, device.member_id),
+            device=read_public_jwk(device.public_jwk),
+            expires_s=expires_s,
+            burn_from_s=-(-device.burn_from_ms // 1000) if new else 0,
+        )
+        renewed = self._directory.renew_card_device(
+            program_id, device.member_id, device.kid, expires=Ms(expires_s * 1000)
+        )
+        if renewed is None:
+            raise device_not_found(device.kid)
+        return Credential(renewed, credential, Ms(expires_s * 1000 - RENEW_BEFORE_MS))
+
+    def _sealed(self, program_id: ProgramId, member_id: MemberId, label: str) -> bytes:
+        masters = self._masters()
+        wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
+        sealed = seal(
+            masters,
+            wrapped,
+            label.encode(),
+            program_id=program_id,
+            member_id=member_id,
+            purpose=LABEL_PURPOSE,
+        )
+        return join_blob(wrapped, sealed)
+
+    def _masters(self) -> MasterKeys:
+        return self._keys().masters(self._now_ms() // 1000)
+
+    def _expires_s(self) -> int:
+        return self._now_ms() // 1000 + CREDENTIAL_TTL_MAX_S
+
+    def _signing_key(self, expires_s: int) -> SigningKey:
+        return credential_key(self._keys().signing, now_s=self._now_ms() // 1000, expires_s=expires_s)
+
+    def _device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> CardDevice | None:
+        held = self._directory.card_devices(program_id, member_id)
+        return next((one for one in held if one.kid == kid), None)
+
+    def _forget_ended(self, program_id: ProgramId, member_id: MemberId) -> None:
+        """Let go of revoked devices whose last credential is over: nothing of theirs is taken any more."""
+        now_ms = self._now_ms()
+        for device in self._directory.card_devices(program_id, member_id):
+            if device.revoked_ms and device.expires_ms <= now_ms:
+                token = self._token(program_id, REVOKED_KIND, device.kid)
+                self._directory.remove_identifier(program_id, member_id, REVOKED_KIND, token)
+                self._directory.forget_card_device(program_id, member_id, device.kid)
+
+    def _pseudonym(self, program_id: ProgramId, member_id: MemberId) -> bytes:
+        """Return the member's pseudonym, which becomes an identifier when it is used first. Raises ``NotFound``."""
+        for attempt in range(PSEUDONYMS_TRIED_MAX):
+            pseudonym = member_pseudonym(
+                self._keys().blind_index_key, program_id=program_id, member_id=member_id, attempt=attempt
+            )
+            try:
+                self._add_identifier(program_id, member_id, PSEUDONYM_KIND, pseudonym.hex())
+            except AlreadyExists:
+                continue
+            return pseudonym
+        raise TallystickError("No free pseudonym was found.", member_id=member_id)
+
+    def _add_identifier(self, program_id: ProgramId, member_id: MemberId, kind: str, value: str) -> None:
+        tag = scan_tag(self._keys().scan_key(program_id), kind=kind, value=value)
+        token = self._token(program_id, kind, value)
+        row = IdentifierRow(kind, token, member_id, "", self._now_ms(), tag)
+        if not self._directory.add_identifier(program_id, row):
+            raise member_not_found(member_id)
+
+    def _token(self, program_id: ProgramId, kind: str, value: str) -> bytes:
+        return blind_token(self._keys().blind_index_key, program_id=program_id, kind=kind, value=value)
+
+
+def member_pseudonym(key: bytes, *, program_id: str, member_id: str, attempt: int) -> bytes:
+    """Return a member's pseudonym (8 bytes): always the same, and without the key related to nothing."""
+    message = length_prefixed((_PSEUDONYM_PURPOSE, program_id.encode(), member_id.encode(), bytes([attempt])))
+    return hmac.digest(key, message, "sha256")[:PSEUDONYM_BYTES]
+
+
+def credential_key(ring: KeyRing, *, now_s: int, expires_s: int) -> SigningKey:
+    """Return the key that signs what tills must be able to check offline: the newest that all can know by now.
+
+    The first key of all is used at once, and a newer one early when an older one would not verify until ``expires_s``.
+    """
+    usable = [
+        one
+        for one in ring.ring_keys
+        if one.activates_at_s <= now_s and (one.retires_at_s == 0 or expires_s <= one.retires_at_s)
+    ]
+    known = [one for one in usable if one.activates_at_s <= now_s - KEY_KNOWN_S]
+    if known:
+        return known[-1].key
+    return usable[0].key if usable else ring.signing_key(now_s)

@@ -1,0 +1,98 @@
+"""The screens' own unit tests, and the rule by which a build is repeated or left alone."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tools import web
+
+
+def test_the_unit_tests_of_the_screens_pass() -> None:
+    web.unit_tests()
+
+
+def test_a_failing_unit_test_is_told_with_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / web.WORKSPACE / "packages" / "one" / "test"
+    folder.mkdir(parents=True)
+    (folder / "bad.test.ts").write_text(
+        'import { test } from "node:test";\ntest("two is three", () => { throw new Error("it is not"); });\n'
+    )
+    with pytest.raises(web.WebError, match="two is three"):
+        web.unit_tests(tmp_path)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace whose build is a stand-in: it writes one page, and nothing is installed."""
+    source = tmp_path / web.WORKSPACE / "apps" / "cashier" / "src"
+    source.mkdir(parents=True)
+    (source / "main.ts").write_text("one")
+
+    def stand_in(root: Path, *arguments: str, **settings: str) -> None:
+        if "build" in arguments:
+            out = Path(settings["TALLYSTICK_SCREEN_DIR"])
+            out.mkdir()
+            (out / "index.html").write_text((source / "main.ts").read_text())
+
+    monkeypatch.setattr(web, "_install", lambda root: None)
+    monkeypatch.setattr(web, "_npm", stand_in)
+    return tmp_path
+
+
+def test_a_screen_is_built_once_and_again_when_a_source_has_changed(workspace: Path) -> None:
+    page = workspace / web.SCREEN / "index.html"
+    assert [web.build(workspace), web.build(workspace)] == [True, False]
+    assert page.read_text() == "one"
+    (workspace / web.WORKSPACE / "apps" / "cashier" / "src" / "main.ts").write_text("two")
+    assert [web.build(workspace), web.build(workspace)] == [True, False]
+    assert page.read_text() == "two"
+
+
+def test_tests_packages_and_earlier_builds_are_no_sources(workspace: Path) -> None:
+    web.build(workspace)
+    for name in ("node_modules", "dist", "test"):
+        folder = workspace / web.WORKSPACE / name
+        folder.mkdir()
+        (folder / "file.ts").write_text(name)
+    assert not web.build(workspace)
+
+
+def test_a_build_that_fails_leaves_the_former_screen(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.build(workspace)
+
+    def failing(root: Path, *arguments: str, **settings: str) -> None:
+        raise web.WebError("no")
+
+    monkeypatch.setattr(web, "_npm", failing)
+    with pytest.raises(web.WebError):
+        web.build(workspace, force=True)
+    assert (workspace / web.SCREEN / "index.html").read_text() == "one"
+    assert [path.name for path in (workspace / web.SCREEN).parent.iterdir()] == ["screen"]
+
+
+def test_the_size_counts_pages_styles_and_scripts_but_no_webassembly(tmp_path: Path) -> None:
+    for name in ("index.html", "a.css", "b.js", "reader.wasm"):
+        (tmp_path / name).write_text(name * 50)
+    expected = sum(len(gzip.compress((name * 50).encode(), 9)) for name in ("index.html", "a.css", "b.js"))
+    assert web.gzipped_bytes(tmp_path) == expected
+
+
+def test_a_step_that_takes_too_long_ends_with_all_its_processes(tmp_path: Path) -> None:
+    (tmp_path / web.WORKSPACE).mkdir(parents=True)
+    script = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "open('child', 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(web.WebError, match="took longer than 1 s"):
+        web._run(tmp_path, [sys.executable, "-c", script], 1.0, {})
+    child = int((tmp_path / web.WORKSPACE / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
