@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 ENV_PREFIX = "TALLYSTICK_"
 CONFIG_VARIABLE = "TALLYSTICK_CONFIG"
@@ -95,6 +96,28 @@ class Settings:
         (), "Web origins that may call from a browser, such as https://card.example.org; separated by commas."
     )
     region: str = _setting("GB", "Country (ISO 3166) of telephone numbers that are written without one.")
+    public_url: str = _setting(
+        "",
+        "Where phones reach the HTTP address from outside, such as https://points.example.org; empty: passes in "
+        "wallets are not updated.",
+    )
+    organization: str = _setting("Tallystick", "Who issues passes, as wallets show it.")
+    apple_pass_type: str = _setting(
+        "",
+        "Pass type identifier of Apple Wallet passes, such as pass.org.example.points; empty turns them off.",
+    )
+    apple_team: str = _setting("", "Team identifier of the Apple developer account, ten characters.")
+    apple_cert: str = _setting("", "PEM file of the pass type's certificate.")
+    apple_key: str = _setting("", "PEM file of its private key, readable by the server alone.")
+    apple_authority: str = _setting("", "PEM file of its issuer's certificate: Apple's WWDR, generation G4.")
+    apns_address: str = _setting(
+        "api.push.apple.com:443",
+        "Address of Apple's push service, HOST:PORT; empty: phones are not told of changes.",
+    )
+    google_issuer_id: str = _setting(
+        "", "Issuer id of the Google Wallet API, digits; empty turns its passes off. Needs public_url."
+    )
+    google_account: str = _setting("", "JSON key file of the service account that may use it.")
     reflection: bool = _setting(False, "Whether gRPC reflection tells strangers what the services are.")
     log_format: str = _setting("json", "How log lines are written: json or text.")
     log_level: str = _setting("info", "Lowest level that is logged: debug, info, warning or error.")
@@ -278,7 +301,7 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, each.name)
         if low is not None and not low <= value <= high:
             raise SettingsRefused(f"{each.name} is {value}; it must be {low} to {high}")
-    for name in ("listen", "http_listen", "ops_listen"):
+    for name in ("listen", "http_listen", "ops_listen", "apns_address"):
         address = getattr(settings, name)
         if not address and name != "listen":
             continue
@@ -292,6 +315,7 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("tls_cert and tls_key belong together: set both or neither")
     if settings.tls_client_ca and not settings.tls_cert:
         raise SettingsRefused("tls_client_ca needs tls_cert and tls_key: mTLS is TLS first")
+    _check_wallets(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
     if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
@@ -300,6 +324,27 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("workers above 1 need PostgreSQL: SQLite has one writer; set database_url")
     if settings.workers > 1 and split_address(settings.listen)[1] == 0:
         raise SettingsRefused("workers above 1 share one port: name it in listen instead of 0")
+
+
+def _check_wallets(settings: Settings) -> None:
+    names = ("apple_pass_type", "apple_team", "apple_cert", "apple_key", "apple_authority")
+    missing = [name for name in names if not getattr(settings, name)]
+    if 0 < len(missing) < len(names):
+        raise SettingsRefused(
+            f"{', '.join(missing)} must be set too: Apple Wallet needs all of {', '.join(names)}"
+        )
+    if bool(settings.google_issuer_id) != bool(settings.google_account):
+        raise SettingsRefused("google_issuer_id and google_account belong together: set both or neither")
+    if settings.google_issuer_id and not (settings.google_issuer_id.isdecimal() and settings.public_url):
+        raise SettingsRefused("google_issuer_id must be digits, and needs public_url")
+    url = urlsplit(settings.public_url)
+    local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
+    if settings.public_url and not (url.hostname and (url.scheme == "https" or local)):
+        raise SettingsRefused(f"public_url is {settings.public_url!r}; write https:// and a name")
+    if url.path.rstrip("/") or url.query or url.fragment:
+        raise SettingsRefused(f"public_url is {settings.public_url!r}; nothing may follow the name")
+    if not settings.organization:
+        raise SettingsRefused("organization is empty; wallets show it on every pass")
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

@@ -76,6 +76,19 @@ def test_variables_of_tests_and_deployment_are_no_settings() -> None:
         ({"TALLYSTICK_REFLECTION": "perhaps"}, "must be yes or no"),
         ({"TALLYSTICK_LOG_FORMAT": "xml"}, "must be one of json, text"),
         ({"TALLYSTICK_REGION": "gb"}, "write two capital letters"),
+        (
+            {"TALLYSTICK_APPLE_TEAM": "ABCDE12345"},
+            "apple_pass_type, apple_cert, apple_key, apple_authority must be",
+        ),
+        ({"TALLYSTICK_PUBLIC_URL": "http://points.example.org"}, "write https:// and a name"),
+        ({"TALLYSTICK_PUBLIC_URL": "https://points.example.org/a"}, "nothing may follow the name"),
+        ({"TALLYSTICK_GOOGLE_ISSUER_ID": "33"}, "google_issuer_id and google_account belong together"),
+        (
+            {"TALLYSTICK_GOOGLE_ISSUER_ID": "33", "TALLYSTICK_GOOGLE_ACCOUNT": "a.json"},
+            "google_issuer_id must be digits, and needs public_url",
+        ),
+        ({"TALLYSTICK_ORGANIZATION": ""}, "organization is empty"),
+        ({"TALLYSTICK_APNS_ADDRESS": "push"}, "apns_address is 'push'; write HOST:PORT"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_its_name(environ: dict[str, str], told: str) -> None:

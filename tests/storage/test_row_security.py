@@ -13,6 +13,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
+from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.tables import metadata
@@ -60,6 +61,9 @@ def fill(url: str) -> None:
     store.add_card_device(
         OTHER_PROGRAM, CardDevice(member_id(1), "kid", "{}", b"sealed", NOW, NOW, NOW), most=1
     )
+    found = WalletPass("a", member_id(1), Wallet.APPLE, b"hash", NOW, NOW // 1000)
+    store.add_pass(OTHER_PROGRAM, found, here=WalletPlace({}, NOW))
+    store.add_registration(OTHER_PROGRAM, "a", Registration("phone", "aa", NOW))
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -105,6 +109,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
+    tables += ["wallet_pass", "wallet_registration", "wallet_place"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -145,6 +150,7 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "DELETE FROM hold",
         "DELETE FROM till_chain",
         "DELETE FROM inbox_item",
+        "DELETE FROM wallet_place",
         "UPDATE inbox_item SET raw = ''",
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",

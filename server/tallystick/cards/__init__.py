@@ -1,1 +1,1 @@
-"""Cards on paper and plastic: symbols, layouts, and PDF, PNG and SVG files of them."""
+"""What members carry: cards on paper and plastic, and passes in phone wallets."""

@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
+from tallystick.core.currency import exponent
 
 AMOUNT_DIGITS_MAX = 15
-
-# ISO 4217 currencies whose minor unit is not a hundredth.
-_NO_DECIMALS = frozenset(
-    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND"}
-    | {"VUV", "XAF", "XOF", "XPF"}
-)
-_THREE_DECIMALS = frozenset(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +40,6 @@ def parse_line(text: str) -> TypedLine:
 def parse_amount(text: str, currency: str) -> int:
     """An amount in minor units, exact: 12.5 EUR is 1250. CommandFailed when it has more decimals than the currency."""
     return _scaled(text, exponent(currency), f"an amount in {currency}")
-
-
-def exponent(currency: str) -> int:
-    """How many decimals a currency has (ISO 4217)."""
-    if currency in _NO_DECIMALS:
-        return 0
-    return 3 if currency in _THREE_DECIMALS else 2
 
 
 def show_amount(amount_minor: int, currency: str) -> str:

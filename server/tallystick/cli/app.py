@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 import tallystick
-from tallystick.cli import books, cards, demo, device, importing, keys, programs, serving, shop, stores
+from tallystick.cli import (
+    books,
+    cards,
+    demo,
+    device,
+    importing,
+    keys,
+    passes,
+    programs,
+    serving,
+    shop,
+    stores,
+)
 
 app = typer.Typer(
     name="tallystick",
@@ -61,6 +73,7 @@ app.add_typer(
     help="Print cards, make batches of them, replace lost ones.",
     rich_help_panel=SERVER,
 )
+app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)
 app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallystick.cards.refused import PassRefused
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.cli.retail.rows import FileRefused
 from tallystick.config import SettingsRefused
@@ -21,7 +22,7 @@ def failure_of(error: Exception) -> CommandFailed | None:
             return CommandFailed(f"{error} {found}".strip(), mend=error.mend, code=EXIT_USAGE)
         case TallystickError():
             return CommandFailed(str(error), mend=error.mend)
-        case SecurityError():
+        case SecurityError() | PassRefused():
             return CommandFailed(str(error))
         case OSError() if error.filename is not None:
             return CommandFailed(f"{error.filename}: {error.strerror}")

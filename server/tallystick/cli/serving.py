@@ -118,7 +118,7 @@ def run(
             _show_running(served, prepared, bound)
             _write_ready(ready_file, bound)
 
-        serve_gateway(settings, gateway, keys, worker=None, on_ready=ready)
+        serve_gateway(settings, gateway, keys, worker=None, demo=True, on_ready=ready)
 
 
 def migrate(

@@ -110,11 +110,16 @@ def serve_gateway(
     keys: Keys,
     *,
     worker: int | None,
+    demo: bool = False,
     on_ready: Callable[[Bound], None] | None = None,
 ) -> None:
-    """Serve until a signal, then drain; call it once in a process, and nothing of grpc before it."""
+    """Serve until a signal, then drain; call it once in a process, and nothing of grpc before it.
+
+    In a ``demo`` passes in wallets are signed by an authority of our own when there are no certificates.
+    """
     import uvloop
 
+    from tallystick.cli.wallets import open_wallets
     from tallystick.service.runtime import tune_interpreter
 
     async def run() -> None:
@@ -149,12 +154,18 @@ def serve_gateway(
             asyncio.create_task(keep_posting(gateway.inbox, gateway.pool, gateway.lane)),
         ]
         tune_interpreter()
+        if wallets is not None:
+            wallets.delivery.start()
+        mounts = {} if wallets is None else wallets.mounts
         try:
-            await serve(_server_settings(settings, worker), pipeline, on_ready=on_ready)
+            await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
+            if wallets is not None:
+                wallets.delivery.close()
             for task in housekeeping:
                 task.cancel()
 
+    wallets = open_wallets(settings, gateway, demo=demo)
     uvloop.run(run())
 
 

@@ -13,7 +13,7 @@ import binascii
 import json
 import time
 import zlib
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -46,6 +46,10 @@ QUERY_FIELDS_MAX = 16
 
 Scope = MutableMapping[str, Any]
 Headers = list[tuple[bytes, bytes]]
+Mount = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application of another room."""
+
+NO_MOUNTS: Mapping[str, Mount] = {}
 
 _ALWAYS: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _ALLOWED_HEADERS = b", ".join(
@@ -99,16 +103,31 @@ class ClientGone(Exception):
 
 
 class ConnectApp:
-    """The ASGI application. ``origins`` are the web origins whose pages may call ("https://card.example")."""
+    """The ASGI application. ``origins`` are the web origins whose pages may call ("https://card.example").
 
-    def __init__(self, pipeline: Pipeline, health: Health, *, origins: Sequence[str] = ()) -> None:
+    ``mounts`` answer what lies under their path ("/wallet/apple/").
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        health: Health,
+        *,
+        origins: Sequence[str] = (),
+        mounts: Mapping[str, Mount] = NO_MOUNTS,
+    ) -> None:
         assert len(origins) <= ORIGINS_MAX, "more origins than ORIGINS_MAX"
         self._pipeline = pipeline
         self._health = health
         self._origins = frozenset(origin.encode("ascii") for origin in origins)
+        self._mounts = tuple(mounts.items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "uvicorn is set up without lifespan and websockets"
+        for path, mount in self._mounts:
+            if scope["path"].startswith(path):
+                await mount(scope, receive, send)
+                return
         headers = dict(scope["headers"])
         try:
             answer = await self._answer(scope, headers, receive)

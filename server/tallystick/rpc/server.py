@@ -8,10 +8,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
-from tallystick.rpc.connect_server import ConnectApp, OpsApp
+from tallystick.rpc.connect_server import NO_MOUNTS, ConnectApp, Mount, OpsApp
 from tallystick.rpc.grpc_server import GrpcServer, GrpcSettings
 from tallystick.rpc.health import Health
 from tallystick.rpc.http_server import HttpServer
@@ -62,7 +62,9 @@ class Bound:
 class Server:
     """Both transports over a pipeline. Make it inside the running event loop, which must be the only one."""
 
-    def __init__(self, settings: ServerSettings, pipeline: Pipeline) -> None:
+    def __init__(
+        self, settings: ServerSettings, pipeline: Pipeline, *, mounts: Mapping[str, Mount] = NO_MOUNTS
+    ) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self.health = Health(pipeline.service_names)
@@ -73,7 +75,7 @@ class Server:
         self._http: list[HttpServer] = []
         http_port = ops_port = 0
         if settings.http_address:
-            app = ConnectApp(pipeline, self.health, origins=settings.origins)
+            app = ConnectApp(pipeline, self.health, origins=settings.origins, mounts=mounts)
             http = HttpServer(app, settings.http_address, reuse_port=reuse_port, tls=http_tls)
             self._http.append(http)
             http_port = http.port
@@ -127,14 +129,18 @@ class Server:
 
 
 async def serve(
-    settings: ServerSettings, pipeline: Pipeline, *, on_ready: Callable[[Bound], None] | None = None
+    settings: ServerSettings,
+    pipeline: Pipeline,
+    *,
+    mounts: Mapping[str, Mount] = NO_MOUNTS,
+    on_ready: Callable[[Bound], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or, in a worker, until the parent is gone), then drain.
 
     A second signal skips the wait of the drain. ``on_ready`` is called once everything listens. Raises
-    CannotListen or TlsRefused when it cannot start.
+    CannotListen or TlsRefused when it cannot start. ``mounts`` answer what lies under their paths over HTTP.
     """
-    server = Server(settings, pipeline)
+    server = Server(settings, pipeline, mounts=mounts)
     async with _stop_requests() as requests:
         await server.start()
         log.info("serving", extra={"grpc_port": server.bound.grpc_port, "http_port": server.bound.http_port})

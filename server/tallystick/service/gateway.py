@@ -31,6 +31,8 @@ from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.wallet_store import WalletStore
+from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
 from tallystick.v1 import options_pb2
 
@@ -42,7 +44,7 @@ def role_name(role: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
-class GatewayStore(LedgerStore, LedgerReader, Directory, Protocol):
+class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, Protocol):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
@@ -76,6 +78,7 @@ class Gateway:
     cashiers: Cashiers
     cards: Cards
     watch: Watch
+    wallets: Wallets
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -129,6 +132,7 @@ def open_gateway(
             on_batch(size, took_s)
 
     lane = Lane(store, rulebook, now_ms=now_ms, on_batch=batch_done)
+    balances = Balances(store, rulebook)
     advices = Advices(
         store,
         rulebook,
@@ -148,7 +152,7 @@ def open_gateway(
         now_ms=now_ms,
         database=database,
         token_profile=profile,
-        balances=Balances(store, rulebook),
+        balances=balances,
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
         identity=identity,
@@ -166,4 +170,5 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
+        wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
     )

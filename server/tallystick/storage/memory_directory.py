@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
@@ -26,31 +24,18 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
-from tallystick.storage.memory_tables import ProgramTables, Undo
+from tallystick.storage.memory_tables import Undo
+from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryCards):
+class MemoryDirectory(MemoryWallets, MemoryCards):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
+        super().__init__()
         self._now_ms = now_ms
-        self._lock = threading.RLock()
         self._programs: dict[ProgramId, Program] = {}
-        self._tables: dict[ProgramId, ProgramTables] = {}
         self._devices: dict[str, tuple[ProgramId, Device]] = {}
-
-    def _of(self, program_id: ProgramId) -> ProgramTables:
-        return self._tables.setdefault(program_id, ProgramTables())
-
-    @contextmanager
-    def _changes(self) -> Iterator[Undo]:
-        with self._lock:
-            undo = Undo()
-            try:
-                yield undo
-            except BaseException:
-                undo.back()
-                raise
 
     def create_program(self, program: Program) -> bool:
         with self._changes() as undo:

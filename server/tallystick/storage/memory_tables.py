@@ -19,6 +19,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -74,6 +75,10 @@ class ProgramTables:
     card_batches: dict[str, CardBatch] = field(default_factory=dict)
     cards: dict[tuple[str, bytes], Card] = field(default_factory=dict)
     card_devices: dict[tuple[MemberId, str], CardDevice] = field(default_factory=dict)
+    passes: dict[str, WalletPass] = field(default_factory=dict)
+    registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
+    places: dict[str, WalletPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -457,3 +457,62 @@ cashier = Table(
     big("locked_until_ms"),
     PrimaryKeyConstraint("program_id", "store_id", "cashier_id"),
 )
+
+wallet_pass = Table(
+    "wallet_pass",
+    metadata,
+    of_program(),
+    words("serial"),
+    uuid("member_id"),
+    small("wallet"),
+    octets("token_hash"),
+    big("made_ms"),
+    big("changed_s"),
+    big("tag"),
+    big("served_tag"),
+    big("delivered_tag"),
+    big("deliver_ms"),
+    integer("tries"),
+    big("renew_ms"),
+    integer("told_day"),
+    integer("told"),
+    PrimaryKeyConstraint("member_id", "program_id", "serial"),
+    UniqueConstraint("serial", "program_id"),
+)
+Index(
+    "wallet_pass_due_idx",
+    wallet_pass.c.program_id,
+    wallet_pass.c.deliver_ms,
+    **where("delivered_tag < tag"),
+)
+Index(
+    "wallet_pass_renew_idx",
+    wallet_pass.c.program_id,
+    wallet_pass.c.renew_ms,
+    **where(f"renew_ms < {NEVER_MS}"),
+)
+
+# Of phones and watches: who hears of which pass, and by which address.
+wallet_registration = Table(
+    "wallet_registration",
+    metadata,
+    of_program(),
+    words("serial"),
+    words("device_id"),
+    words("push_token"),
+    big("registered_ms"),
+    PrimaryKeyConstraint("serial", "program_id", "device_id"),
+)
+Index("wallet_registration_device_idx", wallet_registration.c.device_id, wallet_registration.c.program_id)
+Index("wallet_registration_push_idx", wallet_registration.c.push_token, wallet_registration.c.program_id)
+
+wallet_place = Table(
+    "wallet_place",
+    metadata,
+    of_program(),
+    words("lanes"),
+    big("changed_ms"),
+    big("tag"),
+    big("moves"),
+    PrimaryKeyConstraint("program_id"),
+)
