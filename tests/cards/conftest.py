@@ -12,11 +12,19 @@ from tallystick.cards.apple import ApplePasses
 from tallystick.cards.apple_keys import make_demo_signer
 from tallystick.cards.apple_pass import Look
 from tallystick.cards.apple_signing import PassSigner
-from tallystick.core.ids import Ms
-from tallystick.service.wallets import NumberCodes
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.directory import Member
+from tallystick.service.wallets import MemberCode
 from tests.service.paper_till import Shop
 
 BASE_URL = "https://points.example.org"
+
+
+class NumberCodes:
+    """The member number as the code, so that a test can say what a pass shows."""
+
+    def code_for(self, _program_id: ProgramId, member: Member) -> MemberCode:
+        return MemberCode(member.number)
 
 
 @pytest.fixture(scope="session")

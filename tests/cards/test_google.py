@@ -25,7 +25,8 @@ from tallystick.cards.google_objects import loyalty_class, loyalty_object
 from tallystick.cards.refused import PassRefused
 from tallystick.cards.totp import totp
 from tallystick.core.ids import MemberId, Ms
-from tallystick.service.wallets import MemberCode, NumberCodes
+from tallystick.service.wallets import MemberCode
+from tests.cards.conftest import NumberCodes
 from tests.cards.discovery import faults
 from tests.cards.google_service import GoogleService, served
 from tests.service.paper_till import SHOP, Shop

@@ -61,12 +61,12 @@ def apple_passes(settings: Settings, gateway: Gateway) -> ApplePasses:
     Without certificates they are signed by a demonstration authority, made at the first pass.
     """
     from tallystick.cards.apple import ApplePasses
-    from tallystick.service.wallets import NumberCodes
+    from tallystick.service.wallets import SignedCodes
 
     return ApplePasses(
         gateway.wallets,
         _signer(settings),
-        NumberCodes(),
+        SignedCodes(gateway.codes),
         look=_look(settings),
         base_url=settings.public_url,
         now_ms=gateway.now_ms,
@@ -77,14 +77,14 @@ def google_passes(settings: Settings, gateway: Gateway) -> GooglePasses:
     """Return what makes passes for Google Wallet; raises ``PassRefused`` for a key file that is none."""
     from tallystick.cards.google import GooglePasses
     from tallystick.cards.google_api import GoogleApi, load_account
-    from tallystick.service.wallets import NumberCodes
+    from tallystick.service.wallets import SignedCodes
 
     account = load_account(Path(settings.google_account))
     return GooglePasses(
         gateway.wallets,
         GoogleApi(account),
         account,
-        NumberCodes(),
+        SignedCodes(gateway.codes),
         issuer_id=settings.google_issuer_id,
         look=_look(settings),
         public_url=settings.public_url,

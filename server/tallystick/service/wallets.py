@@ -15,6 +15,7 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import MemberStatus
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
 from tallystick.service.changes import ChangeLog, Place, WatchStore
+from tallystick.service.codes import Codes
 from tallystick.service.directory import Member
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.wallet_store import (
@@ -68,11 +69,15 @@ class CodeSource(Protocol):
         ...
 
 
-class NumberCodes:
-    """The member number as the code: it counts as a static card."""
+class SignedCodes:
+    """A code that the gateway has signed, another one with each look: a till verifies it without a line."""
 
-    def code_for(self, _program_id: ProgramId, member: Member) -> MemberCode:
-        return MemberCode(member.number)
+    def __init__(self, codes: Codes) -> None:
+        self._codes = codes
+
+    def code_for(self, program_id: ProgramId, member: Member) -> MemberCode:
+        made = self._codes.server_code(program_id, member.member_id)
+        return MemberCode(made.digits, made.expires_ms)
 
 
 @dataclass(frozen=True, slots=True)
