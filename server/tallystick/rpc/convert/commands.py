@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tallystick.core.basket import Assurance, Basket, Channel, Line, Origin, TaxGroup
+from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.command import (
     Adjust,
     Burn,
@@ -20,13 +20,13 @@ from tallystick.core.command import (
     ReturnLine,
     Reverse,
     Sale,
-    Spend,
     Void,
 )
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.rpc.convert.scalars import day_from_pb, ms_from_pb
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import types_pb2 as types
+from tallystick.wire.basket import basket_from_pb, spend_from_pb
 
 QUOTE_ID = CommandId("00000000-0000-0000-0000-000000000000")
 """Stands for the id of a command that is only looked at; the nil UUID (RFC 9562, 5.9) is nobody's."""
@@ -60,35 +60,6 @@ def origin_from_pb(origin: types.Origin) -> Origin:
     """Return the origin as it was sent: an absent instant is 0."""
     occurred_ms = ms_from_pb(origin.occurred_at) if origin.HasField("occurred_at") else _UNSENT_MS
     return Origin(occurred_ms, _CHANNELS[origin.channel], origin.store_id, origin.till_id, origin.reference)
-
-
-def basket_from_pb(basket: types.Basket) -> Basket:
-    """Return the basket; line numbers are positions."""
-    return Basket(
-        basket.currency_code,
-        tuple(
-            [
-                Line(
-                    line.sku,
-                    line.quantity_milli,
-                    Minor(line.amount_minor),
-                    line.tax_code,
-                    tuple(line.categories) if line.categories else (),
-                    line.brand,
-                )
-                for line in basket.lines
-            ]
-        ),
-        basket.prices_include_tax,
-        tuple([TaxGroup(group.code, group.rate_ppm) for group in basket.tax_groups]),
-    )
-
-
-def spend_from_pb(spend: types.Spend) -> Spend:
-    """Return how many points to burn, exactly or at most."""
-    if spend.HasField("points_max"):
-        return Spend(spend.points_max, up_to=True)
-    return Spend(spend.points)
 
 
 def sale_from_pb(request: pb.PostSaleRequest) -> Sale:
