@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Integer,
     LargeBinary,
+    MetaData,
     SmallInteger,
     String,
     Text,
@@ -18,6 +19,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 PROGRAM_ID_CHARS = 32
+
+NAMING = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+
+metadata = MetaData(naming_convention=NAMING)
 
 
 def of_program() -> Column[str]:
