@@ -21,7 +21,7 @@ from tests.simulation.clockwork import Time
 from tests.simulation.line import CALM
 from tests.simulation.machine import Machine
 from tests.simulation.server import CLUB, Server
-from tests.simulation.simulation import RULES, key_of
+from tests.simulation.town import RULES, key_of
 
 DAY_MS = 86_400_000
 

@@ -18,7 +18,7 @@ from tallystick_till.types import Identified, NotIdentified, SaleAsk, SaleDone
 from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
 from tests.simulation.server import CLUB
-from tests.simulation.simulation import RULES
+from tests.simulation.town import RULES
 
 
 class Phone:

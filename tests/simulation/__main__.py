@@ -11,7 +11,8 @@ import sys
 import time
 
 from tests.simulation.invariants import breaches
-from tests.simulation.simulation import STEPS, Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.town import STEPS
 
 
 def live(job: tuple[int, bool, int]) -> tuple[int, bool, list[str], int]:

@@ -14,7 +14,8 @@ from tallystick.storage.verify import verify
 from tallystick.wire.advices import Unreadable, id_text, parse_advice
 from tests.simulation.clockwork import DAY_MS
 from tests.simulation.server import CLUB
-from tests.simulation.simulation import RULES, STORES, Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.town import RULES, STORES
 
 GRACE_MS = 7 * DAY_MS
 """How long after its end a lease still stands, by the rules of a simulation."""

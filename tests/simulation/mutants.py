@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from tests.simulation import faults_gateway, faults_till
 from tests.simulation.faults import FAULTS, Fault
 from tests.simulation.invariants import breaches
-from tests.simulation.simulation import STEPS, Simulation
+from tests.simulation.simulation import Simulation
+from tests.simulation.town import STEPS
 
 SEEDS_MAX = 60
 SECONDS_MAX = 120.0
