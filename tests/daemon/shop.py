@@ -34,18 +34,8 @@ from tallystick_till.training import NoGateway
 from tallystick_till.types import SaleAsk, SaleDone
 from tests.daemon.fake_till import FakeTill
 from tests.daemon.served import Served
-from tests.till.world import (
-    ANNA,
-    ANNA_CARD,
-    PROGRAM,
-    RULES_DOCUMENT,
-    SCAN_KEY,
-    STORE,
-    STORE_KEY,
-    basket,
-    jwk,
-    tag,
-)
+from tests.till.premises import ANNA, ANNA_CARD, PROGRAM, RULES_DOCUMENT, SCAN_KEY, STORE, STORE_KEY
+from tests.till.world import basket, jwk, tag
 
 CLIENTS = Path(__file__).parents[2] / "clients" / "store"
 TILL_ID = "0190b5e0-7c1e-7a52-a4d2-2f9f3c6d1e22"

@@ -15,7 +15,7 @@ import pytest
 from tallystick_till.config import DB_FILE, KEY_FILE
 from tallystick_till.daemon.machine import new_id
 from tests.daemon.shop import ANNA_POINTS, SALE, Program, TillHome
-from tests.till.world import ANNA_CARD
+from tests.till.premises import ANNA_CARD
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ from tallystick_till.hub import LocalHub
 from tallystick_till.ports import Identity
 from tallystick_till.types import Receipt, ReturnAsk
 from tests.simulation.power import Connection, Disk, PowerCut
-from tests.till.world import ANNA, PROGRAM, STORE, World, member_uuid
+from tests.till.premises import ANNA, PROGRAM, STORE, member_uuid
+from tests.till.world import World
 
 LEASED = 600
 LEASE_ID = member_uuid(700)

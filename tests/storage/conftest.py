@@ -9,7 +9,11 @@ import pytest
 
 from tallystick.storage import Store, open_store
 from tallystick.storage.schema import migrate
-from tests.storage.build import Books, SetClock
+from tests.storage.build import (
+    Books,
+    SetClock,
+)
+from tests.storage.tampering import Tampered, fill_and_close, run_in_postgres, run_in_sqlite
 from tests.support.postgres import Database, PostgresCluster
 
 BACKENDS = ("memory", "sqlite", "postgres")
@@ -72,3 +76,32 @@ def url_of(request: pytest.FixtureRequest, backend: str) -> str:
     if backend == "sqlite":
         return f"sqlite:///{request.getfixturevalue('sqlite_path')}"
     return str(request.getfixturevalue("postgres_database").service_url)
+
+
+@pytest.fixture(scope="module")
+def filled_sqlite(migrated_sqlite: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a filled SQLite file."""
+    path = tmp_path_factory.mktemp("filled") / "filled.db"
+    path.write_bytes(migrated_sqlite)
+    fill_and_close(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def filled_postgres(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
+    """A filled database that others are copied from."""
+    with postgres.database(template=migrated_postgres.name) as template:
+        fill_and_close(template.service_url)
+        yield template
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def tampered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tampered]:
+    if request.param == "sqlite":
+        path = tmp_path / "store.db"
+        path.write_bytes(request.getfixturevalue("filled_sqlite"))
+        yield Tampered(f"sqlite:///{path}", lambda statement: run_in_sqlite(path, statement))
+        return
+    cluster, template = (request.getfixturevalue(name) for name in ("postgres", "filled_postgres"))
+    with cluster.database(template=template.name) as copy:
+        yield Tampered(copy.service_url, lambda statement: run_in_postgres(copy.admin_url, statement))

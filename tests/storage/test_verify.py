@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import psycopg
 import pytest
 
-from tallystick.core.advice import TillChain, VerdictKind
 from tallystick.core.chain import entry_digest, entry_ref, row_hash, seal
 from tallystick.core.codec import tier_to_text
-from tallystick.core.entry import EntryKind, Moves
-from tallystick.core.ids import MemberId, Ms, ProgramId
-from tallystick.core.state import Alloc, TierState
-from tallystick.service.ports import InboxState, WriteSet
+from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.state import TierState
+from tallystick.service.ports import WriteSet
 from tallystick.storage import Store, open_store
 from tallystick.storage import refs as refs_module
 from tallystick.storage import verify as verify_module
@@ -26,125 +17,11 @@ from tests.storage.build import (
     NOW,
     OTHER_PROGRAM,
     PROGRAM,
-    YEAR_MS,
     Books,
-    Change,
     command_id,
-    inbox_item,
     member_id,
-    till,
 )
-from tests.support.postgres import Database, PostgresCluster
-
-MEMBERS = 6
-M = {number: member_id(number) for number in range(1, MEMBERS + 1)}
-
-
-def fill(store: Store) -> None:
-    """Six members with earned, burned, pending, held and indebted points on two lanes."""
-    first, second = Books(store), Books(store)
-    first.enrol(*M)
-    for number in M:
-        first.post((number, first.earn(number, 100)))
-    second.post(*((number, second.earn(number, 50)) for number in M))
-    first.post((1, first.burn(1, 30)), (2, first.burn(2, 100)))
-    second.post((3, second.hold(3, 40)))
-    pending = replace(second.earn(4, 20).lots_new[0], pending=True, matures_ms=Ms(NOW + YEAR_MS))
-    waiting = Change(EntryKind.EARN, Moves(pending=20, issued=-20), second.next_command(), lots_new=[pending])
-    second.post((4, waiting))
-    _fill_tills(second)
-    first.post(
-        (5, Change(EntryKind.RETURN, Moves(debt=-25, issued=25), first.next_command(), reverses_seq=1))
-    )
-
-
-def _fill_tills(books: Books) -> None:
-    """A lease of which a part is used, a till whose chain forked once, and what it left in the inbox."""
-    lease = books.post((6, books.escrow(6, 60))).holds_new[0][1]
-    used = replace(lease, used=20, allocs=(Alloc(lease.allocs[0].lot_seq, 40),))
-    burn = Change(EntryKind.SALE, Moves(held=-20, burned=20), books.next_command(), holds_changed=[used])
-    books.post((6, burn))
-    chain = till(epoch=2, fences=1, fenced_ms=(NOW,))
-    posted = replace(inbox_item(3).verdict, kind=VerdictKind.ADJUSTED, member_seq=4)
-    items = [
-        inbox_item(1),
-        inbox_item(2, VerdictKind.QUARANTINED, seq=9),
-        inbox_item(3, epoch=2, seq=3, verdict=posted, state=InboxState.POSTED, waits_for=""),
-        inbox_item(4, VerdictKind.QUARANTINED, epoch=0, seq=0, till_id="till-2"),
-    ]
-    new = TillChain("till-2", "store-1")
-    books.write(WriteSet(recorded_ms=NOW, tills=[chain, new], inbox=items))
-
-
-@dataclass
-class Tampered:
-    """A store whose rows can be changed with SQL by someone whom nothing binds."""
-
-    url: str
-    run: Callable[[str], None]
-
-    def blob(self, content: bytes) -> str:
-        """The bytes as the database's SQL writes them."""
-        return f"x'{content.hex()}'" if self.url.startswith("sqlite") else f"'\\x{content.hex()}'"
-
-    def verify(self) -> Report:
-        report = verify(self.url, PROGRAM)
-        assert not report.ok
-        assert report.first is not None
-        return report
-
-    def first(self) -> tuple[str, str]:
-        found = self.verify().first
-        assert found is not None
-        return found.table, found.key
-
-
-@pytest.fixture(scope="module")
-def filled_sqlite(migrated_sqlite: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The content of a filled SQLite file."""
-    path = tmp_path_factory.mktemp("filled") / "filled.db"
-    path.write_bytes(migrated_sqlite)
-    fill_and_close(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def filled_postgres(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
-    """A filled database that others are copied from."""
-    with postgres.database(template=migrated_postgres.name) as template:
-        fill_and_close(template.service_url)
-        yield template
-
-
-def fill_and_close(url: str) -> None:
-    store = open_store(url)
-    fill(store)
-    store.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def tampered(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tampered]:
-    if request.param == "sqlite":
-        path = tmp_path / "store.db"
-        path.write_bytes(request.getfixturevalue("filled_sqlite"))
-        yield Tampered(f"sqlite:///{path}", lambda statement: run_in_sqlite(path, statement))
-        return
-    cluster, template = (request.getfixturevalue(name) for name in ("postgres", "filled_postgres"))
-    with cluster.database(template=template.name) as copy:
-        yield Tampered(copy.service_url, lambda statement: run_in_postgres(copy.admin_url, statement))
-
-
-def run_in_sqlite(path: Path, statement: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA ignore_check_constraints = on")
-        connection.executescript(statement)
-
-
-def run_in_postgres(url: str, statement: str) -> None:
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
-        for table, check in (("ledger", "balanced"), ("lot", "remaining"), ("hold", "used")):
-            admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_{check}_check")
-        admin.execute(statement)
+from tests.storage.tampering import MEMBERS, M, Tampered, fill
 
 
 def where(number: int, seq: int) -> str:
@@ -300,91 +177,6 @@ def test_a_removed_lot_is_named(tampered: Tampered) -> None:
 def test_a_lot_that_no_entry_made_is_named(tampered: Tampered) -> None:
     tampered.run(f"UPDATE lot SET lot_seq = 77 WHERE member_id = '{M[5]}' AND lot_seq = 1")
     assert tampered.first() == ("lot", f"member {M[5]}, lot 77")
-
-
-CHANGED_HOLDS = {
-    "more used than was held": "used = 61",
-    "less used than was posted": "used = 10",
-    "less than nothing used": "used = -1",
-    "points of another lot": "allocs = '[[77,40]]'",
-    "more points than are left": "allocs = '[[1,60]]'",
-    "no store": "store_id = ''",
-    "an end behind its giving back": "ends_ms = expires_ms + 1",
-}
-
-
-@pytest.mark.parametrize("change", CHANGED_HOLDS.values(), ids=CHANGED_HOLDS.keys())
-def test_a_changed_lease_is_named(tampered: Tampered, change: str) -> None:
-    tampered.run(f"UPDATE hold SET {change} WHERE member_id = '{M[6]}'")
-    keys = {(problem.table, problem.key.partition(",")[0]) for problem in tampered.verify().problems}
-    assert keys == {("hold", f"member {M[6]}")}
-
-
-def test_the_used_part_of_a_lease_is_no_longer_held(tampered: Tampered) -> None:
-    tampered.run(f"UPDATE hold SET used = 10, allocs = '[[1,50]]' WHERE member_id = '{M[6]}'")
-    assert tampered.first() == ("hold", f"member {M[6]}, hold all")
-    assert tampered.verify().problem_count == 1
-
-
-CHANGED_CHAINS = {
-    "an epoch that no fork began": ("epoch = 1", "till-1"),
-    "a head that is no hash": ("head = {short}", "till-1"),
-    "a head without advices": ("head = {hash}", "till-2"),
-    "advices without a head": ("acked_seq = 1", "till-2"),
-    "forks that were not counted": ("fences = 0", "till-1"),
-    "an outbox that was empty after it was last heard of": ("drained_ms = contact_ms + 1", "till-1"),
-    "a negative queue": ("queued = -1", "till-1"),
-    "negative points": ("floor_points = -1", "till-1"),
-}
-
-
-@pytest.mark.parametrize(("change", "till_id"), CHANGED_CHAINS.values(), ids=CHANGED_CHAINS.keys())
-def test_a_changed_chain_is_named(tampered: Tampered, change: str, till_id: str) -> None:
-    written = change.format(short=tampered.blob(b"h" * 16), hash=tampered.blob(b"h" * 32))
-    tampered.run(f"UPDATE till_chain SET {written} WHERE till_id = '{till_id}'")
-    assert tampered.first() == ("till", f"till {till_id}")
-
-
-CHANGED_ITEMS = {
-    "other bytes": (1, "raw = {raw}"),
-    "an entry of what is parked": (1, "member_seq = 3"),
-    "an entry of what is quarantined": (2, "member_seq = 3"),
-    "posted without an entry": (3, "member_seq = 0"),
-    "posted but parked": (1, "state = 2"),
-    "quarantined but waiting": (2, "waits_for = 'x'"),
-    "a place that its chain has not reached": (3, "seq = 4"),
-    "an epoch that its chain has not reached": (3, "epoch = 3"),
-    "a till without a chain": (1, "till_id = 'till-9'"),
-}
-
-
-@pytest.mark.parametrize(("number", "change"), CHANGED_ITEMS.values(), ids=CHANGED_ITEMS.keys())
-def test_a_changed_inbox_item_is_named(tampered: Tampered, number: int, change: str) -> None:
-    item_id = inbox_item(number).item_id
-    written = change.format(raw=tampered.blob(b"advice 9"))
-    tampered.run(f"UPDATE inbox_item SET {written} WHERE item_id = '{item_id}'")
-    assert tampered.first() == ("inbox", f"item {item_id}")
-
-
-def test_a_removed_chain_is_named_by_what_its_till_left_in_the_inbox(tampered: Tampered) -> None:
-    tampered.run("DELETE FROM till_chain WHERE till_id = 'till-2'")
-    assert tampered.first() == ("inbox", f"item {inbox_item(4).item_id}")
-
-
-@pytest.mark.parametrize(
-    ("table", "change", "named"),
-    [
-        ("till_chain", "status = 9", "till"),
-        ("till_chain", "fenced_ms = '{'", "till"),
-        ("inbox_item", "verdict = 9", "inbox"),
-        ("inbox_item", "reasons = '[99]'", "inbox"),
-    ],
-)
-def test_a_chain_or_item_that_nothing_can_have_written_is_named_and_is_no_crash(
-    tampered: Tampered, table: str, change: str, named: str
-) -> None:
-    tampered.run(f"UPDATE {table} SET {change}")
-    assert tampered.first()[0] == named
 
 
 def test_a_hold_that_was_closed_behind_our_back_is_named(tampered: Tampered) -> None:

@@ -9,7 +9,8 @@ from tallystick.v1 import store_pb2
 from tallystick_till.errors import SaleRefused
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified, SaleDone, VoucherScan
-from tests.till.world import ANNA, ANNA_CARD, BOB, STORE, World, tag
+from tests.till.premises import ANNA, ANNA_CARD, BOB, STORE
+from tests.till.world import World, tag
 
 DAY_S = 86_400
 

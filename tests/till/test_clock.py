@@ -6,7 +6,8 @@ import pytest
 
 from tallystick.v1 import advice_pb2 as pb
 from tallystick_till.types import Identified, NotIdentified
-from tests.till.world import ANNA_CARD, START_MS, World
+from tests.till.premises import ANNA_CARD, START_MS
+from tests.till.world import World
 
 HOUR_MS = 3_600_000
 

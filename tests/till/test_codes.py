@@ -20,8 +20,9 @@ from tallystick.v1 import identity_pb2, types_pb2
 from tallystick_till.db import CODE_USE, FORMAT, TillDb
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified, NotIdentified
+from tests.till.premises import ANNA, BOB, PROGRAM, START_MS
 from tests.till.test_disk import fill_disk, sell_until_full
-from tests.till.world import ANNA, BOB, PROGRAM, START_MS, World, jwk, tag
+from tests.till.world import World, jwk, tag
 
 ANNAS = bytes(range(8))
 """Anna's pseudonym."""

@@ -8,8 +8,9 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import store_pb2
 from tallystick.wire.advices import id_bytes
 from tallystick_till.ports import Known
+from tests.till.premises import ANNA, START_MS
 from tests.till.test_outbox import answer, batch_of
-from tests.till.world import ANNA, START_MS, World
+from tests.till.world import World
 
 
 def tell(world: World, *, seq: int, active: int) -> None:

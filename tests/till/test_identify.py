@@ -12,7 +12,8 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.wire.advices import bytes_of, from_digits, to_digits
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified, NotIdentified, ReceiptScan, VoucherScan
-from tests.till.world import ANNA, ANNA_CARD, BOB, World, member_uuid, tag
+from tests.till.premises import ANNA, ANNA_CARD, BOB, member_uuid
+from tests.till.world import World, tag
 
 HOSTILE = [
     "",

@@ -14,7 +14,8 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import store_pb2
 from tallystick.wire.advices import batch_message, parse_advice
 from tallystick_till.errors import CannotSell, SaleRefused
-from tests.till.world import ANNA, World, basket
+from tests.till.premises import ANNA
+from tests.till.world import World, basket
 
 
 def sell(world: World, count: int = 1, minor: int = 5000) -> None:

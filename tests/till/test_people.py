@@ -11,7 +11,8 @@ from tallystick.wire.advices import id_bytes
 from tallystick_till.errors import SaleRefused, SignInRefused
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified
-from tests.till.world import ANNA_CARD, BOB_PHONE, BOX, World, tag
+from tests.till.premises import ANNA_CARD, BOB_PHONE, BOX
+from tests.till.world import World, tag
 
 PHONE, NORMAL = "070-999 88 77", "+46709998877"
 NEW = "01900000-0000-7000-8000-00000000dddd"

@@ -17,7 +17,8 @@ from tallystick_till.ports import GatewayAway
 from tallystick_till.recovery import NoAdvice, export_unsent, read_lines, recover, require_drained
 from tallystick_till.training import training_till
 from tallystick_till.types import NotIdentified
-from tests.till.world import ANNA, PROGRAM, World, basket
+from tests.till.premises import ANNA, PROGRAM
+from tests.till.world import World, basket
 
 
 def test_nothing_is_reset_while_facts_wait(world: World) -> None:

@@ -13,7 +13,8 @@ from tallystick_till.engine import Till
 from tallystick_till.errors import SaleRefused
 from tallystick_till.ports import Identity
 from tallystick_till.types import ReceiptScan, ReturnAsk, SaleDone
-from tests.till.world import ANNA, World, basket
+from tests.till.premises import ANNA
+from tests.till.world import World, basket
 
 RETURN_ID = "01900000-0000-7000-8000-00000000bbbb"
 ELSEWHERE = "01900000-0000-7000-8000-00000000cccc"

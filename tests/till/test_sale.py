@@ -10,7 +10,8 @@ from tallystick.core.basket import Basket, Line
 from tallystick.core.command import Spend
 from tallystick_till.errors import SaleRefused
 from tallystick_till.ports import Known
-from tests.till.world import ANNA, ANNA_CARD, BOB, BOB_PHONE, START_MS, World, basket
+from tests.till.premises import ANNA, ANNA_CARD, BOB, BOB_PHONE, START_MS
+from tests.till.world import World, basket
 
 SALE_ID = "01900000-0000-7000-8000-00000000aaaa"
 

@@ -11,7 +11,8 @@ from tallystick.security.identifiers import Identifier, parse_identifier
 from tallystick.security.sealed_box import enrolment_context, open_sealed_text
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified, NotIdentified
-from tests.till.world import ANNA, BOX, World, member_uuid, tag
+from tests.till.premises import ANNA, BOX, member_uuid
+from tests.till.world import World, tag
 
 GSRN = gsrn_with_check_digit("73500001234567890")
 SCANNING = {
