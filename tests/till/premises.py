@@ -8,23 +8,11 @@ from tallystick.core.ids import MemberId
 from tallystick.security.sealed_box import derive_box_key
 
 START_MS = 1_790_000_000_000
-
-
 PROGRAM, STORE = "corner", "store-1"
-
-
 ANNA_CARD = "9900000000000010"
-
-
 BOB_PHONE = "+46701234567"
-
-
 SCAN_KEY, STORE_KEY = b"s" * 32, b"t" * 32
-
-
 BOX = derive_box_key(b"b" * 32)
-
-
 RULES_DOCUMENT: dict[str, object] = {
     "format": "tallystick/1",
     "name": "Corner points",
