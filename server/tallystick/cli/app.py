@@ -18,7 +18,9 @@ from tallystick.cli import (
     programs,
     serving,
     shop,
+    simulating,
     stores,
+    versions,
 )
 
 app = typer.Typer(
@@ -66,6 +68,9 @@ app.add_typer(
     help="What a store's tills report, what they can lose, and who works there.",
     rich_help_panel=SERVER,
 )
+programs.app.command()(simulating.simulate)
+programs.app.command()(versions.diff)
+programs.app.command()(versions.rollback)
 app.add_typer(programs.app, name="program", help="Programs and their rule sets.", rich_help_panel=SERVER)
 app.add_typer(
     cards.app,

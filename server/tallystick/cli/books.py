@@ -55,7 +55,7 @@ def verify(
     printer = printer_for(as_json=as_json)
     store = open_store(settings.database_url)
     try:
-        program_id = _the_program(store, program) if program else None
+        program_id = the_program(store, program) if program else None
         with printer.progress("Verifying") as advance:
             report = verify_store(store, program_id, lambda _program, done, total: advance(done, total))
     finally:
@@ -161,7 +161,7 @@ def export(
     printer = printer_for(as_json=out is None)
     store = open_store(settings.database_url)
     try:
-        program_id = _the_program(store, program)
+        program_id = the_program(store, program)
         with (
             store.snapshot(program_id) as snapshot,
             _stream(out) as stream,
@@ -176,7 +176,8 @@ def export(
     printer.line(f"{count(written)} {what} of {program_id} written to {out}")
 
 
-def _the_program(store: Store, named: str) -> ProgramId:
+def the_program(store: Store, named: str) -> ProgramId:
+    """The program that was named, or the only one there is."""
     found = [program.program_id for program in store.programs(after="", limit=PROGRAMS_PAGE)]
     if named:
         if store.program(ProgramId(named)) is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tallystick.core.basket import Line
 from tallystick.core.entry import Explanation
 from tallystick.core.money import spread
+from tallystick.core.rules.index import LineIndex
 from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import AccrualRule, Combine, Earning, Rounding
 
@@ -82,25 +83,35 @@ def _nothing(lines: Sequence[Line], *why: Explanation) -> Accrual:
 
 
 def _cells(earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], moment: Moment) -> _Cells:
-    basic = [(each.rule, each.weight) for each in earning.basic if holds_at(each.rule.when, moment)]
-    factors = [each.rule for each in earning.factors if holds_at(each.rule.when, moment)]
+    basic, factors = earning.basic, earning.factors
+    basic_holds = [holds_at(each.rule.when, moment) for each in basic]
+    factor_holds = [holds_at(each.rule.when, moment) for each in factors]
+    multiplied = any(factor_holds)
     cells = _Cells()
     for at, (line, eligible) in enumerate(zip(lines, eligible_minor, strict=True), 1):
         if eligible <= 0:
             continue
         line_weight = 0
-        for rule, part in basic:
-            if fits(rule.lines, line):
-                weight = part * (eligible if rule.kind == "per_amount" else line.quantity_milli)
-                line_weight += weight
-                cells.add(rule, at, weight)
-        if factors and line_weight:
-            fitting = [rule for rule in factors if fits(rule.lines, line)]
+        for place in _fitting(earning.basic_index, line, basic_holds):
+            rule, part = basic[place].rule, basic[place].weight
+            weight = part * (eligible if rule.kind == "per_amount" else line.quantity_milli)
+            line_weight += weight
+            cells.add(rule, at, weight)
+        if multiplied and line_weight:
+            fitting = [factors[place].rule for place in _fitting(earning.factor_index, line, factor_holds)]
             _add_bonuses(cells, earning.combine, fitting, at, line_weight)
     for once in earning.once:
         if holds_at(once.rule.when, moment) and _any_fits(once.rule, lines, eligible_minor):
             cells.add(once.rule, 0, once.weight)
     return cells
+
+
+def _fitting(index: LineIndex, line: Line, holds: Sequence[bool]) -> Iterator[int]:
+    """Yield the places of the rules that hold now and fit a line, in the order of the rule set."""
+    for place in index.candidates(line):
+        rest = index.rest[place]
+        if holds[place] and (rest is None or fits(rest, line)):
+            yield place
 
 
 def _add_bonuses(
@@ -150,10 +161,16 @@ def _whole_parts(points: int, weights: Sequence[int], unit: int) -> list[int]:
 def _by_line(cells: _Cells, parts: Sequence[int], eligible_minor: Sequence[int]) -> list[int]:
     """Sum the cells of each line; what belongs to the whole sale is spread over the lines by amount."""
     shares = [0] * len(eligible_minor)
+    of_sale: dict[int, int] = {}
     for line_no, part in zip(cells.line_nos, parts, strict=True):
         if line_no:
             shares[line_no - 1] += part
         elif part:
-            for at, extra in enumerate(spread(part, [max(0, amount) for amount in eligible_minor])):
-                shares[at] += extra
+            of_sale[part] = of_sale.get(part, 0) + 1
+    if of_sale:
+        amounts = [max(0, amount) for amount in eligible_minor]
+        # Each rule's points are spread by themselves; rules that give the same are spread alike.
+        for part, times in of_sale.items():
+            for at, extra in enumerate(spread(part, amounts)):
+                shares[at] += extra * times
     return shares

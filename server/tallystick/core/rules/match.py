@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Line, Origin
 from tallystick.core.lots import local_minute
-from tallystick.core.rules.model import Condition, Selector
+from tallystick.core.rules.index import Selector
+from tallystick.core.rules.model import Condition
 
 ANY_LINE = Selector()
 ANY_SALE = Condition()

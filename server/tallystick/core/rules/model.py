@@ -8,6 +8,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.scanning import Scanning
 
 DAY_MS = 86_400_000
@@ -27,15 +28,6 @@ class Combine(StrEnum):
     HIGHEST = "highest"
     SUM = "sum"
     PRODUCT = "product"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """Which lines a rule looks at. Empty sets do not restrict; a line must fit every set that is given."""
-
-    skus: frozenset[str] = frozenset()
-    categories: frozenset[str] = frozenset()
-    brands: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +97,8 @@ class Earning:
     basic: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     factors: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     once: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+    basic_index: LineIndex = field(init=False, repr=False, compare=False)
+    factor_index: LineIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         unit = self.denominator
@@ -118,6 +112,8 @@ class Earning:
         kinds = {"basic": ("per_amount", "per_item"), "factors": ("multiply",), "once": ("per_sale",)}
         for name, names in kinds.items():
             object.__setattr__(self, name, tuple(each for each in weighed if each.rule.kind in names))
+        for name, found in (("basic_index", self.basic), ("factor_index", self.factors)):
+            object.__setattr__(self, name, index_of([each.rule.lines for each in found]))
 
 
 class ExpiryKind(StrEnum):

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.model import (
     AccrualRule,
@@ -32,7 +33,6 @@ from tallystick.core.rules.model import (
     Reward,
     Rounding,
     RuleSet,
-    Selector,
     SpentPolicy,
     TierBasis,
     TierPeriod,

@@ -1,0 +1,64 @@
+"""Which lines a rule looks at, and which rules may fit a line: found by what it is, so that many cost little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tallystick.core.basket import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which lines a rule looks at. Empty sets do not restrict; a line must fit every set that is given."""
+
+    skus: frozenset[str] = frozenset()
+    categories: frozenset[str] = frozenset()
+    brands: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LineIndex:
+    """Positions of selectors by the one set that finds them: articles, else brands, else categories.
+
+    ``everywhere`` are those without any set. ``rest`` is what is still to be asked of a selector that was found, None
+    when it had one set only.
+    """
+
+    everywhere: tuple[int, ...]
+    by_sku: dict[str, tuple[int, ...]]
+    by_brand: dict[str, tuple[int, ...]]
+    by_category: dict[str, tuple[int, ...]]
+    rest: tuple[Selector | None, ...]
+
+    def candidates(self, line: Line) -> Sequence[int]:
+        """Return the positions that may fit a line, in order, each once: all others do not."""
+        found = self.by_sku.get(line.sku, ()) if self.by_sku else ()
+        if self.by_brand:
+            found += self.by_brand.get(line.brand, ())
+        if self.by_category:
+            for category in line.categories:
+                found += self.by_category.get(category, ())
+        if not found:
+            return self.everywhere
+        return sorted({*self.everywhere, *found})
+
+
+def index_of(selectors: Sequence[Selector]) -> LineIndex:
+    """Return the index of selectors, in their order."""
+    everywhere: list[int] = []
+    by_sku: dict[str, tuple[int, ...]] = {}
+    by_brand: dict[str, tuple[int, ...]] = {}
+    by_category: dict[str, tuple[int, ...]] = {}
+    rest: list[Selector | None] = []
+    for at, selector in enumerate(selectors):
+        found_by = ((selector.skus, by_sku), (selector.brands, by_brand), (selector.categories, by_category))
+        given = [(keys, shelf) for keys, shelf in found_by if keys]
+        rest.append(selector if len(given) > 1 else None)
+        if not given:
+            everywhere.append(at)
+            continue
+        keys, shelf = given[0]
+        for key in keys:
+            shelf[key] = (*shelf.get(key, ()), at)
+    return LineIndex(tuple(everywhere), by_sku, by_brand, by_category, tuple(rest))
