@@ -12,6 +12,7 @@ from tallystick.cli import (
     cards,
     demo,
     device,
+    finance,
     importing,
     keys,
     passes,
@@ -88,3 +89,9 @@ app.add_typer(
 app.command("expire", rich_help_panel=BOOKS)(books.expire)
 app.command("verify", rich_help_panel=BOOKS)(books.verify)
 app.command("export", rich_help_panel=BOOKS)(books.export)
+app.add_typer(
+    finance.app,
+    name="report",
+    help="Points owed, revenue deferred, journals: what finance closes the books with.",
+    rich_help_panel=BOOKS,
+)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,7 +144,7 @@ def _of_file(file: Path, currency: str) -> History:
 
 def _of_ledger(program: str, currency: str, settings: Settings) -> History:
     from tallystick.cli.books import the_program
-    from tallystick.core.codec import detail_from_text
+    from tallystick.reports.entries import by_member
     from tallystick.reports.history import LEDGER_NOTES, History, add_entries
     from tallystick.storage.open import open_store
 
@@ -155,8 +153,7 @@ def _of_ledger(program: str, currency: str, settings: Settings) -> History:
         program_id = the_program(store, program)
         history = History(f"the ledger of {program_id}", LEDGER_NOTES)
         with store.snapshot(program_id) as snapshot:
-            for member_id, rows in groupby(snapshot.ledger(), lambda row: row.entry.member_id):
-                entries = (replace(row.entry, detail=detail_from_text(row.detail_text)) for row in rows)
+            for member_id, entries in by_member(snapshot.ledger()):
                 add_entries(history, member_id, entries, currency=currency)
     finally:
         store.close()

@@ -10,7 +10,7 @@ from tallystick.core.entry import Detail, EntryKind, Explanation, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, Ms, derived_id
 from tallystick.core.rules.model import DAY_MS, RuleSet
 from tallystick.core.rules.tier import add_credits, current_tier, review
-from tallystick.core.state import Hold, HoldKind, HoldStatus, Lot
+from tallystick.core.state import Alloc, Hold, HoldKind, HoldStatus, Lot
 
 STEPS_MAX = 100_000
 """More steps than lots, holds and reviews of one member can make due; a guard against a loop that does not end."""
@@ -84,7 +84,10 @@ def _expire(draft: Draft, rules: RuleSet, lot: Lot, origin: Origin) -> None:
         moves=Moves(active=-lot.remaining, breakage=lot.remaining),
         origin=origin,
         rule_set=rules.version,
-        detail=Detail(explanations=(Explanation("expiry", 0, -lot.remaining, "expired"),)),
+        detail=Detail(
+            explanations=(Explanation("expiry", 0, -lot.remaining, "expired"),),
+            allocs=(Alloc(lot.lot_seq, lot.remaining),),
+        ),
     )
 
 

@@ -1,0 +1,278 @@
+"""`tallystick report ...`: what finance closes the books with."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from tallystick.cli.books import the_program
+from tallystick.cli.export import Format, write_records
+from tallystick.cli.options import (
+    ConfigOption,
+    DatabaseOption,
+    DataDirOption,
+    JsonOption,
+    printer_for,
+    settings_from,
+)
+from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
+
+if TYPE_CHECKING:
+    from tallystick.config import Settings
+    from tallystick.core.rules.model import RuleSet
+    from tallystick.reports.liability import Cohort, Liability
+
+ENTITIES_MAX = 10_000
+ESTIMATES_MAX = 10_000
+
+app = typer.Typer(no_args_is_help=True)
+
+ProgramOption = Annotated[str, typer.Option(help="The program; needed when there are several.")]
+EntitiesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="CSV with the columns store_id,entity. Default: each store is an entity of its own.",
+    ),
+]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")]
+
+
+@app.command()
+def liability(
+    program: ProgramOption = "",
+    entities: EntitiesOption = None,
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The points owed, by month and entity: opening, earned, burned, expired, back by returns, adjusted, closing."""
+    printer = printer_for(as_json=as_json)
+    found, _ = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    rows: list[dict[str, str | int]] = [
+        {
+            "entity": line.entity,
+            "month": f"{line.month:%Y-%m}",
+            "opening": line.opening,
+            "earned": line.movement.earned,
+            "burned": line.movement.burned,
+            "expired": line.movement.expired,
+            "taken_back": line.movement.taken_back,
+            "given_back": line.movement.given_back,
+            "adjusted": line.movement.adjusted,
+            "closing": line.closing,
+        }
+        for line in found.roll_forward()
+    ]
+    _tell(printer, rows, to)
+
+
+@app.command()
+def revenue(
+    breakage: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."
+        ),
+    ],
+    program: ProgramOption = "",
+    entities: EntitiesOption = None,
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Revenue that points defer and its recognition, by entity and year of issue (IFRS 15 B39-B43, B46)."""
+    from tallystick.reports.deferral import revenue as lines_of
+
+    printer = printer_for(as_json=as_json)
+    found, rules = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    rows: list[dict[str, str | int]] = [
+        {
+            "entity": line.cohort.entity,
+            "points_of": str(line.cohort.year),
+            "month": f"{line.month:%Y-%m}",
+            "issued": line.issued,
+            "burned": line.burned,
+            "expired": line.expired,
+            "expected_burned": line.expected_burned,
+            "deferred_minor": line.deferred_minor,
+            "recognised_minor": line.recognised_minor,
+            "closing_minor": line.closing_minor,
+        }
+        for line in lines_of(found, value=_value(rules), expected=expectation(breakage))
+    ]
+    _tell(printer, rows, to)
+
+
+@app.command()
+def journal(
+    breakage: Annotated[
+        str,
+        typer.Option(
+            metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."
+        ),
+    ],
+    program: ProgramOption = "",
+    entities: EntitiesOption = None,
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The months' journals: revenue deferred and recognised, and what entities owe each other for points burned."""
+    from tallystick.reports.deferral import journal as lines_of
+    from tallystick.reports.deferral import revenue as revenue_of
+
+    printer = printer_for(as_json=as_json)
+    found, rules = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    value = _value(rules)
+    lines = lines_of(found, revenue_of(found, value=value, expected=expectation(breakage)), value=value)
+    rows: list[dict[str, str | int]] = [
+        {
+            "month": f"{line.month:%Y-%m}",
+            "entity": line.entity,
+            "account": line.account,
+            "debit_minor": line.debit_minor,
+            "credit_minor": line.credit_minor,
+            "text": line.text,
+        }
+        for line in lines
+    ]
+    _tell(printer, rows, to)
+
+
+def expectation(breakage: str) -> Callable[[Cohort, date], Fraction]:
+    """Return what share of points is expected to be burned, from a percentage or a file of estimates.
+
+    The file has the columns from_month,percent and, if wanted, points_of; the newest line up to a month counts.
+    """
+    if breakage.replace(".", "", 1).removesuffix("%").strip().isdigit():
+        burned = 1 - Fraction(breakage.removesuffix("%").strip()) / 100
+        return lambda _cohort, _month: burned
+    estimates = sorted(_estimates(Path(breakage)), key=lambda one: one[0])
+
+    def expected(cohort: Cohort, month: date) -> Fraction:
+        known = [
+            (year is not None, share)
+            for start, year, share in estimates
+            if start <= month and year in (None, cohort.year)
+        ]
+        if not known:
+            raise CommandFailed(
+                f"{breakage} has no estimate for {month:%Y-%m}",
+                mend="add a line from the first month of the ledger on",
+            )
+        # One for the year of issue counts before one for all years; of several the newest.
+        return [share for exact, share in known if exact == max(known)[0]][-1]
+
+    return expected
+
+
+def _estimates(file: Path) -> Iterator[tuple[date, int | None, Fraction]]:
+    for number, row in enumerate(_rows(file, ("from_month", "percent"), ESTIMATES_MAX), 2):
+        try:
+            start = date.fromisoformat(f"{row['from_month']}-01")
+            percent = Fraction(row["percent"])
+            year = int(row["points_of"]) if row.get("points_of") else None
+        except (ValueError, ZeroDivisionError):
+            raise CommandFailed(
+                f"{file}:{number} is no estimate", mend="write lines such as 2026-01,12.5", code=EXIT_USAGE
+            ) from None
+        if not 0 <= percent <= 100:
+            raise CommandFailed(f"{file}:{number}: {percent} is not from 0 to 100", code=EXIT_USAGE)
+        yield start, year, 1 - percent / 100
+
+
+def _rows(file: Path, needed: Sequence[str], most: int) -> Iterator[Mapping[str, str]]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+            raise CommandFailed(
+                f"{file} lacks the column {missing[0]}",
+                mend=f"its first line names the columns: {','.join(needed)}",
+                code=EXIT_USAGE,
+            )
+        for number, row in enumerate(reader):
+            if number >= most:
+                raise CommandFailed(f"{file} has more than {count(most)} lines", code=EXIT_USAGE)
+            yield {name: text or "" for name, text in row.items() if name}
+
+
+def _read(settings: Settings, program: str, entities: Path | None) -> tuple[Liability, RuleSet]:
+    from tallystick.cli.simulating import parsed
+    from tallystick.reports.entries import by_member
+    from tallystick.reports.liability import read_liability
+    from tallystick.storage.open import open_store
+
+    of_store = {}
+    if entities is not None:
+        named = _rows(entities, ("store_id", "entity"), ENTITIES_MAX)
+        of_store = {row["store_id"]: row["entity"] for row in named}
+    store = open_store(settings.database_url)
+    try:
+        program_id = the_program(store, program)
+        found = store.program(program_id)
+        stored = store.rule_set(program_id, found.rule_set) if found is not None else None
+        if stored is None:
+            raise CommandFailed(f"{program_id} has no rule set yet", mend="`tallystick program publish`")
+        rules = parsed(f"rule set {stored.version}", stored.text)
+        with store.snapshot(program_id) as snapshot:
+            return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store), rules
+    finally:
+        store.close()
+
+
+def _value(rules: RuleSet) -> Fraction:
+    return Fraction(rules.burning.value_minor, rules.burning.value_points)
+
+
+@contextmanager
+def _out(to: Path) -> Iterator[TextIO]:
+    if to.exists():
+        raise CommandFailed(f"{to} exists", mend="name a new file: nothing is overwritten", code=EXIT_USAGE)
+    with to.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+def _tell(printer: Printer, rows: Sequence[Mapping[str, str | int]], to: Path | None) -> None:
+    if to is not None:
+        with _out(to) as stream:
+            for _ in write_records(rows, stream, Format.CSV):
+                pass
+        printer.line(f"{count(len(rows))} lines written to {to}")
+    elif not rows:
+        printer.line("There is no entry yet.")
+    else:
+        _table(printer, rows)
+    printer.document(list(rows))
+
+
+def _table(printer: Printer, rows: Sequence[Mapping[str, str | int]]) -> None:
+    wide = {name: max(len(name), *(len(_shown(row[name])) for row in rows)) for name in rows[0]}
+    numbers = {name for name, value in rows[0].items() if isinstance(value, int)}
+
+    def line(cells: Mapping[str, str]) -> str:
+        return "  ".join(
+            text.rjust(wide[name]) if name in numbers else text.ljust(wide[name])
+            for name, text in cells.items()
+        ).rstrip()
+
+    printer.line(line({name: name for name in rows[0]}))
+    for row in rows:
+        printer.line(line({name: _shown(value) for name, value in row.items()}))
+
+
+def _shown(value: str | int) -> str:
+    return count(value) if isinstance(value, int) else value

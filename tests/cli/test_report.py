@@ -1,0 +1,98 @@
+"""`tallystick report`: from a ledger to the books, with the figures that the ledger itself has."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.retail_files import invoices_file
+from tests.cli.shell import Shell
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def imported(bench: Shell) -> Any:
+    sales = invoices_file(bench.home / "sales.csv")
+    return bench.succeed("import", "online-retail", sales, "--database", url(bench), "--json").json
+
+
+def url(bench: Shell) -> str:
+    return f"sqlite:///{bench.home / 'sales.db'}"
+
+
+def report(bench: Shell, *arguments: str | Path) -> Any:
+    return bench.prepare("report", *arguments, "--database", url(bench), "--json").json
+
+
+def test_the_roll_forward_closes_at_what_the_program_owes(bench: Shell, imported: Any) -> None:
+    months = report(bench, "liability")
+    points, program = imported["points"], imported["program"]
+    assert months[-1]["closing"] == program["active"] + program["pending"] - program["debt"]
+    assert sum(month["earned"] for month in months) == points["issued"]
+    assert -sum(month["burned"] for month in months) == points["burned"]
+    assert -sum(month["taken_back"] for month in months) == points["taken_back"]
+    assert sum(month["given_back"] for month in months) == points["given_back"]
+    assert -sum(month["expired"] for month in months) == program["expired"]
+
+
+def test_deferred_revenue_goes_by_the_estimate_and_a_file_of_estimates_by_month(
+    bench: Shell, imported: Any, tmp_path: Path
+) -> None:
+    steady = report(bench, "revenue", "--breakage", "20%")
+    estimates = tmp_path / "estimates.csv"
+    estimates.write_text("from_month,percent\n2010-01,20\n2011-06,60\n")
+    changed = report(bench, "revenue", "--breakage", estimates)
+    before = [line for line in steady if line["month"] < "2011-06"]
+    assert before == [line for line in changed if line["month"] < "2011-06"]
+    assert steady != changed
+    journal = report(bench, "journal", "--breakage", "20")
+    assert sum(line["debit_minor"] for line in journal) == sum(line["credit_minor"] for line in journal) > 0
+    closing = {line["points_of"]: line["closing_minor"] for line in steady}
+    owed = sum(
+        line["credit_minor"] - line["debit_minor"]
+        for line in journal
+        if line["account"] == "contract-liability"
+    )
+    assert owed == sum(closing.values())
+
+
+def test_a_table_for_people_and_a_csv_for_the_books_say_the_same(
+    bench: Shell, imported: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "liability.csv"
+    told = bench.prepare("report", "liability", "--database", url(bench), "--csv", file).out
+    assert "lines written to" in told
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    shown = bench.prepare("report", "liability", "--database", url(bench)).out.splitlines()
+    assert len(shown) == len(rows) + 1
+    assert f"{int(rows[-1]['closing']):,}" in shown[-1]
+    again = bench.here("report", "liability", "--database", url(bench), "--csv", file)
+    assert again.code == 2
+    assert "nothing is overwritten" in again.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("month,percent\n2010-01,20\n", "lacks the column from_month"),
+        ("from_month,percent\n2010-13,20\n", ":2 is no estimate"),
+        ("from_month,percent\n2010-01,120\n", "120 is not from 0 to 100"),
+        ("from_month,percent\n2011-06,20\n", "has no estimate for 20"),
+    ],
+)
+def test_estimates_that_cannot_be_right_are_refused_with_their_line(
+    bench: Shell, imported: Any, tmp_path: Path, text: str, said: str
+) -> None:
+    estimates = tmp_path / "estimates.csv"
+    estimates.write_text(text)
+    finished = bench.here("report", "revenue", "--breakage", estimates, "--database", url(bench))
+    assert finished.code in (2, 3)
+    assert said in finished.err
