@@ -1,4 +1,5 @@
-"""Writes the reference pages docs/reference/api.md and errors.md from the comments of the contract.
+"""Writes the reference pages docs/reference/api.md and errors.md from the comments of the contract, and the JSON Schema
+of rule sets from their parser.
 
 Run as `python -m tools.docs`; with `--check` it writes nothing and fails when a page is not current.
 """
@@ -26,6 +27,8 @@ from google.protobuf.descriptor_pb2 import (
 
 from tallystick.v1 import options_pb2
 from tools.protos import PACKAGE, ROOT, write_image
+from tools.schema import SCHEMA
+from tools.schema import render as render_schema
 
 REFERENCE = ROOT / "docs" / "reference"
 OWN_PREFIX = ".tallystick.v1."
@@ -220,8 +223,12 @@ def main() -> int:
     check = parser.parse_args().check
     sources = read_sources()
     stale = False
-    for name, text in (("api.md", render_api(sources)), ("errors.md", render_errors(sources))):
-        page = REFERENCE / name
+    written = (
+        (REFERENCE / "api.md", render_api(sources)),
+        (REFERENCE / "errors.md", render_errors(sources)),
+        (SCHEMA, render_schema()),
+    )
+    for page, text in written:
         if page.exists() and page.read_text() == text:
             continue
         stale = True

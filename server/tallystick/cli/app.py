@@ -72,6 +72,7 @@ app.add_typer(
 programs.app.command()(simulating.simulate)
 programs.app.command()(versions.diff)
 programs.app.command()(versions.rollback)
+programs.app.command()(versions.schema)
 app.add_typer(programs.app, name="program", help="Programs and their rule sets.", rich_help_panel=SERVER)
 app.add_typer(
     cards.app,

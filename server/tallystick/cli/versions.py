@@ -1,10 +1,11 @@
-"""`tallystick program diff` and `rollback`: what a rule set changes, and the way back to an earlier one."""
+"""`tallystick program diff`, `rollback`, `schema`: what a rule set changes, the way back, and what may be written."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +127,12 @@ def rollback(
         f"Rule set {made.version} is in force; it says what rule set {to} said. Rule set {now} was before."
     )
     printer.document({"version": made.version, "text_of": to, "before": now, "sha256": made.hash})
+
+
+def schema() -> None:
+    """Print the JSON Schema of rule sets, for an editor that completes and checks while you write."""
+    text = resources.files("tallystick").joinpath("programs", "rules.schema.json").read_text(encoding="utf-8")
+    print(text, end="")
 
 
 def differences(before: Any, after: Any, place: str = "") -> Iterator[Change]:

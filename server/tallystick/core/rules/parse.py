@@ -55,7 +55,12 @@ RULE_KINDS = ("per_amount", "per_item", "per_sale", "multiply")
 def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | list[Finding]:
     """Return the rule set, or everything that is wrong with the document (never an empty list)."""
     findings: list[Finding] = []
-    root = Node(document, "", findings)
+    rules = read_rules(Node(document, "", findings), version=version, sha256=sha256)
+    return findings or rules
+
+
+def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
+    """Return what a document says; it is a rule set when nothing was found to be wrong."""
     root.choice("format", (FORMAT,))
     name = root.text("name", longest=100)
     currency = root.text("currency", longest=3)
@@ -85,7 +90,7 @@ def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | lis
         scanning=parse_scanning(root.node("scanning")),
     )
     root.done()
-    return findings or rules
+    return rules
 
 
 def _zone(root: Node) -> ZoneInfo:
@@ -98,9 +103,8 @@ def _zone(root: Node) -> ZoneInfo:
 
 
 def _earning(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Earning:
-    node = root.node("earning")
+    node = root.node("earning", needed="say what a basket earns below 'earning:'")
     if node is None:
-        root.wrong("earning", "is missing", "say what a basket earns below 'earning:'")
         return Earning(rules=(), denominator=1)
     combine = Combine(node.choice("combine", [choice.value for choice in Combine], "highest"))
     rules = [_accrual_rule(item, zone, tier_ids) for item in node.nodes("rules", most=RULES_MAX)]
@@ -278,8 +282,7 @@ def _caps(node: Node | None) -> tuple[int, ...]:
     names = ("typed", "static_card", "server_code", "rotating_code", "device_code")
     caps = []
     for name, default in zip(names, Burning().assurance_caps, strict=True):
-        unlimited = node.take(name) == "unlimited"
-        caps.append(-1 if unlimited else node.integer(name, default, high=POINTS_MAX))
+        caps.append(node.cap(name, default, high=POINTS_MAX))
     node.done()
     return tuple(caps)
 

@@ -16,6 +16,7 @@ from tallystick.core.ids import Ms
 DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 LIST_MAX = 1_000
 TEXT_MAX = 200
+UNLIMITED = "unlimited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,10 @@ class Node:
             self.wrong(key, f"must be from {low} to {high}, not {value}")
             return max(low, default or 0)
         return value
+
+    def cap(self, key: str, default: int, *, high: int) -> int:
+        """Return a whole number in [0, high], or -1 for the word "unlimited"."""
+        return -1 if self.take(key) == UNLIMITED else self.integer(key, default, high=high)
 
     def text(self, key: str, default: str | None = None, *, longest: int = TEXT_MAX) -> str:
         """Return a text of 1 to ``longest`` characters; without a default the key must be there."""
@@ -160,9 +165,11 @@ class Node:
             return []
         return [Node(item, f"{self.at(key)}[{at}]", self.findings) for at, item in enumerate(value)]
 
-    def node(self, key: str) -> Node | None:
-        """Return a mapping, None when the key is absent."""
+    def node(self, key: str, *, needed: str = "") -> Node | None:
+        """Return a mapping, None when the key is absent; ``needed`` is the mend when it must be there."""
         value = self.take(key)
+        if value is None and needed:
+            self.wrong(key, "is missing", needed)
         return None if value is None else Node(value, self.at(key), self.findings)
 
     def instant(self, key: str, zone: ZoneInfo, default: Ms) -> Ms:
