@@ -1,8 +1,8 @@
 """Writes the JSON Schema of rule sets, for editors that complete and check while one writes.
 
 The parser itself says what may stand where: it reads a document that notes what is asked of it, once for each choice
-that a rule set can make. So the schema knows every key, limit and default that the parser knows, and no other. What keys
-mean comes from the tables of docs/reference/rules.md. `tools.docs` writes and checks the file.
+that a rule set can make. So the schema knows every key, limit and default that the parser knows, and no other. What
+keys mean comes from the tables of docs/reference/rules.md. `tools.docs` writes and checks the file.
 """
 
 from __future__ import annotations
