@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.service.revocations import card_device_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class Principal:
     role: int
     store_id: str = ""
     member_id: MemberId | None = None
+
+    @property
+    def revocation_key(self) -> str:
+        """By what the device is known among those that are shut out: that of a member's app within its program."""
+        return self.device_id if self.member_id is None else card_device_key(self.program_id, self.device_id)
 
 
 @dataclass(frozen=True, slots=True)

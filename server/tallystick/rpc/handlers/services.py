@@ -9,12 +9,14 @@ from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
+from tallystick.rpc.handlers.sign_in import SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
 from tallystick.v1 import (
     admin_pb2,
+    app_pb2,
     card_pb2,
     identity_pb2,
     ledger_pb2,
@@ -36,6 +38,7 @@ def services(gateway: Gateway) -> list[Service]:
         ),
         Service(member_pb2.DESCRIPTOR.services_by_name["MemberService"], MemberHandlers(gateway, pages)),
         Service(member_code_pb2.DESCRIPTOR.services_by_name["CodeService"], CodeHandlers(gateway)),
+        Service(app_pb2.DESCRIPTOR.services_by_name["SignInService"], SignInHandlers(gateway)),
         Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
