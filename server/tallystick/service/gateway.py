@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tallystick.core.ids import Ms
+from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.advices import Advices
@@ -114,6 +114,7 @@ def open_gateway(
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
+    note_referral: Callable[[ProgramId, MemberId, str], None] | None = None,
 ) -> Gateway:
     """Wire the use cases onto a store.
 
@@ -121,6 +122,7 @@ def open_gateway(
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
     ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail.
+    ``note_referral`` is told whose referral code a new member has named.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -191,6 +193,15 @@ def open_gateway(
         wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
         face=face,
         app_tokens=app_tokens,
-        sign_in=SignIn(store, identity, members, door, keys=keys, now_ms=now_ms, mailer=mailer),
+        sign_in=SignIn(
+            store,
+            identity,
+            members,
+            door,
+            keys=keys,
+            now_ms=now_ms,
+            mailer=mailer,
+            note_referral=note_referral,
+        ),
         passkeys=Passkeys(store, members, door, face, keys=keys, now_ms=now_ms),
     )

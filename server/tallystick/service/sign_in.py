@@ -154,7 +154,7 @@ class SignIn:
     """The use cases around codes by mail. Safe to use from several threads.
 
     Without a ``mailer`` nobody can be sent a code. ``note_referral`` is told of every member who was enrolled here and
-    named a referral code: whether it counts is for it to say.
+    named a referral code, once more when that was cut off: whether it counts is for it to say.
     """
 
     def __init__(
@@ -250,10 +250,17 @@ class SignIn:
             return refused
         if not self._use(program_id, session, used_by=kid):
             return SESSION_OVER
-        member_id = owner or self._enrol(program_id, session, session_id, referral_code)
+        try:
+            kept = self._kept(program_id, session, session_id)
+        except SealBroken:
+            return SESSION_OVER
+        member_id = owner or self._enrol(program_id, session, kept)
         if member_id is None:
             return SESSION_OVER
-        return self._door.let_in(program_id, member_id, device, enrolled=member_id == session.member_id)
+        enrolled = member_id == session.member_id
+        if enrolled:
+            self._settle_in(program_id, member_id, kept, referral_code)
+        return self._door.let_in(program_id, member_id, device, enrolled=enrolled)
 
     def erase(
         self, program_id: ProgramId, member_id: MemberId, *, session_id: str, code: str
@@ -312,19 +319,17 @@ class SignIn:
         rows = self._store.find(program_id, [(IdentifierKind.EMAIL.value, address_token)])
         return rows[0].member_id if rows else None
 
+    def _kept(self, program_id: ProgramId, session: SignInSession, session_id: str) -> dict[str, str]:
+        key = self._keys().sign_in_key
+        text = open_for_session(key, session.sealed, session_id=session_id, program_id=program_id)
+        kept: dict[str, str] = json.loads(text)
+        return kept
+
     def _enrol(
-        self, program_id: ProgramId, session: SignInSession, session_id: str, referral_code: str
+        self, program_id: ProgramId, session: SignInSession, kept: dict[str, str]
     ) -> MemberId | None:
-        """Make the member of an address that nobody has, and return the member; None when that is not possible now."""
+        """Make the member of an address that nobody has, and return whose it is then; None when it cannot be."""
         assert session.member_id is not None, "a code's session names whom it would enrol"
-        try:
-            kept = json.loads(
-                open_for_session(
-                    self._keys().sign_in_key, session.sealed, session_id=session_id, program_id=program_id
-                )
-            )
-        except SealBroken:
-            return None
         answer = self._identity.enrol(
             program_id,
             session.member_id,
@@ -336,10 +341,17 @@ class SignIn:
         if isinstance(answer, IdentityRefused):
             # Somebody was quicker with the same address: another of its owner's devices.
             return self._owner(program_id, session.address_token)
-        self._members.update_profile(program_id, session.member_id, kept)
-        if referral_code and self._note_referral is not None:
-            self._note_referral(program_id, session.member_id, referral_code)
         return session.member_id
+
+    def _settle_in(
+        self, program_id: ProgramId, member_id: MemberId, kept: dict[str, str], referral_code: str
+    ) -> None:
+        """Keep what a new member has told; the profile comes last, and says that all of it is kept."""
+        if self._members.profile(program_id, member_id).updated_ms:
+            return
+        if referral_code and self._note_referral is not None:
+            self._note_referral(program_id, member_id, referral_code)
+        self._members.update_profile(program_id, member_id, kept)
 
 
 def may_mail(before: Sequence[Mailed], client_hash: bytes, now_ms: Ms) -> bool:
