@@ -72,6 +72,7 @@ class SmtpMailer:
         self._timeout_s = timeout_s
         self._clock = clock
         self._lock = threading.Lock()
+        self._places = asyncio.Semaphore(AT_ONCE_MAX)
         self._waiting: set[Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -93,6 +94,7 @@ class SmtpMailer:
         with self._lock:
             self._closed = True
             waiting, loop, thread = list(self._waiting), self._loop, self._thread
+            self._loop = self._thread = None
         if loop is None or thread is None:
             return
         until = time.monotonic() + CLOSING_S
@@ -107,7 +109,6 @@ class SmtpMailer:
     def _started(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            self._places = asyncio.Semaphore(AT_ONCE_MAX)
             self._thread = threading.Thread(target=self._run, args=(self._loop,), name="mail", daemon=True)
             self._thread.start()
         return self._loop

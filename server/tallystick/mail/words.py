@@ -94,6 +94,6 @@ def message_of(mail: CodeMail, *, sender: str, now: datetime) -> EmailMessage:
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">") or "localhost")
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language_of(mail.language)
     message.set_content(text)
+    message["Content-Language"] = language_of(mail.language)
     return message
