@@ -162,9 +162,7 @@ class MemberCards:
             part,
         )
 
-    def _private(
-        self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms
-    ) -> Private:
+    def _private(self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms) -> Private:
         code = self._referrals.code_of(program_id, member_id)
         return Private(
             self._given_name(program_id, member_id),

@@ -37,9 +37,7 @@ class SqlConsents(SqlSession):
         pair = (t.consent.c.purpose == int(said.purpose), t.consent.c.channel == int(said.channel))
         newest = t.consent.c.number.desc()
         last_said = select(*_SAID).where(*_own(program_id, member_id), *pair).order_by(newest).limit(1)
-        last_number = (
-            select(t.consent.c.number).where(*_own(program_id, member_id)).order_by(newest).limit(1)
-        )
+        last_number = select(t.consent.c.number).where(*_own(program_id, member_id)).order_by(newest).limit(1)
         values = {column.name: getattr(said, column.name) for column in _SAID}
         flags = {"purpose": int(said.purpose), "channel": int(said.channel), "granted": int(said.granted)}
 

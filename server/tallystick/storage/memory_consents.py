@@ -13,7 +13,9 @@ from tallystick.storage.memory_tables import ProgramTables, Undo
 class MemoryConsents:
     """What members have said yes or no to, and by whom they came; ``service.consent_ports`` says what is meant."""
 
-    def add_consent(self: Tables, program_id: ProgramId, member_id: MemberId, said: SaidConsent) -> SaidConsent:
+    def add_consent(
+        self: Tables, program_id: ProgramId, member_id: MemberId, said: SaidConsent
+    ) -> SaidConsent:
         with self._changes() as undo:
             tables = self._of(program_id)
             if not _living(tables, member_id):

@@ -11,7 +11,10 @@ down_revision = "0006"
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 
-GRANTS = {"consent": "SELECT, INSERT, DELETE", "referral": "SELECT, INSERT, DELETE"}
+GRANTS = {
+    "consent": "SELECT, INSERT, DELETE",
+    "referral": "SELECT, INSERT, DELETE",
+}
 
 
 def column(name: str, kind: Any) -> sa.Column[Any]:
@@ -70,3 +73,4 @@ def protect(role: str) -> None:
             "WITH CHECK (program_id = current_setting('tallystick.program', true))"
         )
         op.execute(f"GRANT {privileges} ON {table} TO {role}")
+    op.execute(f"GRANT UPDATE (spend_locked) ON member TO {role}")
