@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.ids import Ms, ProgramId
 from tallystick.security.key_dir import create_key_dir
 from tallystick.security.keys import SigningKey, generate_signing_key
 from tallystick.security.tokens import new_token_id, sign_client_assertion
@@ -58,7 +57,6 @@ class FrontDoor:
         self,
         path: Path,
         *,
-        note_referral: Callable[[ProgramId, MemberId, str], None] | None = None,
         public_url: str = URL,
     ) -> None:
         self.now_ms: int = START_MS
@@ -73,7 +71,6 @@ class FrontDoor:
             now_ms=lambda: Ms(self.now_ms),
             mailer=self.post,
             face=PublicFace(organization="Nordvik", public_url=public_url),
-            note_referral=note_referral,
         )
         for program_id in (SHOP, OTHER):
             self.gateway.programs.create(program_id, program_id.title(), Clock.LIVE)

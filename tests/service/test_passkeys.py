@@ -187,7 +187,7 @@ WRONG_ANSWERS = {
 
 @pytest.mark.parametrize("changes", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
 def test_an_answer_to_another_question_is_refused(
-    door: FrontDoor, ada: MemberId, changes: dict[str, str]
+    door: FrontDoor, ada: MemberId, changes: dict[str, Any]
 ) -> None:
     assert enter(door, added(door, ada), **changes) == REFUSED
 

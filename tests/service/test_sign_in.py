@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -314,7 +313,8 @@ def test_whoever_loses_the_race_to_enrol_an_address_is_let_in_as_its_member(
     started = door.start()
     code = door.code
     real = door.store.find
-    answers = itertools.chain([[]])
+    nobody: list[object] = []
+    answers = iter([nobody])
 
     def find(program_id: ProgramId, keys: list[tuple[str, bytes]]) -> object:
         quick = next(answers, None)
@@ -332,17 +332,23 @@ def test_whoever_loses_the_race_to_enrol_an_address_is_let_in_as_its_member(
     assert ([answer.member_id], answer.enrolled) == (winners, False)
 
 
-def test_a_referral_code_is_noted_for_new_members_and_once(tmp_path: Path) -> None:
-    noted: list[tuple[str, str, str]] = []
-    door = FrontDoor(tmp_path, note_referral=lambda *one: noted.append(one))
+def test_a_referral_code_is_noted_for_new_members_and_once(door: FrontDoor) -> None:
+    friend, other = door.signed_in("friend@example.org").member_id, door.signed_in(BOB).member_id
+    codes = [door.gateway.referrals.code_of(SHOP, one) for one in (friend, other)]
+    door.now_ms += 1_000
     phone, started = new_phone(), door.start()
-    for _ in range(2):
-        answer = door.finish(started, phone, referral_code="FRIEND")
+    door.finish(started, phone, referral_code=codes[0])
+    answer = door.finish(started, phone, referral_code=codes[0])
     assert isinstance(answer, SignedIn)
-    door.signed_in(referral_code="OTHER")
-    door.signed_in(BOB)
-    assert noted == [(SHOP, answer.member_id, "FRIEND")]
-    door.gateway.close()
+    door.signed_in(referral_code=codes[1])
+    noted = door.store.referral(SHOP, answer.member_id)
+    assert noted is not None
+    assert noted.referrer_id == friend
+    assert door.store.referral(SHOP, other) is None
+
+
+def test_a_referral_code_that_leads_nowhere_keeps_nobody_out(door: FrontDoor) -> None:
+    assert door.signed_in(referral_code="NOBODYS").enrolled
 
 
 def private_jwk(phone: Phone) -> str:
@@ -384,8 +390,9 @@ def test_a_new_member_cannot_take_another_members_key(door: FrontDoor) -> None:
 def test_a_member_with_ten_devices_revokes_one_first(door: FrontDoor) -> None:
     phones = [new_phone() for _ in range(CARD_DEVICES_MAX)]
     for phone in phones:
-        member_id = door.signed_in(phone=phone).member_id
+        door.signed_in(phone=phone)
         door.now_ms += DAY_MS
+    (member_id,) = members_of(door)
     started = door.start()
     assert door.finish(started, new_phone()) == NotSignedIn(SignInReason.DEVICES_TOO_MANY)
     assert isinstance(door.finish(started, phones[3]), SignedIn)

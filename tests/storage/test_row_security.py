@@ -11,6 +11,7 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
@@ -68,6 +69,10 @@ def fill(url: str) -> None:
     store.add_passkey(OTHER_PROGRAM, Passkey(member_id(1), b"id", b"key", 0, b"sealed", NOW))
     session = SignInSession(b"hash", SignInPurpose.PASSKEY, b"challenge", NOW, NOW, NOW, 1)
     store.start_sign_in(OTHER_PROGRAM, session)
+    said = SaidConsent(ConsentPurpose.OFFERS, ConsentChannel.SMS, True, NOW, 4, "phone")
+    store.add_consent(OTHER_PROGRAM, member_id(1), said)
+    store.enrol(OTHER_PROGRAM, member(3), [])
+    store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -113,7 +118,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
-    tables += ["wallet_pass", "wallet_registration", "wallet_place", "sign_in", "passkey"]
+    tables += ["wallet_pass", "wallet_registration", "wallet_place", "sign_in", "passkey", "consent", "referral"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.advices import Advices
@@ -16,6 +16,7 @@ from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.codes import Codes
+from tallystick.service.consents import Consents
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
@@ -24,12 +25,15 @@ from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
+from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in import Door, SignIn
@@ -89,6 +93,10 @@ class Gateway:
     app_tokens: AppTokens
     sign_in: SignIn
     passkeys: Passkeys
+    consents: Consents
+    referrals: Referrals
+    member_cards: MemberCards
+    export: MemberExport
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -114,15 +122,15 @@ def open_gateway(
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
-    note_referral: Callable[[ProgramId, MemberId, str], None] | None = None,
+    coupons_of: CouponsOf = lambda program_id, member_id: [],
 ) -> Gateway:
     """Wire the use cases onto a store.
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
-    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail.
-    ``note_referral`` is told whose referral code a new member has named.
+    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail. ``coupons_of`` answers a
+    member's coupons.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -161,6 +169,9 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
+    consents = Consents(store, members, now_ms=now_ms)
+    referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,
@@ -190,7 +201,6 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
-        wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
         face=face,
         app_tokens=app_tokens,
         sign_in=SignIn(
@@ -201,7 +211,35 @@ def open_gateway(
             keys=keys,
             now_ms=now_ms,
             mailer=mailer,
-            note_referral=note_referral,
+            note_referral=referrals.note,
         ),
         passkeys=Passkeys(store, members, door, face, keys=keys, now_ms=now_ms),
+        wallets=wallets,
+        consents=consents,
+        referrals=referrals,
+        member_cards=MemberCards(
+            store,
+            rulebook,
+            balances,
+            members,
+            signer,
+            referrals,
+            coupons_of=coupons_of,
+            till_role=options_pb2.ROLE_TILL,
+            public_url=face.public_url,
+            now_ms=now_ms,
+        ),
+        export=MemberExport(
+            store,
+            rulebook,
+            balances,
+            members,
+            identity,
+            codes,
+            consents,
+            referrals,
+            wallets,
+            role_name=role_name,
+            now_ms=now_ms,
+        ),
     )

@@ -167,7 +167,7 @@ class SignIn:
         keys: Callable[[], KeyDir],
         now_ms: Callable[[], Ms],
         mailer: Mailer | None,
-        note_referral: Callable[[ProgramId, MemberId, str], None] | None = None,
+        note_referral: Callable[[ProgramId, MemberId, str], object] | None = None,
     ) -> None:
         self._store = store
         self._identity = identity

@@ -107,18 +107,15 @@ class SignInHandlers:
 
 
 class PasskeyHandlers:
-    """The methods of AppService around passkeys, and EraseMe."""
+    """The methods of AppService around passkeys, and EraseMe: for a class that answers the rest of it."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._pool = gateway.pool
-        self._sign_in = gateway.sign_in
-        self._passkeys = gateway.passkeys
+    _gateway: Gateway
 
     async def start_add_passkey(
         self, request: pb.StartAddPasskeyRequest, call: Call
     ) -> pb.StartAddPasskeyResponse:
         member_id = visible_member(call.caller, request.member_id)
-        challenge = await self._pool.run(self._passkeys.start_add, call.caller.program_id, member_id)
+        challenge = await self._gateway.pool.run(self._gateway.passkeys.start_add, call.caller.program_id, member_id)
         return pb.StartAddPasskeyResponse(
             session_id=challenge.session_id, options_json=challenge.options_json
         )
@@ -127,8 +124,8 @@ class PasskeyHandlers:
         self, request: pb.FinishAddPasskeyRequest, call: Call
     ) -> pb.FinishAddPasskeyResponse:
         program_id = call.caller.program_id
-        answer = await self._pool.run(
-            self._passkeys.finish_add,
+        answer = await self._gateway.pool.run(
+            self._gateway.passkeys.finish_add,
             program_id,
             visible_member(call.caller, request.member_id),
             session_id=request.session_id,
@@ -142,17 +139,17 @@ class PasskeyHandlers:
     async def list_passkeys(self, request: pb.ListPasskeysRequest, call: Call) -> pb.ListPasskeysResponse:
         program_id = call.caller.program_id
         member_id = visible_member(call.caller, request.member_id)
-        held = await self._pool.run(self._passkeys.all_of, program_id, member_id)
+        held = await self._gateway.pool.run(self._gateway.passkeys.all_of, program_id, member_id)
         return pb.ListPasskeysResponse(passkeys=[self._passkey(program_id, one) for one in held])
 
     async def remove_passkey(self, request: pb.RemovePasskeyRequest, call: Call) -> pb.RemovePasskeyResponse:
         member_id = visible_member(call.caller, request.member_id)
-        await self._pool.run(self._passkeys.remove, call.caller.program_id, member_id, request.passkey_id)
+        await self._gateway.pool.run(self._gateway.passkeys.remove, call.caller.program_id, member_id, request.passkey_id)
         return pb.RemovePasskeyResponse()
 
     async def erase_me(self, request: pb.EraseMeRequest, call: Call) -> pb.EraseMeResponse:
-        answer = await self._pool.run(
-            self._sign_in.erase,
+        answer = await self._gateway.pool.run(
+            self._gateway.sign_in.erase,
             call.caller.program_id,
             visible_member(call.caller, request.member_id),
             session_id=request.session_id,
@@ -163,4 +160,4 @@ class PasskeyHandlers:
         return pb.EraseMeResponse(member=member_to_pb(answer))
 
     def _passkey(self, program_id: ProgramId, passkey: Passkey) -> pb.Passkey:
-        return passkey_to_pb(passkey, label=self._passkeys.label_of(program_id, passkey))
+        return passkey_to_pb(passkey, label=self._gateway.passkeys.label_of(program_id, passkey))
