@@ -18,6 +18,7 @@ from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
 from tallystick.storage.clock import Now, wall_ms
+from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
 from tallystick.storage.memory_tills import MemoryTills, StoreOf
@@ -28,7 +29,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot
 T = TypeVar("T")
 
 
-class MemoryTransaction(MemoryTills):
+class MemoryTransaction(MemoryTills, MemoryCouponReads):
     """A transaction of one program."""
 
     def accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:

@@ -222,9 +222,9 @@ class Reward:
 class Coupon:
     """What a code takes off within a sale. ``kind`` and amounts are those of a ``Reward``.
 
-    ``code`` is the shared code in its one spelling; without one every code is unique and counts once. ``per_member`` and
-    ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no other
-    coupon. A card shows a shared code that has ``show``.
+    ``code`` is the shared code in its one spelling; without one every code is unique and counts once. ``per_member``
+    and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
+    other coupon. A card shows a shared code that has ``show``.
     """
 
     coupon_id: str
