@@ -14,7 +14,7 @@ from tallystick.core.command import Capture, Command, CouponRef, PlaceHold, Sale
 from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import Outcome
 from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
-from tallystick.core.ids import CommandId, MemberId, Ms
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.rules.coupon import shared_coupon
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, HoldStatus, MemberState
@@ -23,6 +23,7 @@ from tallystick.service.coupon_ports import (
     CouponChanges,
     CouponCode,
     CouponCounts,
+    CouponReader,
     CouponTransaction,
     Reservation,
 )
@@ -200,6 +201,21 @@ def load_book(
     codes = transaction.lock_codes(tokens) if tokens else {}
     coupon_ids |= {code.coupon_id for code in codes.values()}
     counts = transaction.lock_coupons(coupon_ids, members, now_ms=now_ms) if coupon_ids else CouponCounts()
+    return CouponBook(rules, codes, counts, now_ms=now_ms)
+
+
+def read_book(
+    reader: CouponReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
+) -> CouponBook:
+    """Return the coupons that a sale names as they are now, for a look ahead: nothing is locked."""
+    tokens, coupon_ids = wanted_of(rules, sale.coupons)
+    codes = reader.read_codes(program_id, sorted(tokens)) if tokens else {}
+    wanted = sorted(coupon_ids | {code.coupon_id for code in codes.values()})
+    counts = (
+        reader.read_coupon_counts(program_id, wanted, sale.member_id, now_ms=now_ms)
+        if wanted
+        else CouponCounts()
+    )
     return CouponBook(rules, codes, counts, now_ms=now_ms)
 
 
