@@ -38,7 +38,9 @@ class CouponDesk(Desk):
     def refs(self, *codes: str) -> tuple[CouponRef, ...]:
         return self.coupons.refs(self.program_id, codes)
 
-    def codes(self, coupon: str = "birthday", count: int = 1, *, of: Sequence[MemberId] = ()) -> list[CodeNow]:
+    def codes(
+        self, coupon: str = "birthday", count: int = 1, *, of: Sequence[MemberId] = ()
+    ) -> list[CodeNow]:
         """Make unique codes of a coupon."""
         return self.coupons.create(
             self.program_id,
