@@ -11,6 +11,7 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.claim_store import Claim
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
@@ -22,6 +23,7 @@ from tests.storage.build import (
     OTHER_PROGRAM,
     PROGRAM,
     Books,
+    command_id,
     device,
     identifier,
     inbox_item,
@@ -64,6 +66,8 @@ def fill(url: str) -> None:
     found = WalletPass("a", member_id(1), Wallet.APPLE, b"hash", NOW, NOW // 1000)
     store.add_pass(OTHER_PROGRAM, found, here=WalletPlace({}, NOW))
     store.add_registration(OTHER_PROGRAM, "a", Registration("phone", "aa", NOW))
+    waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
+    store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -109,7 +113,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
-    tables += ["wallet_pass", "wallet_registration", "wallet_place"]
+    tables += ["wallet_pass", "wallet_registration", "wallet_place", "claim"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)

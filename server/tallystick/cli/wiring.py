@@ -94,7 +94,13 @@ def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
         _require_bound_role(store)
         keys = open_keys(settings, store)
         gateway = open_gateway(
-            store, keys=keys, issuer=settings.issuer, database=backend, region=settings.region
+            store,
+            keys=keys,
+            issuer=settings.issuer,
+            database=backend,
+            region=settings.region,
+            public_url=settings.public_url,
+            web_origins=settings.cors_origins,
         )
         try:
             yield gateway, store, keys

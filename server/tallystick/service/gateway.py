@@ -14,6 +14,8 @@ from tallystick.service.advices import Advices
 from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
+from tallystick.service.claim_store import ClaimStore
+from tallystick.service.claims import Claims
 from tallystick.service.codes import Codes
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
@@ -34,6 +36,7 @@ from tallystick.service.tokens import Tokens
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
+from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -44,7 +47,7 @@ def role_name(role: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
-class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, Protocol):
+class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, Protocol):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
@@ -79,6 +82,8 @@ class Gateway:
     cards: Cards
     watch: Watch
     wallets: Wallets
+    claims: Claims
+    widget_tokens: WidgetTokens
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -100,6 +105,8 @@ def open_gateway(
     issuer: str,
     database: str,
     region: str = DEFAULT_REGION,
+    public_url: str = "",
+    web_origins: tuple[str, ...] = (),
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
 ) -> Gateway:
@@ -107,7 +114,8 @@ def open_gateway(
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
-    of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
+    of programs whose time zone lies in no one country. ``public_url`` is where members reach the gateway from outside,
+    ``web_origins`` are those whose pages may call it. ``on_batch`` is told the size and the time of each batch.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -141,6 +149,7 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
         store=store,
         lane=lane,
@@ -171,4 +180,17 @@ def open_gateway(
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
         wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
+        claims=Claims(
+            store,
+            store,
+            balances,
+            lane,
+            pool,
+            code_key=lambda: keys().blind_index_key,
+            now_ms=now_ms,
+            public_url=public_url,
+        ),
+        widget_tokens=WidgetTokens(
+            members, keys=keys, now_ms=now_ms, profile=profile, origins=web_origins, role=pages_role
+        ),
     )

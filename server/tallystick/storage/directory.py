@@ -13,6 +13,7 @@ from tallystick.service.directory import Clock, IdentifierRow, Member, Program, 
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
+from tallystick.storage.claims import forget_baskets
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -293,6 +294,7 @@ class SqlMembers(SqlSession):
             keys = connection.execute(select(t.identifier.c.kind, t.identifier.c.token).where(*of_member))
             held = [(kind, bytes(token)) for kind, token in keys]
             lose_cards(connection, program_id, held, now=self._now_ms())
+            forget_baskets(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)

@@ -197,6 +197,28 @@ Index("wallet_registration_device_idx", wallet_registration.c.device_id, wallet_
 
 Index("wallet_registration_push_idx", wallet_registration.c.push_token, wallet_registration.c.program_id)
 
+# Sales of guests that wait for a member; the id is that of the sale.
+claim = Table(
+    "claim",
+    metadata,
+    of_program(),
+    uuid("claim_id"),
+    octets("code_hash"),
+    octets("fingerprint"),
+    octets("basket"),
+    words("origin"),
+    big("made_ms"),
+    big("expires_ms"),
+    small("state"),
+    uuid("member_id", nullable=True),
+    PrimaryKeyConstraint("claim_id", "program_id"),
+    UniqueConstraint("code_hash", "program_id"),
+)
+
+Index("claim_member_idx", claim.c.member_id, claim.c.program_id, **where("member_id IS NOT NULL"))
+
+Index("claim_open_idx", claim.c.program_id, claim.c.expires_ms, **where("state = 1"))
+
 wallet_place = Table(
     "wallet_place",
     metadata,

@@ -24,11 +24,12 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
+from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_tables import Undo
 from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets, MemoryCards):
+class MemoryDirectory(MemoryWallets, MemoryCards, MemoryClaims):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -195,6 +196,7 @@ class MemoryDirectory(MemoryWallets, MemoryCards):
             lose_cards(undo, tables, [(row.kind, row.token) for row in held], now=self._now_ms())
             for row in held:
                 undo.remove(tables.identifiers, (row.kind, row.token))
+            forget_baskets(undo, tables, member_id)
             for device in self.card_devices(program_id, member_id):
                 undo.remove(tables.card_devices, (member_id, device.kid))
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)

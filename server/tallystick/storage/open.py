@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from tallystick.core.ids import ProgramId
+from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.wallet_store import WalletStore
@@ -14,7 +15,7 @@ from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
 
-class Store(LedgerStore, LedgerReader, Directory, WalletStore, Protocol):
+class Store(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, Protocol):
     """All that the use cases need of a store, and the snapshots that verification and export read."""
 
     def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:
