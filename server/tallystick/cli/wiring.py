@@ -101,6 +101,7 @@ def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
             region=settings.region,
             public_url=settings.public_url,
             web_origins=settings.cors_origins,
+            webhook_private=settings.webhook_private,
         )
         try:
             yield gateway, store, keys
@@ -125,6 +126,7 @@ def serve_gateway(
     """
     import uvloop
 
+    from tallystick.cli.event_wiring import open_deliveries
     from tallystick.cli.wallets import open_wallets
     from tallystick.service.runtime import tune_interpreter
 
@@ -162,16 +164,19 @@ def serve_gateway(
         tune_interpreter()
         if wallets is not None:
             wallets.delivery.start()
+        deliveries.start()
         mounts = {} if wallets is None else wallets.mounts
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
+            deliveries.close()
             if wallets is not None:
                 wallets.delivery.close()
             for task in housekeeping:
                 task.cancel()
 
     wallets = open_wallets(settings, gateway, demo=demo)
+    deliveries = open_deliveries(settings, gateway)
     uvloop.run(run())
 
 

@@ -19,6 +19,7 @@ from tallystick.service.claims import Claims
 from tallystick.service.codes import Codes
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
+from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
@@ -36,6 +37,7 @@ from tallystick.service.tokens import Tokens
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
+from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.v1 import options_pb2
 
@@ -47,7 +49,7 @@ def role_name(role: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
-class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, Protocol):
+class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, EventStore, Protocol):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
@@ -84,6 +86,7 @@ class Gateway:
     wallets: Wallets
     claims: Claims
     widget_tokens: WidgetTokens
+    webhooks: Webhooks
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -107,6 +110,7 @@ def open_gateway(
     region: str = DEFAULT_REGION,
     public_url: str = "",
     web_origins: tuple[str, ...] = (),
+    webhook_private: bool = False,
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
 ) -> Gateway:
@@ -115,7 +119,8 @@ def open_gateway(
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``public_url`` is where members reach the gateway from outside,
-    ``web_origins`` are those whose pages may call it. ``on_batch`` is told the size and the time of each batch.
+    ``web_origins`` are those whose pages may call it. ``webhook_private`` lets webhooks go to addresses that are not
+    public. ``on_batch`` is told the size and the time of each batch.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -192,5 +197,8 @@ def open_gateway(
         ),
         widget_tokens=WidgetTokens(
             members, keys=keys, now_ms=now_ms, profile=profile, origins=web_origins, role=pages_role
+        ),
+        webhooks=Webhooks(
+            store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
     )

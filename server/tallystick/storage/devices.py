@@ -15,6 +15,7 @@ from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
 from tallystick.storage.claims import SqlClaims
 from tallystick.storage.directory import SqlMembers, SqlPrograms
+from tallystick.storage.events import SqlDeliveries, SqlEndpoints, SqlEvents
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.wallets import SqlWallets
@@ -174,6 +175,16 @@ def _device_values(program_id: ProgramId, device: Device) -> dict[str, Any]:
 
 
 class SqlDirectory(
-    SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlCards, SqlCardDevices, SqlWallets, SqlClaims
+    SqlPrograms,
+    SqlMembers,
+    SqlDevices,
+    SqlCashiers,
+    SqlCards,
+    SqlCardDevices,
+    SqlWallets,
+    SqlClaims,
+    SqlEndpoints,
+    SqlEvents,
+    SqlDeliveries,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

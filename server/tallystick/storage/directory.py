@@ -142,7 +142,8 @@ class SqlMembers(SqlSession):
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
             keys = [(row.kind, row.token) for row in identifiers]
             claim_cards(connection, program_id, keys, now=self._now_ms())
-            values = {"program_id": program_id, "changed_ms": self._now_ms(), **_member_values(member)}
+            stamps = dict.fromkeys(("changed_ms", "made_ms"), self._now_ms())
+            values = {"program_id": program_id, **stamps, **_member_values(member)}
             connection.execute(insert(t.member).values(values))
             connection.execute(insert(t.account).values(program_id=program_id, **_new_account_values(member)))
             if identifiers:

@@ -62,6 +62,8 @@ member = Table(
     words("store_id"),
     # When status or identifiers were last changed; 0 for a member from before there were tills to tell of it.
     big("changed_ms", default="0"),
+    # When it was stored, by the server's clock; 0 for a member from before there were events to tell of it.
+    big("made_ms", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 

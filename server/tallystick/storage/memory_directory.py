@@ -25,11 +25,12 @@ from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
+from tallystick.storage.memory_events import MemoryEvents
 from tallystick.storage.memory_tables import Undo
 from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets, MemoryCards, MemoryClaims):
+class MemoryDirectory(MemoryWallets, MemoryCards, MemoryClaims, MemoryEvents):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -94,6 +95,7 @@ class MemoryDirectory(MemoryWallets, MemoryCards, MemoryClaims):
             for row in identifiers:
                 undo.put(tables.identifiers, (row.kind, row.token), row)
             self._changed(undo, program_id, member.member_id)
+            undo.put(tables.made_ms, member.member_id, self._now_ms())
             return member
 
     def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None:

@@ -19,6 +19,7 @@ from tallystick.service.directory import (
     Member,
     StoredRuleSet,
 )
+from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
@@ -53,6 +54,18 @@ class Undo:
                 table[key] = value
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of ``event_delivery``."""
+
+    member_id: MemberId
+    state: DeliveryState
+    tries: int
+    since_ms: Ms
+    next_ms: Ms
+    answer: str
+
+
 @dataclass(slots=True)
 class ProgramTables:
     """The tables of one program, by key; the last three are indexes."""
@@ -81,6 +94,13 @@ class ProgramTables:
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
     claims: dict[CommandId, Claim] = field(default_factory=dict)
+    made_ms: dict[MemberId, Ms] = field(default_factory=dict)
+    webhooks: dict[str, Endpoint] = field(default_factory=dict)
+    events: dict[int, tuple[Event, Ms]] = field(default_factory=dict)
+    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
+    event_seen: dict[MemberId, SeenMember] = field(default_factory=dict)
+    event_places: dict[str, EventPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Protocol
 from tallystick.core.ids import ProgramId
 from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
+from tallystick.service.event_store import EventStore
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.wallet_store import WalletStore
 from tallystick.storage.clock import Now, wall_ms
@@ -15,7 +16,7 @@ from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
 
-class Store(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, Protocol):
+class Store(LedgerStore, LedgerReader, Directory, WalletStore, ClaimStore, EventStore, Protocol):
     """All that the use cases need of a store, and the snapshots that verification and export read."""
 
     def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:

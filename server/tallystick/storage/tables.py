@@ -8,6 +8,7 @@ callers, and nothing that all members share is updated.
 from __future__ import annotations
 
 from tallystick.storage.columns import metadata
+from tallystick.storage.event_tables import event, event_delivery, event_place, event_seen, webhook
 from tallystick.storage.ledger_tables import (
     MOVE_COLUMNS,
     SUM_COLUMNS,
@@ -53,6 +54,10 @@ __all__ = [
     "claim",
     "device",
     "enrolment_code",
+    "event",
+    "event_delivery",
+    "event_place",
+    "event_seen",
     "hold",
     "identifier",
     "inbox_item",
@@ -69,4 +74,5 @@ __all__ = [
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "webhook",
 ]

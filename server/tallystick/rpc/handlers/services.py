@@ -11,6 +11,7 @@ from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
+from tallystick.rpc.handlers.webhooks import WebhookHandlers
 from tallystick.rpc.handlers.webshop import WebshopHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
@@ -42,5 +43,6 @@ def services(gateway: Gateway) -> list[Service]:
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
+        Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]
