@@ -127,6 +127,15 @@ class Settings:
     smtp_user: str = _setting("", "Name to log in to the mail server with; empty: without a login.")
     smtp_password: str = _setting("", "Its password. Give it by the environment or a file that few can read.")
     smtp_from: str = _setting("", "Address that mails come from, such as Nordvik <card@example.org>.")
+    webhook_private: bool = _setting(
+        False, "Whether webhooks may go to this machine and to addresses that are not public."
+    )
+    nats_url: str = _setting(
+        "",
+        "NATS server to which events are published, such as nats://127.0.0.1:4222; empty turns it off. Needs the "
+        "extra `nats`.",
+    )
+    nats_stream: str = _setting("tallystick", "JetStream stream of the events; its subjects begin with it.")
     reflection: bool = _setting(False, "Whether gRPC reflection tells strangers what the services are.")
     log_format: str = _setting("json", "How log lines are written: json or text.")
     log_level: str = _setting("info", "Lowest level that is logged: debug, info, warning or error.")
@@ -326,6 +335,7 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("tls_client_ca needs tls_cert and tls_key: mTLS is TLS first")
     _check_wallets(settings)
     _check_mail(settings)
+    _check_nats(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
     if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
@@ -368,6 +378,14 @@ def _check_mail(settings: Settings) -> None:
         raise SettingsRefused("smtp_user and smtp_password belong together: set both or neither")
     if settings.smtp_user and settings.smtp_tls == "none":
         raise SettingsRefused("smtp_user needs smtp_tls to be starttls or tls: a password is not sent openly")
+
+
+def _check_nats(settings: Settings) -> None:
+    if settings.nats_url and urlsplit(settings.nats_url).scheme not in ("nats", "tls"):
+        raise SettingsRefused("nats_url must begin with nats:// or tls://")
+    stream = settings.nats_stream
+    if not stream or not stream.isascii() or not stream.replace("_", "").replace("-", "").isalnum():
+        raise SettingsRefused(f"nats_stream is {stream!r}; write letters, digits, '-' and '_'")
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

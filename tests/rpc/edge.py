@@ -106,6 +106,7 @@ class Issuer:
         subject: str = "",
         age_s: int = 0,
         key: SigningKey | None = None,
+        origin: str = "",
     ) -> str:
         return sign_access_token(
             key or self.key,
@@ -117,6 +118,7 @@ class Issuer:
             now_s=int(time.time()) - age_s,
             store_id="s1",
             device_id=device_id,
+            origin=origin,
         )
 
     def bearer(self, *roles: str, device_id: str = TILL_ID) -> Metadata:

@@ -292,6 +292,40 @@ def test_other_http_methods_are_not_allowed(edge: Edge, path: str, method: str) 
     assert answer.headers["allow"] == ("POST" if path == IDENTIFY else "GET, POST")
 
 
+QUOTE = "/tallystick.v1.LedgerService/Quote"
+
+
+def widget_call(edge: Edge, **headers: str) -> Answer:
+    bearer = f"Bearer {edge.issuer.token('WIDGET', subject=MEMBER_ID, origin=CARD)}"
+    body = {
+        "memberId": MEMBER_ID,
+        "basket": {"currencyCode": "EUR", "lines": [{"sku": "A", "quantityMilli": 1000, "amountMinor": 1}]},
+        "origin": {"channel": "CHANNEL_WEBSHOP"},
+        "assurance": "ASSURANCE_TYPED",
+    }
+    sent = {"authorization": bearer, **headers}
+    return ask(edge, QUOTE, json.dumps(body).encode(), token=False, headers=sent)
+
+
+def test_a_widget_calls_from_the_pages_of_its_own_origin(edge: Edge) -> None:
+    answer = widget_call(edge, origin=CARD)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == CARD
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+def test_a_widget_of_another_page_or_of_none_is_refused(edge: Edge, origin: str) -> None:
+    answer = widget_call(edge, origin=origin) if origin else widget_call(edge)
+    assert (answer.status, answer.reason) == (403, "WEB_ORIGIN_MISMATCH")
+
+
+def test_grpc_takes_no_token_of_a_widget_whatever_it_says_of_its_origin(edge: Edge) -> None:
+    token = edge.issuer.token("WIDGET", subject=MEMBER_ID, origin=CARD)
+    metadata = (("authorization", f"Bearer {token}"), ("origin", CARD))
+    failure = failure_of(lambda: call(edge.channel(), QUOTE, b"", metadata=metadata))
+    assert failure.reason == "WEB_ORIGIN_MISMATCH"
+
+
 def preflight(edge: Edge, origin: str, path: str = GET_BALANCE) -> Answer:
     headers = {"origin": origin, "access-control-request-method": "POST"}
     return ask(edge, path, method="OPTIONS", headers=headers, token=False)

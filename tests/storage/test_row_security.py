@@ -11,8 +11,10 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.claim_store import Claim
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
+from tallystick.service.event_store import Endpoint, Event, EventPlace, SeenMember, Signing
 from tallystick.service.ports import WriteSet
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
@@ -24,6 +26,7 @@ from tests.storage.build import (
     OTHER_PROGRAM,
     PROGRAM,
     Books,
+    command_id,
     device,
     identifier,
     inbox_item,
@@ -73,6 +76,13 @@ def fill(url: str) -> None:
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
+    waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
+    store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
+    endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")
+    place = EventPlace({}, NOW, NOW)
+    store.put_endpoint(OTHER_PROGRAM, endpoint, here=place, now=NOW)
+    event = Event("evt_1", "entry.posted", member_id(1), NOW, b"{}")
+    store.queue_events(OTHER_PROGRAM, [event], [SeenMember(member_id(1))], to=place, now=NOW)
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -118,7 +128,17 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
-    tables += ["wallet_pass", "wallet_registration", "wallet_place", "sign_in", "passkey", "consent", "referral"]
+    tables += [
+        "wallet_pass",
+        "wallet_registration",
+        "wallet_place",
+        "sign_in",
+        "passkey",
+        "consent",
+        "referral",
+    ]
+    tables += ["claim"]
+    tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)

@@ -103,6 +103,8 @@ def opened_gateway(settings: Settings, *, demo: bool = False) -> Iterator[tuple[
             region=settings.region,
             face=public_face(settings, demo=demo),
             mailer=mailer,
+            web_origins=settings.cors_origins,
+            webhook_private=settings.webhook_private,
         )
         try:
             yield gateway, store, keys
@@ -129,6 +131,7 @@ def serve_gateway(
     """
     import uvloop
 
+    from tallystick.cli.event_wiring import open_deliveries
     from tallystick.cli.wallets import open_wallets
     from tallystick.service.runtime import tune_interpreter
 
@@ -166,16 +169,19 @@ def serve_gateway(
         tune_interpreter()
         if wallets is not None:
             wallets.delivery.start()
+        deliveries.start()
         mounts = {} if wallets is None else wallets.mounts
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
+            deliveries.close()
             if wallets is not None:
                 wallets.delivery.close()
             for task in housekeeping:
                 task.cancel()
 
     wallets = open_wallets(settings, gateway, demo=demo)
+    deliveries = open_deliveries(settings, gateway)
     uvloop.run(run())
 
 

@@ -16,6 +16,7 @@ from tallystick.v1 import options_pb2
 _PREFIX = "ROLE_"
 
 _SCHEME = "bearer "
+_OF_MEMBER = (options_pb2.ROLE_APP, options_pb2.ROLE_WIDGET)
 _ROLES: dict[str, int] = {
     name.removeprefix(_PREFIX): number
     for name, number in options_pb2.Role.items()
@@ -23,7 +24,6 @@ _ROLES: dict[str, int] = {
 }
 
 
-_OF_ONE_MEMBER = (options_pb2.ROLE_APP, options_pb2.ROLE_WIDGET)
 _ROLE_NAMES = {number: name for name, number in _ROLES.items()}
 
 
@@ -39,7 +39,8 @@ class Authenticator:
     ``is_revoked`` must be quick: it is asked for every call. Used from the event loop alone.
 
     A token names one role, spelled as in the contract without its prefix ("TILL"). Its device is the claim
-    ``device``, or else the subject; the subject of a member's app or of a webshop's widget is the member.
+    ``device``, or else the subject; the subject of a member's app or of a widget is the member. A
+    widget's token names the origin of its pages, and no other token does.
     """
 
     def __init__(
@@ -97,10 +98,13 @@ def _principal(claims: Claims) -> Principal:
     role = _ROLES.get(claims.roles[0]) if len(claims.roles) == 1 else None
     if role is None or not claims.program_id:
         raise TokenInvalid
+    if (role == options_pb2.ROLE_WIDGET) != bool(claims.origin):
+        raise TokenInvalid
     return Principal(
         program_id=ProgramId(claims.program_id),
         device_id=claims.device_id or claims.subject,
         role=role,
         store_id=claims.store_id,
-        member_id=MemberId(claims.subject) if role in _OF_ONE_MEMBER else None,
+        member_id=MemberId(claims.subject) if role in _OF_MEMBER else None,
+        origin=claims.origin,
     )

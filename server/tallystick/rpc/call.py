@@ -15,7 +15,8 @@ class Principal:
     """Who calls, from the verified token alone.
 
     ``role`` is a ``tallystick.v1`` Role number. ``store_id`` is empty for a device that is bound to no store;
-    ``member_id`` is set for a member's own app only.
+    ``member_id`` is set for a member's own app and for a widget. ``origin`` is the web origin from whose pages alone a
+    widget's token may be used; empty for every other caller.
     """
 
     program_id: ProgramId
@@ -23,6 +24,7 @@ class Principal:
     role: int
     store_id: str = ""
     member_id: MemberId | None = None
+    origin: str = ""
 
     @property
     def revocation_key(self) -> str:

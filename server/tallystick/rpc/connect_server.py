@@ -224,6 +224,7 @@ class ConnectApp:
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
             timeout_s,
             enforces_deadline=False,
+            web_origin=headers.get(b"origin", b"").decode("latin-1"),
         )
 
     def _preflight(self, endpoint: Endpoint) -> Answer:

@@ -64,6 +64,12 @@ class RoleNotAllowed(PermissionDenied):
     reason = "ROLE_NOT_ALLOWED"
 
 
+class WebOriginMismatch(PermissionDenied):
+    """The token is for the pages of another origin: call from those, through Connect."""
+
+    reason = "WEB_ORIGIN_MISMATCH"
+
+
 class MessageMalformed(InvalidInput):
     """The body is not a message of the method's request type."""
 
@@ -148,6 +154,11 @@ CODES: Mapping[str, int] = {
     "WALLET_OFF": code_pb2.FAILED_PRECONDITION,
     "WALLET_AWAY": code_pb2.UNAVAILABLE,
     "MAIL_OFF": code_pb2.FAILED_PRECONDITION,
+    "WEB_ORIGIN_MISMATCH": code_pb2.PERMISSION_DENIED,
+    "WEB_ORIGIN_NOT_ALLOWED": code_pb2.FAILED_PRECONDITION,
+    "CLAIM_NOT_FOUND": code_pb2.NOT_FOUND,
+    "WEBHOOK_NOT_FOUND": code_pb2.NOT_FOUND,
+    "WEBHOOK_URL_REFUSED": code_pb2.INVALID_ARGUMENT,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -42,6 +42,7 @@ def _default_rates() -> dict[int, Rate]:
         options_pb2.ROLE_TILL: Rate(200, 400),
         options_pb2.ROLE_WEBSHOP: Rate(2000, 4000),
         options_pb2.ROLE_APP: Rate(20, 60),
+        options_pb2.ROLE_WIDGET: Rate(20, 60),
         options_pb2.ROLE_MANAGER: Rate(100, 200),
         options_pb2.ROLE_ADMIN: Rate(200, 400),
     }
@@ -70,8 +71,9 @@ class Limits:
 
     ``in_flight_max`` is the number of calls of the whole process that are worked on at once; open streams are not
     among them, and have ``streams_max`` for the process and ``streams_of_device_max``. ``rates`` are by
-    Role; a role without one is not limited (the importer). Public methods count by address, all others by
-    device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
+    Role; a role without one is not limited (the importer). Public methods count by address, widgets by device and
+    member, all others by device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that
+    carry batches (BATCH_BYTES_MAX).
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX

@@ -31,6 +31,7 @@ from tallystick.rpc.errors import (
     RateLimited,
     RoleNotAllowed,
     TokenInvalid,
+    WebOriginMismatch,
     is_expected,
     retry_after,
     status_of,
@@ -71,6 +72,7 @@ class Arrival:
 
     ``metadata`` are the pairs as they came, keys in lower case. ``remaining_s`` is the time until the caller's
     deadline, None without one. ``enforces_deadline`` says whether the transport itself ends the call then.
+    ``web_origin`` is the origin of the page that calls, as its browser says; empty when no browser said one.
     """
 
     payload: bytes
@@ -79,6 +81,7 @@ class Arrival:
     metadata: Sequence[tuple[str, str | bytes]]
     remaining_s: float | None
     enforces_deadline: bool
+    web_origin: str = ""
 
 
 @dataclass(slots=True)
@@ -264,6 +267,8 @@ class Endpoint:
         if not self.method.public:
             progress.principal = principal = self._principal(arrival, metadata)
             self._require_role(principal)
+            if principal.origin and principal.origin != arrival.web_origin:
+                raise WebOriginMismatch
         self._count(principal, arrival.peer)
         return principal
 
@@ -294,7 +299,7 @@ class Endpoint:
 
     def _count(self, principal: Principal | None, peer: str) -> None:
         role = options_pb2.ROLE_PUBLIC if principal is None else principal.role
-        caller = address_of(peer) if principal is None else principal.device_id
+        caller = address_of(peer) if principal is None else _counted_as(principal)
         for limiter in (self._limiters.get(role), self._own_limiter):
             wait_s = limiter.wait_s(caller, time.monotonic()) if limiter is not None else 0.0
             if limiter is not None and wait_s:
@@ -363,3 +368,10 @@ class Endpoint:
 
 def _count_of(key: str, metadata: Sequence[tuple[str, str | bytes]]) -> int:
     return sum(1 for name, _ in metadata if name == key)
+
+
+def _counted_as(principal: Principal) -> str:
+    """The caller that a call counts for: all widgets of a shop have its device, and each has its own rate."""
+    if not principal.origin:
+        return principal.device_id
+    return f"{principal.device_id}/{principal.member_id}"

@@ -43,6 +43,7 @@ _KID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # A thumbprint names a member's device, and one in 32 begins with a hyphen or an underscore.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
 _JWS = PyJWS(algorithms=[_ALGORITHM])
 
 
@@ -112,6 +113,7 @@ class Claims:
     roles: tuple[str, ...] = ()
     store_id: str = ""
     device_id: str = ""
+    origin: str = ""
 
 
 _REGISTERED = frozenset({"iss", "sub", "aud", "exp", "iat", "jti"})
@@ -120,7 +122,8 @@ _REGISTERED = frozenset({"iss", "sub", "aud", "exp", "iat", "jti"})
 def access_profile(*, issuer: str, audience: str) -> TokenProfile:
     """Tokens for calling the server (RFC 9068 `at+jwt`): at most 5 minutes, bound to one program.
 
-    `store` and `device` are absent for callers that have none.
+    `store` and `device` are absent for callers that have none; `origin` (RFC 6454) binds a token to the pages of one
+    web origin and is absent for all others.
     """
     return TokenProfile(
         typ="at+jwt",
@@ -129,7 +132,7 @@ def access_profile(*, issuer: str, audience: str) -> TokenProfile:
         lifetime_max_s=ACCESS_LIFETIME_MAX_S,
         skew_s=ACCESS_SKEW_S,
         required=_REGISTERED | {"program", "roles"},
-        optional=frozenset({"store", "device"}),
+        optional=frozenset({"store", "device", "origin"}),
     )
 
 
@@ -165,6 +168,7 @@ def sign_access_token(
     lifetime_s: int = ACCESS_LIFETIME_MAX_S,
     store_id: str = "",
     device_id: str = "",
+    origin: str = "",
 ) -> str:
     """Sign an access token that is valid from `now_s` for `lifetime_s` (at most the profile's maximum)."""
     assert 0 < lifetime_s <= profile.lifetime_max_s, "lifetime_s beyond the profile"
@@ -182,6 +186,9 @@ def sign_access_token(
         claims["store"] = store_id
     if device_id:
         claims["device"] = device_id
+    if origin:
+        assert _ORIGIN.fullmatch(origin), "an origin as browsers write it"
+        claims["origin"] = origin
     return _sign(key, profile, claims)
 
 
@@ -349,6 +356,7 @@ def _read_claims(claims: dict[str, Any], profile: TokenProfile, kid: str) -> Cla
         roles=_roles(claims["roles"]) if "roles" in claims else (),
         store_id=_optional_id(claims, "store"),
         device_id=_optional_id(claims, "device"),
+        origin=_origin(claims["origin"]) if "origin" in claims else "",
     )
 
 
@@ -360,6 +368,12 @@ def _id(value: object) -> str:
 
 def _optional_id(claims: dict[str, Any], name: str) -> str:
     return _id(claims[name]) if name in claims else ""
+
+
+def _origin(value: object) -> str:
+    if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
+        raise TokenRefused(TokenReason.CLAIM_INVALID)
+    return value
 
 
 def _time_s(value: object) -> int:

@@ -15,11 +15,14 @@ from tallystick.service.app_tokens import AppTokens
 from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
+from tallystick.service.claim_store import ClaimStore
+from tallystick.service.claims import Claims
 from tallystick.service.codes import Codes
 from tallystick.service.consents import Consents
 from tallystick.service.coupons import Coupons
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
+from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
 from tallystick.service.identity import Identity
@@ -27,7 +30,7 @@ from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
-from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.passkeys import Passkeys
@@ -46,6 +49,8 @@ from tallystick.service.tokens import Tokens
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
+from tallystick.service.webhooks import Webhooks
+from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -56,7 +61,9 @@ def role_name(role: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
-class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, Protocol):
+class GatewayStore(
+    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
@@ -101,6 +108,9 @@ class Gateway:
     referrals: Referrals
     member_cards: MemberCards
     export: MemberExport
+    claims: Claims
+    widget_tokens: WidgetTokens
+    webhooks: Webhooks
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -122,19 +132,20 @@ def open_gateway(
     issuer: str,
     database: str,
     region: str = DEFAULT_REGION,
+    web_origins: tuple[str, ...] = (),
+    webhook_private: bool = False,
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
-    coupons_of: CouponsOf = lambda program_id, member_id: [],
 ) -> Gateway:
     """Wire the use cases onto a store.
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
-    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail. ``coupons_of`` answers a
-    member's coupons.
+    ``face`` is what strangers may know; ``web_origins`` are those whose pages may call the gateway. Without a
+    ``mailer`` nobody can sign in by mail. ``webhook_private`` lets webhooks go to addresses that are not public.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -174,8 +185,10 @@ def open_gateway(
         waiting=lambda: lane.waiting,
     )
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
+    coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
+    pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
         store=store,
         lane=lane,
@@ -204,7 +217,7 @@ def open_gateway(
         exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
-        coupons=Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
+        coupons=coupons,
         guesses=Guesses(),
         watch=watch,
         face=face,
@@ -230,7 +243,7 @@ def open_gateway(
             members,
             signer,
             referrals,
-            coupons_of=coupons_of,
+            coupons_of=coupons.coupons_of,
             till_role=options_pb2.ROLE_TILL,
             public_url=face.public_url,
             now_ms=now_ms,
@@ -247,5 +260,21 @@ def open_gateway(
             wallets,
             role_name=role_name,
             now_ms=now_ms,
+        ),
+        claims=Claims(
+            store,
+            store,
+            balances,
+            lane,
+            pool,
+            code_key=lambda: keys().blind_index_key,
+            now_ms=now_ms,
+            public_url=face.public_url,
+        ),
+        widget_tokens=WidgetTokens(
+            members, keys=keys, now_ms=now_ms, profile=profile, origins=web_origins, role=pages_role
+        ),
+        webhooks=Webhooks(
+            store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
     )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.ladder import (
     Expiring,
     Standing,
@@ -20,6 +20,7 @@ from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
+from tallystick.service.coupons import CardCoupon
 from tallystick.service.directory import DeviceStatus, Member
 from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
@@ -55,19 +56,6 @@ class CardVoucher:
 
     hold: Hold
     digits: str
-
-
-@dataclass(frozen=True, slots=True)
-class CardCoupon:
-    """A coupon that the member can use now; ``ends_ms`` is NEVER_MS when it does not end."""
-
-    coupon_id: str
-    code: str
-    kind: str
-    amount_minor: int = 0
-    percent_ppm: int = 0
-    minimum_minor: int = 0
-    ends_ms: Ms = NEVER_MS
 
 
 CouponsOf = Callable[[ProgramId, MemberId], list[CardCoupon]]

@@ -13,9 +13,11 @@ from tallystick.storage import tables as t
 from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
+from tallystick.storage.claims import SqlClaims
 from tallystick.storage.consents import SqlConsents
 from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.directory import SqlMembers, SqlPrograms
+from tallystick.storage.events import SqlDeliveries, SqlEndpoints, SqlEvents
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
@@ -186,5 +188,9 @@ class SqlDirectory(
     SqlConsents,
     SqlSignIn,
     SqlWallets,
+    SqlClaims,
+    SqlEndpoints,
+    SqlEvents,
+    SqlDeliveries,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -13,6 +13,7 @@ from tallystick.service.directory import Clock, IdentifierRow, Member, Program, 
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
+from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.rows import Row
@@ -143,7 +144,8 @@ class SqlMembers(SqlSession):
                 raise AlreadyExists("An identifier belongs to another member.", kind=taken[0].kind)
             keys = [(row.kind, row.token) for row in identifiers]
             claim_cards(connection, program_id, keys, now=self._now_ms())
-            values = {"program_id": program_id, "changed_ms": self._now_ms(), **_member_values(member)}
+            stamps = dict.fromkeys(("changed_ms", "made_ms"), self._now_ms())
+            values = {"program_id": program_id, **stamps, **_member_values(member)}
             connection.execute(insert(t.member).values(values))
             connection.execute(insert(t.account).values(program_id=program_id, **_new_account_values(member)))
             if identifiers:
@@ -323,6 +325,7 @@ class SqlMembers(SqlSession):
             lose_cards(connection, program_id, held, now=self._now_ms())
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
+            forget_baskets(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)

@@ -64,6 +64,8 @@ member = Table(
     big("changed_ms", default="0"),
     # What the member wants, whatever the status is.
     small("spend_locked", default="0"),
+    # When it was stored, by the server's clock; 0 for a member from before there were events to tell of it.
+    big("made_ms", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
@@ -229,6 +231,28 @@ wallet_registration = Table(
 Index("wallet_registration_device_idx", wallet_registration.c.device_id, wallet_registration.c.program_id)
 
 Index("wallet_registration_push_idx", wallet_registration.c.push_token, wallet_registration.c.program_id)
+
+# Sales of guests that wait for a member; the id is that of the sale.
+claim = Table(
+    "claim",
+    metadata,
+    of_program(),
+    uuid("claim_id"),
+    octets("code_hash"),
+    octets("fingerprint"),
+    octets("basket"),
+    words("origin"),
+    big("made_ms"),
+    big("expires_ms"),
+    small("state"),
+    uuid("member_id", nullable=True),
+    PrimaryKeyConstraint("claim_id", "program_id"),
+    UniqueConstraint("code_hash", "program_id"),
+)
+
+Index("claim_member_idx", claim.c.member_id, claim.c.program_id, **where("member_id IS NOT NULL"))
+
+Index("claim_open_idx", claim.c.program_id, claim.c.expires_ms, **where("state = 1"))
 
 wallet_place = Table(
     "wallet_place",

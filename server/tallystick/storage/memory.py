@@ -95,6 +95,12 @@ class MemoryTransaction(MemoryTills, MemoryCouponReads):
             found += [self._tables.ledger[member][one][0].entry for one in sorted(later)]
         return found
 
+    def entries_named(self, refs: Iterable[tuple[MemberId, int]]) -> list[tuple[Entry, Ms]]:
+        """Return the entries (member, seq) with their recorded instants, by member and seq."""
+        ledger = self._tables.ledger
+        found = [ledger[member][seq] for member, seq in sorted(set(refs)) if seq in ledger.get(member, {})]
+        return [(new.entry, recorded_ms) for new, recorded_ms in found]
+
     def tail(self, lane_id: int) -> tuple[int, bytes]:
         """Return the lane's last (lane_seq, hash) in this program; (0, GENESIS) when it has none."""
         lane = self._tables.journal.get(lane_id)

@@ -24,13 +24,15 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
+from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
+from tallystick.storage.memory_events import MemoryEvents
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents):
+class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryClaims, MemoryEvents):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -95,6 +97,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents):
             for row in identifiers:
                 undo.put(tables.identifiers, (row.kind, row.token), row)
             self._changed(undo, program_id, member.member_id)
+            undo.put(tables.made_ms, member.member_id, self._now_ms())
             return member
 
     def member(self, program_id: ProgramId, member_id: MemberId) -> Member | None:
@@ -210,6 +213,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents):
             lose_cards(undo, tables, [(row.kind, row.token) for row in held], now=self._now_ms())
             for row in held:
                 undo.remove(tables.identifiers, (row.kind, row.token))
+            forget_baskets(undo, tables, member_id)
             for device in self.card_devices(program_id, member_id):
                 undo.remove(tables.card_devices, (member_id, device.kid))
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})

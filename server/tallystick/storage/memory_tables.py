@@ -10,6 +10,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
+from tallystick.service.claim_store import Claim
 from tallystick.service.consent_ports import Referral, SaidConsent
 from tallystick.service.coupon_ports import CouponBatch, CouponCode, Reservation
 from tallystick.service.directory import (
@@ -20,6 +21,7 @@ from tallystick.service.directory import (
     Member,
     StoredRuleSet,
 )
+from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
@@ -53,6 +55,18 @@ class Undo:
                 del table[key]
             else:
                 table[key] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row of ``event_delivery``."""
+
+    member_id: MemberId
+    state: DeliveryState
+    tries: int
+    since_ms: Ms
+    next_ms: Ms
+    answer: str
 
 
 @dataclass(slots=True)
@@ -91,6 +105,14 @@ class ProgramTables:
     coupons_used: dict[str, int] = field(default_factory=dict)
     coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
     coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
+    claims: dict[CommandId, Claim] = field(default_factory=dict)
+    made_ms: dict[MemberId, Ms] = field(default_factory=dict)
+    webhooks: dict[str, Endpoint] = field(default_factory=dict)
+    events: dict[int, tuple[Event, Ms]] = field(default_factory=dict)
+    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
+    event_seen: dict[MemberId, SeenMember] = field(default_factory=dict)
+    event_places: dict[str, EventPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -41,6 +41,8 @@ class Reads(Protocol):
 
     def reversals(self, of: Iterable[tuple[MemberId, int]]) -> list[Entry]: ...
 
+    def entries_named(self, refs: Iterable[tuple[MemberId, int]]) -> list[tuple[Entry, Ms]]: ...
+
     def entries(
         self, member_id: MemberId, *, before_seq: int | None, limit: int
     ) -> list[tuple[Entry, Ms]]: ...
@@ -126,6 +128,12 @@ class LedgerReads(ABC):
     def read_reversals(self, program_id: ProgramId, member_id: MemberId, seq: int) -> list[Entry]:
         """Return the entries that reverse or return against one entry, oldest first."""
         return self._read(program_id, lambda reads: reads.reversals([(member_id, seq)]))
+
+    def read_entries_named(
+        self, program_id: ProgramId, refs: Collection[tuple[MemberId, int]]
+    ) -> list[tuple[Entry, Ms]]:
+        """Return the entries (member, seq) with their recorded instants, by member and seq."""
+        return self._read(program_id, lambda reads: reads.entries_named(refs))
 
     def read_due(
         self, program_id: ProgramId, *, due_ms: Ms, after: MemberId | None, limit: int

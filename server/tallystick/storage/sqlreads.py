@@ -46,6 +46,7 @@ class Statements(CouponStatements):
     lots: str
     lots_named: str
     reversals: str
+    entries_named: str
     tail: str
     entries: str
     due: str
@@ -84,6 +85,11 @@ _TEMPLATES = {
     "reversals": (
         f"SELECT {_prefixed(LEDGER_COLUMNS, 'ledger')} FROM @pairs2 CROSS JOIN ledger "
         f"{_OF_PROGRAM} AND ledger.member_id = wanted.member_id AND ledger.reverses_seq = wanted.seq "
+        "ORDER BY ledger.member_id, ledger.seq"
+    ),
+    "entries_named": (
+        f"SELECT {_prefixed(LEDGER_COLUMNS, 'ledger')} FROM @pairs2 CROSS JOIN ledger "
+        f"{_OF_PROGRAM} AND ledger.member_id = wanted.member_id AND ledger.seq = wanted.seq "
         "ORDER BY ledger.member_id, ledger.seq"
     ),
     "tail": (
@@ -205,6 +211,14 @@ class SqlReads(SqlCouponReads):
         if not wanted:
             return []
         return [entry_from_row(row) for row in self._rows(self.statements.reversals, *self._pairs(wanted))]
+
+    def entries_named(self, refs: Iterable[tuple[MemberId, int]]) -> list[tuple[Entry, Ms]]:
+        """Return the entries (member, seq) with their recorded instants, by member and seq."""
+        wanted = set(refs)
+        if not wanted:
+            return []
+        rows = self._rows(self.statements.entries_named, *self._pairs(wanted))
+        return [(entry_from_row(row), row[31]) for row in rows]
 
     def tail(self, lane_id: int) -> tuple[int, bytes]:
         """Return the lane's last (lane_seq, hash) in this program; (0, GENESIS) when it has none."""

@@ -15,6 +15,7 @@ from tallystick.storage.coupon_tables import (
     coupon_hold,
     coupon_member,
 )
+from tallystick.storage.event_tables import event, event_delivery, event_place, event_seen, webhook
 from tallystick.storage.ledger_tables import (
     MOVE_COLUMNS,
     SUM_COLUMNS,
@@ -29,6 +30,7 @@ from tallystick.storage.member_tables import (
     card,
     card_batch,
     card_device,
+    claim,
     consent,
     identifier,
     member,
@@ -60,6 +62,7 @@ __all__ = [
     "card_batch",
     "card_device",
     "cashier",
+    "claim",
     "consent",
     "coupon_batch",
     "coupon_code",
@@ -68,6 +71,10 @@ __all__ = [
     "coupon_member",
     "device",
     "enrolment_code",
+    "event",
+    "event_delivery",
+    "event_place",
+    "event_seen",
     "hold",
     "identifier",
     "inbox_item",
@@ -87,4 +94,5 @@ __all__ = [
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "webhook",
 ]

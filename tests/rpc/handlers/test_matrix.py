@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.v1 import options_pb2, store_pb2
+from tallystick.v1 import options_pb2, store_pb2, webshop_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
@@ -19,6 +20,7 @@ from tests.rpc.handlers.world import (
     MANAGER,
     METHODS,
     OTHER,
+    PAGE,
     RULES,
     SHOP,
     TILL,
@@ -102,6 +104,18 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "ReplaceCard": {**member, "identifier_id": "x", "text": ids["number"]},
         "RegisterCardDevice": {**member, "public_jwk": jwk, "label": "Phone"},
         "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
+        "IssueWidgetToken": {**member, "origin": PAGE},
+        "CreateClaim": {"claim_id": new_id(), "basket": basket_of(1), "origin": origin_of()},
+        "RedeemClaim": {**member, "code": ids.get("claim", "A" * 26)},
+        "CancelClaim": {"claim_id": ids["command"] or new_id()},
+        "SetWebhook": {
+            "webhook_id": "mail",
+            "url": "https://93.184.216.34/hook",
+            "signing": "WEBHOOK_SIGNING_HMAC",
+        },
+        "DeleteWebhook": {"webhook_id": "theirs"},
+        "ListDeliveries": {"webhook_id": "theirs"},
+        "ReplayDeliveries": {"webhook_id": "theirs"},
         "RevokeCardDevice": {**member, "device_id": ids.get("phone", "A" * 43)},
         "SetSpendLock": {**member, "locked": True},
         "SetConsent": {**member, "purpose": "CONSENT_PURPOSE_OFFERS", "channel": "CONSENT_CHANNEL_SMS"},
@@ -109,7 +123,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches"):
+    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches", "ListWebhooks"):
         return {}
     return bodies.get(name, member)
 
@@ -148,6 +162,13 @@ def registered_phone(world: World, member: str, program_id: str) -> str:
     return issued.device.kid
 
 
+def claim_code(world: World) -> str:
+    """The code of a guest's sale."""
+    body = {"claim_id": new_id(), "basket": basket_of(1), "origin": origin_of()}
+    made = world.send(ParseDict(body, webshop_pb2.CreateClaimRequest()), Caller(WEBSHOP))
+    return str(made.code)
+
+
 def outcome(world: World, request: Message, caller: Caller) -> str:
     """What a call came to: OK, a status with its reason, or the refusal in an OK answer."""
     try:
@@ -168,7 +189,7 @@ def outcome(world: World, request: Message, caller: Caller) -> str:
 def test_a_role_that_is_not_listed_may_not_call(world: World, name: str) -> None:
     ids = {"member": new_id(), "command": new_id(), "device": new_id(), "number": "1", "program": SHOP}
     for role in ROLES:
-        caller = Caller(role, member_id=ids["member"] if role in OF_ONE_MEMBER else "")
+        caller = Caller(role, member_id=ids["member"] if role in OF_ONE_MEMBER else "", web_origin=PAGE)
         got = outcome(world, message_of(name, body_of(name, ids)), caller)
         allowed = name in PUBLIC or role in roles_of(name)
         assert (got == "PERMISSION_DENIED ROLE_NOT_ALLOWED") is not allowed, (role, got)
@@ -184,7 +205,9 @@ NAMES_NOTHING = frozenset(
         "CreateEnrolmentCode",
         "CheckPin",
         "CreateCardBatch",
+        "CreateClaim",
         "CreateProgram",
+        "DeleteWebhook",
         "Enrol",
         "ExpirePoints",
         "GetExposure",
@@ -198,10 +221,12 @@ NAMES_NOTHING = frozenset(
         "ListMembers",
         "ListPrograms",
         "ListRuleSets",
+        "ListWebhooks",
         "PublishRuleSet",
         "RecoverAdvices",
         "RotateDeviceKey",
         "SetCashier",
+        "SetWebhook",
         "ValidateRuleSet",
     }
 )
@@ -220,6 +245,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "Adjust",
         "Identify",
         "IssueVoucher",
+        "RedeemClaim",
         "RequestLeases",
     }
 )
@@ -231,7 +257,8 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     before = everything_stored(world.store).count(ids["member"])
     for role in sorted(roles_of(name)):
         request = message_of(name, body_of(name, ids))
-        got = outcome(world, request, Caller(role, member_id=new_id() if role in OF_ONE_MEMBER else ""))
+        member = new_id() if role in OF_ONE_MEMBER else ""
+        got = outcome(world, request, Caller(role, member_id=member, web_origin=PAGE))
         unknown = "REFUSED" if name in REFUSED_AS_UNKNOWN and role not in OF_ONE_MEMBER else "NOT_FOUND"
         assert got.startswith(unknown), (role, got)
     foreign = Caller(ADMIN, program_id=OTHER)
@@ -251,10 +278,11 @@ OWN = {"IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF"}
 def test_an_app_and_a_widget_reach_their_own_member_and_no_other(world: World, name: str, role: int) -> None:
     own, other = world.enrol(), world.enrol()
     world.sell(own, 10_000)
-    app = Caller(role, store_id="", member_id=own)
+    app = Caller(role, store_id="", member_id=own, web_origin=PAGE)
     for member, expected in ((own, OWN.get(name, "OK")), (other, "NOT_FOUND MEMBER_NOT_FOUND")):
         ids = {"member": member, "command": new_id(), "device": "", "number": "", "program": SHOP}
         ids["phone"] = registered_phone(world, member, SHOP)
+        ids["claim"] = claim_code(world)
         names_member = "member_id" in METHODS[name].input_type.fields_by_name
         got = outcome(world, message_of(name, body_of(name, ids)), app)
         assert got == (expected if names_member else "OK")

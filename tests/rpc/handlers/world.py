@@ -35,6 +35,7 @@ from tallystick.v1 import (
     options_pb2,
     store_pb2,
     till_pb2,
+    webshop_pb2,
 )
 from tests.service.paper_till import PaperTill, enrolled_till
 
@@ -48,6 +49,7 @@ DEVICE = "01940000-0000-7000-8000-0000000000d1"
 TILL, WEBSHOP, APP = options_pb2.ROLE_TILL, options_pb2.ROLE_WEBSHOP, options_pb2.ROLE_APP
 MANAGER, ADMIN, IMPORTER = options_pb2.ROLE_MANAGER, options_pb2.ROLE_ADMIN, options_pb2.ROLE_IMPORTER
 WIDGET = options_pb2.ROLE_WIDGET
+PAGE = "https://shop.example"
 
 MODULES = (
     ledger_pb2,
@@ -58,6 +60,7 @@ MODULES = (
     store_pb2,
     card_pb2,
     app_pb2,
+    webshop_pb2,
     admin_pb2,
 )
 # What needs signing in is tested beside it.
@@ -120,6 +123,7 @@ class Caller:
     store_id: str = "s1"
     device_id: str = DEVICE
     member_id: str = ""
+    web_origin: str = ""
 
 
 class World:
@@ -135,6 +139,8 @@ class World:
             keys=lambda: self.keys,
             issuer=ISSUER,
             database="memory",
+            public_url="https://points.example",
+            web_origins=(PAGE,),
             now_ms=lambda: Ms(self.now_ms),
         )
         self.pipeline = Pipeline(
@@ -169,6 +175,7 @@ class World:
             now_s=self.now_ms // 1000,
             store_id=caller.store_id,
             device_id=caller.device_id,
+            origin=PAGE if caller.role == WIDGET else "",
         )
 
     def send(self, request: Message, caller: Caller | None = None, *, token: str = "") -> Any:
@@ -187,6 +194,7 @@ class World:
             () if public else (("authorization", f"Bearer {bearer}"),),
             remaining_s=30.0,
             enforces_deadline=True,
+            web_origin=caller.web_origin if caller else "",
         )
         endpoint = self.pipeline.endpoints[f"/{method.containing_service.full_name}/{name}"]
         try:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tallystick.core.ids import AMOUNT_MINOR_MAX
 from tallystick.core.money import PPM
+from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE
-from tallystick.core.rules.model import Condition, Coupon, RuleSet, Selector
+from tallystick.core.rules.model import Condition, Coupon, RuleSet
 from tallystick.core.rules.reader import Node
 
 COUPONS_MAX = 200

@@ -201,7 +201,7 @@ class LedgerHandlers:
         answer = known.answer
         decision: Decision = Posted(answer) if isinstance(answer, Entry) else answer
         response = pb.GetDecisionResponse()
-        await self._tell(
+        await self.tell(
             response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
         )
         return response
@@ -269,7 +269,7 @@ class LedgerHandlers:
             self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
-        await self._tell(
+        await self.tell(
             target,
             caller.program_id,
             decision,
@@ -304,7 +304,7 @@ class LedgerHandlers:
             return no
         return replace(no, details=(*no.details, ("leased_points", str(found.leased_points))))
 
-    async def _tell(
+    async def tell(
         self,
         target: pb.Decision,
         program_id: ProgramId,
@@ -313,7 +313,7 @@ class LedgerHandlers:
         replayed: bool,
         recorded_ms: int,
     ) -> None:
-        """Write a decision, with the currency of the rule set that judged it."""
+        """Write a decision, with the currency of the rule set that judged it; other services tell of sales too."""
         currency = ""
         if isinstance(decision, Posted):
             version = decision.entry.rule_set

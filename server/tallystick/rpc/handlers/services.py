@@ -14,6 +14,8 @@ from tallystick.rpc.handlers.member_code import CodeHandlers
 from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
+from tallystick.rpc.handlers.webhooks import WebhookHandlers
+from tallystick.rpc.handlers.webshop import WebshopHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
 from tallystick.service.pass_maker import PassMaker
@@ -28,6 +30,7 @@ from tallystick.v1 import (
     member_pb2,
     store_pb2,
     till_pb2,
+    webshop_pb2,
 )
 
 
@@ -52,5 +55,7 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
         Service(app_pb2.DESCRIPTOR.services_by_name["AppService"], CardAppHandlers(gateway, passes=passes)),
         Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
+        Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
+        Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]

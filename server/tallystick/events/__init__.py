@@ -1,0 +1,1 @@
+"""Telling others of events: webhooks over HTTP, and a stream of NATS."""

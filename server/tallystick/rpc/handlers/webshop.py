@@ -1,0 +1,79 @@
+"""WebshopService: tokens for the pages of a shop, and the sales of guests."""
+
+from __future__ import annotations
+
+from tallystick.rpc.call import Call
+from tallystick.rpc.convert.commands import command_id_from_pb, member_id_from_pb, origin_from_pb
+from tallystick.rpc.convert.scalars import ms_to_pb
+from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.rpc.handlers.ledger import LedgerHandlers
+from tallystick.service.business_time import window
+from tallystick.service.claims import NoClaim
+from tallystick.service.gateway import Gateway
+from tallystick.v1 import webshop_pb2 as pb
+from tallystick.wire.basket import basket_from_pb
+
+
+class WebshopHandlers:
+    """Answers WebshopService."""
+
+    def __init__(self, gateway: Gateway, ledger: LedgerHandlers) -> None:
+        self._gateway = gateway
+        self._ledger = ledger
+
+    async def issue_widget_token(
+        self, request: pb.IssueWidgetTokenRequest, call: Call
+    ) -> pb.IssueWidgetTokenResponse:
+        caller, gateway = call.caller, self._gateway
+        issued = await gateway.pool.run(
+            gateway.widget_tokens.issue,
+            caller.program_id,
+            member_id_from_pb(request.member_id),
+            origin=request.origin,
+            device_id=caller.device_id,
+            store_id=caller.store_id,
+        )
+        return pb.IssueWidgetTokenResponse(access_token=issued.text, expires_in_s=issued.expires_in_s)
+
+    async def create_claim(self, request: pb.CreateClaimRequest, call: Call) -> pb.CreateClaimResponse:
+        caller, gateway = call.caller, self._gateway
+        now_ms = gateway.now_ms()
+        sent = origin_from_pb(request.origin)
+        filled = filled_origin(sent, caller, now_ms)
+        allowed = window(await self._ledger.clock(caller.program_id), importer=False, now_ms=now_ms)
+        made = await gateway.claims.create(
+            caller.program_id,
+            command_id_from_pb(request.claim_id),
+            basket=basket_from_pb(request.basket),
+            sent=sent,
+            filled=filled,
+            allowed=allowed,
+        )
+        return pb.CreateClaimResponse(
+            code=made.code, url=made.url, expires_at=ms_to_pb(made.claim.expires_ms)
+        )
+
+    async def redeem_claim(self, request: pb.RedeemClaimRequest, call: Call) -> pb.RedeemClaimResponse:
+        program_id = call.caller.program_id
+        member_id = visible_member(call.caller, request.member_id)
+        answer = await self._gateway.claims.redeem(
+            program_id, member_id, request.code, deadline=call.deadline
+        )
+        if isinstance(answer, NoClaim):
+            return pb.RedeemClaimResponse(refused=pb.ClaimRefusal.ValueType(answer.value))
+        response = pb.RedeemClaimResponse()
+        await self._ledger.tell(
+            response.decision,
+            program_id,
+            answer.decision,
+            replayed=answer.replayed,
+            recorded_ms=answer.recorded_ms,
+        )
+        return response
+
+    async def cancel_claim(self, request: pb.CancelClaimRequest, call: Call) -> pb.CancelClaimResponse:
+        claim_id = command_id_from_pb(request.claim_id)
+        member_id = await self._gateway.claims.cancel(
+            call.caller.program_id, claim_id, deadline=call.deadline
+        )
+        return pb.CancelClaimResponse(cancelled=member_id is None, member_id=member_id or "")

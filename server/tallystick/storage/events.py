@@ -1,0 +1,403 @@
+"""Events and who is told of them in SQLAlchemy Core, for PostgreSQL and SQLite alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.state import MemberStatus
+from tallystick.service.event_store import (
+    WEBHOOKS_MAX,
+    Delivery,
+    DeliveryState,
+    Due,
+    Endpoint,
+    Event,
+    EventPlace,
+    MemberNow,
+    SeenMember,
+    Signing,
+    Tried,
+)
+from tallystick.storage import tables as t
+from tallystick.storage.reader import PAGE_MAX
+from tallystick.storage.rows import Row
+from tallystick.storage.sessions import SqlSession
+
+FORGET_PAGE = 1_000
+"""Most events that one call removes."""
+
+WAITING = int(DeliveryState.WAITING)
+_ENDPOINT = tuple(t.webhook.c[name] for name in Endpoint.__dataclass_fields__)
+_SEEN = tuple(t.event_seen.c[name] for name in SeenMember.__dataclass_fields__)
+_PLACE = tuple(t.event_place.c[name] for name in EventPlace.__dataclass_fields__)
+_w, _e, _d, _s, _p = t.webhook.c, t.event.c, t.event_delivery.c, t.event_seen.c, t.event_place.c
+
+
+def _endpoint_from_row(row: Row) -> Endpoint:
+    values = dict(zip(Endpoint.__dataclass_fields__, row, strict=True))
+    values["event_types"] = tuple(json.loads(values["event_types"]))
+    values["signing"] = Signing(values["signing"])
+    for name in ("sealed_key", "old_sealed_key"):
+        values[name] = bytes(values[name])
+    return Endpoint(**{**values, "paused": bool(values["paused"])})
+
+
+def _endpoint_values(program_id: ProgramId, endpoint: Endpoint) -> dict[str, Any]:
+    values = {column.name: getattr(endpoint, column.name) for column in _ENDPOINT}
+    values["event_types"] = json.dumps(endpoint.event_types)
+    return {
+        "program_id": program_id,
+        **values,
+        "signing": int(endpoint.signing),
+        "paused": int(endpoint.paused),
+    }
+
+
+def _place_from_row(row: Row) -> EventPlace:
+    lanes, *rest = row
+    return EventPlace({int(lane): seq for lane, seq in json.loads(lanes).items()}, *rest)
+
+
+def _place_values(program_id: ProgramId, place: EventPlace) -> dict[str, Any]:
+    values: dict[str, Any] = {column.name: getattr(place, column.name) for column in _PLACE}
+    lanes = json.dumps({str(lane): seq for lane, seq in sorted(place.lanes.items())})
+    return {"program_id": program_id, **values, "lanes": lanes}
+
+
+class SqlEndpoints(SqlSession):
+    """Endpoints; see ``service.event_store``."""
+
+    def put_endpoint(self, program_id: ProgramId, endpoint: Endpoint, *, here: EventPlace, now: Ms) -> bool:
+        """Store an endpoint, replacing the one of its name; False when there are too many others."""
+        own = (_w.program_id == program_id, _w.webhook_id == endpoint.webhook_id)
+        others = select(func.count()).select_from(t.webhook).where(_w.program_id == program_id)
+        values = _endpoint_values(program_id, endpoint)
+        woken = update(t.event_delivery).where(
+            *_of_endpoint(program_id, endpoint.webhook_id), _d.state == WAITING
+        )
+
+        def work(connection: Connection) -> bool:
+            if _locked_place(connection, program_id) is None:
+                connection.execute(insert(t.event_place).values(_place_values(program_id, here)))
+            was_paused = connection.scalar(select(_w.paused).where(*own))
+            if was_paused is not None:
+                connection.execute(update(t.webhook).where(*own).values(values))
+                if was_paused and not endpoint.paused:
+                    connection.execute(woken.values(since_ms=now, next_ms=now))
+                return True
+            if (connection.scalar(others) or 0) >= WEBHOOKS_MAX:
+                return False
+            connection.execute(insert(t.webhook).values(values))
+            return True
+
+        return self._run(program_id, work, write=True)
+
+    def endpoint(self, program_id: ProgramId, webhook_id: str) -> Endpoint | None:
+        """Return an endpoint."""
+        query = select(*_ENDPOINT).where(_w.program_id == program_id, _w.webhook_id == webhook_id)
+        row = self._first(program_id, query)
+        return None if row is None else _endpoint_from_row(row)
+
+    def endpoints(self, program_id: ProgramId) -> list[Endpoint]:
+        """Return all endpoints by name."""
+        query = select(*_ENDPOINT).where(_w.program_id == program_id)
+        return sorted(
+            (_endpoint_from_row(row) for row in self._all(program_id, query)), key=lambda one: one.webhook_id
+        )
+
+    def pause_endpoint(self, program_id: ProgramId, webhook_id: str) -> None:
+        """Let an endpoint's messages wait."""
+        own = (_w.program_id == program_id, _w.webhook_id == webhook_id)
+        paused = update(t.webhook).where(*own).values(paused=1)
+        self._run(program_id, lambda connection: connection.execute(paused), write=True)
+
+    def delete_endpoint(self, program_id: ProgramId, webhook_id: str) -> None:
+        """Remove an endpoint with its messages; with the last one all that is kept of events."""
+        left = select(func.count()).select_from(t.webhook).where(_w.program_id == program_id)
+
+        def work(connection: Connection) -> None:
+            _locked_place(connection, program_id)
+            connection.execute(
+                delete(t.webhook).where(_w.program_id == program_id, _w.webhook_id == webhook_id)
+            )
+            connection.execute(delete(t.event_delivery).where(*_of_endpoint(program_id, webhook_id)))
+            if not connection.scalar(left):
+                for table in (t.event, t.event_seen, t.event_place):
+                    connection.execute(delete(table).where(table.c.program_id == program_id))
+
+        self._run(program_id, work, write=True)
+
+    def delivery_counts(self, program_id: ProgramId) -> dict[tuple[str, DeliveryState], int]:
+        """Return how many messages wait and how many were given up, by endpoint."""
+
+        def work(connection: Connection) -> dict[tuple[str, DeliveryState], int]:
+            found = {}
+            # A statement for each, as each has its own index.
+            for state in (DeliveryState.WAITING, DeliveryState.FAILED):
+                query = select(_d.webhook_id, func.count()).where(
+                    _d.program_id == program_id, _d.state == int(state)
+                )
+                for webhook_id, count in connection.execute(query.group_by(_d.webhook_id)):
+                    found[webhook_id, state] = count
+            return found
+
+        return self._run(program_id, work)
+
+
+class SqlEvents(SqlSession):
+    """Events becoming messages; see ``service.event_store``."""
+
+    def event_place(self, program_id: ProgramId) -> EventPlace | None:
+        """Return the place; None for a program without endpoints."""
+        row = self._first(program_id, select(*_PLACE).where(_p.program_id == program_id))
+        return None if row is None else _place_from_row(row)
+
+    def seen_members(
+        self, program_id: ProgramId, member_ids: Collection[MemberId]
+    ) -> dict[MemberId, SeenMember]:
+        """Return what has become events of members."""
+        query = select(*_SEEN).where(_s.member_id.in_(sorted(member_ids)), _s.program_id == program_id)
+        return {
+            row[0]: SeenMember(row[0], row[1], row[2], MemberStatus(row[3]), row[4])
+            for row in self._all(program_id, query)
+        }
+
+    def members_now(
+        self, program_id: ProgramId, member_ids: Collection[MemberId]
+    ) -> dict[MemberId, MemberNow]:
+        """Return members as they are."""
+        m = t.member.c
+        query = select(m.member_id, m.status, m.changed_ms, m.made_ms)
+        wanted = query.where(m.member_id.in_(sorted(member_ids)), m.program_id == program_id)
+        return {
+            row[0]: MemberNow(row[0], MemberStatus(row[1]), row[2], row[3])
+            for row in self._all(program_id, wanted)
+        }
+
+    def queue_events(
+        self,
+        program_id: ProgramId,
+        events: Sequence[Event],
+        seen: Sequence[SeenMember],
+        *,
+        to: EventPlace,
+        now: Ms,
+    ) -> bool:
+        """Number events and queue them for all endpoints that want them, note what is seen, and move the place."""
+
+        def work(connection: Connection) -> bool:
+            place = _locked_place(connection, program_id)
+            if place is None or place.moves != to.moves:
+                return False
+            query = select(*_ENDPOINT).where(_w.program_id == program_id)
+            endpoints = [_endpoint_from_row(row) for row in connection.execute(query)]
+            _insert_events(connection, program_id, events, endpoints, first=place.events + 1, now=now)
+            _put_seen(connection, program_id, seen)
+            moved = _place_values(program_id, to) | {
+                "events": place.events + len(events),
+                "moves": to.moves + 1,
+            }
+            connection.execute(update(t.event_place).where(_p.program_id == program_id).values(moved))
+            return True
+
+        return self._run(program_id, work, write=True)
+
+    def forget_events(self, program_id: ProgramId, *, before: Ms) -> int:
+        """Remove messages queued before an instant that do not wait, with their events; return how many."""
+        same = (_d.program_id == _e.program_id) & (_d.number == _e.number)
+        waits = exists().where(same, _d.state == WAITING)
+        old = select(_e.number).where(_e.program_id == program_id, _e.queued_ms < before, ~waits)
+
+        def work(connection: Connection) -> int:
+            # In turn with those who queue: what is looked at here stays as it is.
+            _locked_place(connection, program_id)
+            numbers = [row[0] for row in connection.execute(old.order_by(_e.number).limit(FORGET_PAGE))]
+            if numbers:
+                for table in (t.event_delivery, t.event):
+                    gone = (table.c.program_id == program_id, table.c.number.in_(numbers))
+                    connection.execute(delete(table).where(*gone))
+            return len(numbers)
+
+        return self._run(program_id, work, write=True)
+
+
+class SqlDeliveries(SqlSession):
+    """Messages on their way; see ``service.event_store``."""
+
+    def due_endpoints(self, program_id: ProgramId, *, now: Ms) -> list[str]:
+        """Return the endpoints that are not paused and may have a message whose turn it is."""
+        same = (_d.program_id == _w.program_id) & (_d.webhook_id == _w.webhook_id)
+        due = exists().where(same, _d.state == WAITING, _d.next_ms <= now)
+        query = select(_w.webhook_id).where(_w.program_id == program_id, _w.paused == 0, due)
+        return sorted(row[0] for row in self._all(program_id, query))
+
+    def claim_deliveries(
+        self, program_id: ProgramId, webhook_id: str, *, now: Ms, until: Ms, limit: int
+    ) -> list[Due]:
+        """Return messages that are due, of each member none but the first that waits, and keep them from others."""
+        earlier = t.event_delivery.alias("earlier")
+        e = earlier.c
+        waits_before = exists().where(
+            e.program_id == _d.program_id,
+            e.webhook_id == _d.webhook_id,
+            e.member_id == _d.member_id,
+            e.state == WAITING,
+            e.number < _d.number,
+        )
+        query = (
+            select(_d.number, _d.tries, _d.since_ms)
+            .where(
+                *_of_endpoint(program_id, webhook_id), _d.state == WAITING, _d.next_ms <= now, ~waits_before
+            )
+            .order_by(_d.number)
+            .limit(min(limit, PAGE_MAX))
+            .with_for_update(skip_locked=True)
+        )
+
+        def work(connection: Connection) -> list[Due]:
+            taken = connection.execute(query).all()
+            if not taken:
+                return []
+            numbers = [row[0] for row in taken]
+            keep = update(t.event_delivery).where(
+                *_of_endpoint(program_id, webhook_id), _d.number.in_(numbers)
+            )
+            connection.execute(keep.values(next_ms=until))
+            of_event = select(_e.number, _e.message_id, _e.event_type, _e.member_id, _e.occurred_ms, _e.body)
+            rows = connection.execute(of_event.where(_e.program_id == program_id, _e.number.in_(numbers)))
+            events = {row[0]: Event(row[1], row[2], row[3], row[4], bytes(row[5])) for row in rows}
+            return [Due(number, events[number], tries, since) for number, tries, since in taken]
+
+        return self._run(program_id, work, write=True)
+
+    def note_deliveries(self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried]) -> None:
+        """Note what came of sending messages; one that does not wait any more stays as it is."""
+
+        def work(connection: Connection) -> None:
+            for one in sorted(tried, key=lambda one: one.number):
+                own = (
+                    *_of_endpoint(program_id, webhook_id),
+                    _d.number == one.number,
+                    _d.state == WAITING,
+                )
+                values = {"state": int(one.state), "answer": one.answer, "next_ms": one.next_ms}
+                connection.execute(
+                    update(t.event_delivery).where(*own).values({**values, "tries": _d.tries + 1})
+                )
+
+        self._run(program_id, work, write=True)
+
+    def deliveries(
+        self,
+        program_id: ProgramId,
+        webhook_id: str,
+        *,
+        state: DeliveryState | None,
+        before: int | None,
+        limit: int,
+    ) -> list[Delivery]:
+        """Return messages of an endpoint, newest first, ``number`` < ``before``."""
+        same = (_d.program_id == _e.program_id) & (_d.number == _e.number)
+        columns = (
+            _d.number,
+            _e.message_id,
+            _e.event_type,
+            _d.state,
+            _d.tries,
+            _e.occurred_ms,
+            _d.next_ms,
+            _d.answer,
+        )
+        query = select(*columns).select_from(t.event_delivery.join(t.event, same))
+        query = query.where(*_of_endpoint(program_id, webhook_id))
+        if state is not None:
+            query = query.where(_d.state == int(state))
+        if before is not None:
+            query = query.where(_d.number < before)
+        rows = self._all(program_id, query.order_by(_d.number.desc()), limit=limit)
+        return [
+            Delivery(number, message_id, kind, DeliveryState(state), *rest)
+            for number, message_id, kind, state, *rest in rows
+        ]
+
+    def replay_deliveries(self, program_id: ProgramId, webhook_id: str, *, since: Ms | None, now: Ms) -> int:
+        """Let messages wait again that failed, or all of events since an instant; return how many."""
+        of_event = select(_e.number).where(_e.program_id == program_id, _e.occurred_ms >= (since or 0))
+        which = _d.state == int(DeliveryState.FAILED)
+        if since is not None:
+            which = and_(or_(which, _d.state == int(DeliveryState.DELIVERED)), _d.number.in_(of_event))
+        again = (
+            update(t.event_delivery)
+            .where(*_of_endpoint(program_id, webhook_id), which)
+            .values(state=WAITING, tries=0, since_ms=now, next_ms=now)
+        )
+        return self._run(program_id, lambda connection: int(connection.execute(again).rowcount), write=True)
+
+
+def _of_endpoint(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
+    return _d.program_id == program_id, _d.webhook_id == webhook_id
+
+
+def _locked_place(connection: Connection, program_id: ProgramId) -> EventPlace | None:
+    """The place, ours until the end of the transaction: events are numbered one transaction after the other."""
+    query = select(*_PLACE).where(_p.program_id == program_id).with_for_update()
+    row = connection.execute(query).first()
+    return None if row is None else _place_from_row(row)
+
+
+def _insert_events(
+    connection: Connection,
+    program_id: ProgramId,
+    events: Sequence[Event],
+    endpoints: Sequence[Endpoint],
+    *,
+    first: int,
+    now: Ms,
+) -> None:
+    rows, messages = [], []
+    for number, event in enumerate(events, first):
+        wanting = [endpoint.webhook_id for endpoint in endpoints if endpoint.wants(event.event_type)]
+        if not wanting:
+            continue
+        rows.append(
+            {
+                "program_id": program_id,
+                "number": number,
+                "message_id": event.message_id,
+                "event_type": event.event_type,
+                "member_id": event.member_id,
+                "occurred_ms": event.occurred_ms,
+                "queued_ms": now,
+                "body": event.body,
+            }
+        )
+        message = {"program_id": program_id, "number": number, "member_id": event.member_id}
+        fresh = {"state": WAITING, "tries": 0, "since_ms": now, "next_ms": now, "answer": ""}
+        messages += [{**message, **fresh, "webhook_id": webhook_id} for webhook_id in wanting]
+    if rows:
+        connection.execute(insert(t.event), rows)
+        connection.execute(insert(t.event_delivery), messages)
+
+
+def _put_seen(connection: Connection, program_id: ProgramId, seen: Sequence[SeenMember]) -> None:
+    if not seen:
+        return
+    gone = (_s.member_id.in_([one.member_id for one in seen]), _s.program_id == program_id)
+    connection.execute(delete(t.event_seen).where(*gone))
+    rows = [
+        {
+            "program_id": program_id,
+            "member_id": one.member_id,
+            "seq": one.seq,
+            "tier_id": one.tier_id,
+            "status": int(one.status),
+            "changed_ms": one.changed_ms,
+        }
+        for one in seen
+    ]
+    connection.execute(insert(t.event_seen), rows)
