@@ -316,17 +316,17 @@ class Shop:
         self,
         sale_id: str,
         hold: HoldRef,
+        basket: Basket,
         *,
         order: str,
-        basket: Basket | None = None,
         at: datetime | None = None,
     ) -> Sale:
-        """Turn a hold into the sale of an order. ``basket`` is the final one, when it is not the hold's.
+        """Turn a hold into the sale of an order. ``basket`` is the final one, the hold's or a changed one.
 
         What the final basket does not need goes back. Store ``sale_id`` with the order before this call: returns
         name it.
         """
-        posting = Posting.capture(sale_id, hold, order=order, basket=basket, at=at)
+        posting = Posting.capture(sale_id, hold, basket, order=order, at=at)
         return answers.sale_of(self._call(self._ledger.Capture, posting.request).decision)
 
     def void(self, void_id: str, hold: HoldRef, *, order: str = "") -> Voided:
