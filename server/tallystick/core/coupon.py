@@ -45,7 +45,9 @@ class Redeemed:
     token: str = ""
 
 
-def choose_coupons(rules: RuleSet, uses: Sequence[CouponUse], moment: Moment) -> tuple[Redeemed, ...] | Refused:
+def choose_coupons(
+    rules: RuleSet, uses: Sequence[CouponUse], moment: Moment
+) -> tuple[Redeemed, ...] | Refused:
     """Return the coupons to apply, in the order given, or the first reason in the order of ``Refusal``.
 
     What a hold still reserves was promised: neither its count nor its time is asked about again.
@@ -80,7 +82,11 @@ def _used_up(asked: Sequence[tuple[CouponUse, Coupon]]) -> Coupon | None:
     before: Counter[str] = Counter()
     for use, coupon in asked:
         more = before[coupon.coupon_id]
-        if use.taken or 0 < coupon.per_member <= use.by_member + more or 0 < coupon.total <= use.in_all + more:
+        if (
+            use.taken
+            or 0 < coupon.per_member <= use.by_member + more
+            or 0 < coupon.total <= use.in_all + more
+        ):
             return coupon
         before[coupon.coupon_id] += 1
     return None

@@ -170,9 +170,7 @@ def _capture_late(
     allocs = draft.take_active(hold.points)
     draft.set_hold(replace(hold, status=HoldStatus.CAPTURED, allocs=allocs))
     if command.basket is not None:
-        return post_capture_sale(
-            draft, rules, command, command.basket, hold, allocs, held=0, coupons=coupons
-        )
+        return post_capture_sale(draft, rules, command, command.basket, hold, allocs, held=0, coupons=coupons)
     _burn_hold(draft, rules, command, hold, allocs, held=0)
     return None
 

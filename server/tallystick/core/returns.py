@@ -1,8 +1,8 @@
 """Returns and reversals: what goods earned is taken back, what was burned on them goes back to its lots.
 
 Every line of a sale keeps its own share. What is due for all that was returned so far, less what earlier returns
-took, is what this return takes: so any series of partial returns sums exactly to one full return. A coupon stays used when goods come back, and is free
-again when the whole sale is reversed.
+took, is what this return takes: so any series of partial returns sums exactly to one full return. A coupon stays used
+when goods come back, and is free again when the whole sale is reversed.
 """
 
 from __future__ import annotations

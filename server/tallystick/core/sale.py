@@ -99,7 +99,6 @@ def price(
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
         chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
-        no = chosen if isinstance(chosen, Refused) else None
         asked = benefit_of(
             rules,
             basket,
@@ -109,13 +108,14 @@ def price(
             assurance=assurance,
             moment=moment,
             coupons=() if isinstance(chosen, Refused) else chosen,
-            spare_coupons=spare_coupons,
         )
         if isinstance(asked, Refused):
             return asked
-        if no is not None:
-            # What is wrong with rewards and points has the lower number and was said first.
-            return no
+        # What is wrong with rewards and points has the lower number and was said first.
+        if isinstance(chosen, Refused):
+            return chosen
+        if asked.spared and not spare_coupons:
+            return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
         benefit = asked
     return _with_earn(rules, basket, benefit, moment)
 
@@ -197,9 +197,7 @@ def _burn_explanations(benefit: Benefit) -> tuple[Explanation, ...]:
     return (*bought, Explanation("points", 0, -benefit.spend_points, "points_as_money", value))
 
 
-def post_sale(
-    draft: Draft, rules: RuleSet, sale: Sale, coupons: Sequence[CouponUse] = ()
-) -> Refused | None:
+def post_sale(draft: Draft, rules: RuleSet, sale: Sale, coupons: Sequence[CouponUse] = ()) -> Refused | None:
     """Decide a sale that is asked for; ``coupons`` is what is known of those that it names."""
     priced = price(
         draft,

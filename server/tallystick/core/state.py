@@ -119,8 +119,9 @@ class Hold:
     """Points reserved until ``expires_ms``: for a checkout, or in a lease or voucher for one store.
 
     ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind what is
-    left of it. ``coupons`` are reserved with it; a hold of coupons alone has no points. A lease or voucher can be burned at ``store_id`` until ``ends_ms``; what was burned in time may be
-    reported until ``expires_ms``. ``used`` of its ``points`` have been. A lease that is ``recalled`` is wanted back.
+    left of it. ``coupons`` are reserved with it; a hold of coupons alone has no points. A lease or voucher can be
+    burned at ``store_id`` until ``ends_ms``; what was burned in time may be reported until ``expires_ms``. ``used`` of
+    its ``points`` have been. A lease that is ``recalled`` is wanted back.
     """
 
     hold_id: CommandId

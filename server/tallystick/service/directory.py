@@ -13,6 +13,7 @@ from typing import Protocol
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.card_ports import CardDirectory
+from tallystick.service.coupon_ports import CouponDirectory
 
 
 class Clock(IntEnum):
@@ -154,7 +155,7 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(CardDirectory, Protocol):
+class Directory(CardDirectory, CouponDirectory, Protocol):
     """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:
@@ -230,7 +231,10 @@ class Directory(CardDirectory, Protocol):
     def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None: ...
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
-        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown."""
+        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown.
+
+        Coupons of the member are nobody's from then on.
+        """
         ...
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None: ...

@@ -15,9 +15,11 @@ from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.codes import Codes
+from tallystick.service.coupons import Coupons
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
+from tallystick.service.guesses import Guesses
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
@@ -77,6 +79,8 @@ class Gateway:
     exposures: Exposures
     cashiers: Cashiers
     cards: Cards
+    coupons: Coupons
+    guesses: Guesses
     watch: Watch
     wallets: Wallets
 
@@ -169,6 +173,8 @@ def open_gateway(
         exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
+        coupons=Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
+        guesses=Guesses(),
         watch=watch,
         wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
     )

@@ -24,11 +24,12 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
+from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_tables import Undo
 from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets, MemoryCards):
+class MemoryDirectory(MemoryWallets, MemoryCards, MemoryCoupons):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -197,6 +198,7 @@ class MemoryDirectory(MemoryWallets, MemoryCards):
                 undo.remove(tables.identifiers, (row.kind, row.token))
             for device in self.card_devices(program_id, member_id):
                 undo.remove(tables.card_devices, (member_id, device.kid))
+            unlink_codes(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

@@ -10,6 +10,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
+from tallystick.service.coupon_ports import CouponBatch, CouponCode, Reservation
 from tallystick.service.directory import (
     CardDevice,
     Cashier,
@@ -79,6 +80,11 @@ class ProgramTables:
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    coupon_batches: dict[str, CouponBatch] = field(default_factory=dict)
+    coupon_codes: dict[str, CouponCode] = field(default_factory=dict)
+    coupons_used: dict[str, int] = field(default_factory=dict)
+    coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
+    coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a member gets off a basket: coupons first, then rewards, then points as money, each spread over lines exactly."""
+"""What a member gets off a basket: coupons, then rewards, then points as money, each spread over lines exactly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Benefit(NamedTuple):
     """Discounts and what they cost, by line (both lists are as long as the basket).
 
     ``points_discounts`` is the part of ``discounts`` that points paid as money; ``spend_points`` what they cost.
-    ``spared`` are the coupons of a captured hold that the final basket no longer needs.
+    ``spared`` are the coupons that fit nothing in the basket.
     """
 
     discounts: tuple[int, ...]
@@ -42,12 +42,10 @@ def benefit_of(
     assurance: Assurance,
     moment: Moment,
     coupons: Sequence[Redeemed] = (),
-    spare_coupons: bool = False,
 ) -> Benefit | Refused:
     """Price coupons, rewards and points against a basket, or say why not.
 
-    ``available`` is what may be burned: the balance at the server, the authority less what was burned at a till. A
-    coupon that takes nothing off is refused, or left out with ``spare_coupons``.
+    ``available`` is what may be burned: the balance at the server, the authority less what was burned at a till.
     """
     count = len(basket.lines)
     left: list[int] = [line.amount_minor for line in basket.lines]
@@ -88,23 +86,12 @@ def benefit_of(
                 line_points[at] += part
     if spent + cost > max(0, available):
         return refused(Refusal.INSUFFICIENT_POINTS, points=spent + cost, available=max(0, available))
-    if spared and not spare_coupons:
-        # Last, as its number is: what is wrong with rewards and points is said first.
-        return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=spared[0])
     discounts = tuple(
         line.amount_minor - rest + off
         for line, rest, off in zip(basket.lines, left, points_offs, strict=True)
     )
-    return Benefit(
-        discounts,
-        tuple(points_offs),
-        tuple(line_points),
-        tuple(applied),
-        spent,
-        spent + cost,
-        tuple(used),
-        tuple(spared),
-    )
+    benefit = Benefit(discounts, tuple(points_offs), tuple(line_points), tuple(applied), spent, spent + cost)
+    return benefit._replace(coupons=tuple(used), spared=tuple(spared)) if coupons else benefit
 
 
 def _apply_coupons(

@@ -38,7 +38,7 @@ def normalise_code(text: str) -> str:
 
 def shared_coupon(rules: RuleSet, code: str) -> Coupon | None:
     """Return the coupon whose shared code a normalised code is."""
-    return next((coupon for coupon in rules.coupons if coupon.code and coupon.code == code), None)
+    return next((coupon for coupon in rules.coupons if coupon.code and coupon.spelled == code), None)
 
 
 def find_coupon(rules: RuleSet, coupon_id: str) -> Coupon | None:
@@ -49,6 +49,7 @@ def find_coupon(rules: RuleSet, coupon_id: str) -> Coupon | None:
 def parse_coupon(node: Node, lines: Selector, when: Condition) -> Coupon:
     """Return one coupon; what is wrong with it is added to the node's findings."""
     kind = node.choice("kind", KINDS)
+    code = _shared_code(node)
     coupon = Coupon(
         coupon_id=node.text("id", longest=64),
         kind=kind,
@@ -56,7 +57,8 @@ def parse_coupon(node: Node, lines: Selector, when: Condition) -> Coupon:
         lines=lines,
         when=when,
         minimum_minor=node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
-        code=_shared_code(node),
+        code=code,
+        spelled=normalise_code(code),
         per_member=node.integer("per_member", 1, high=PER_MEMBER_MAX),
         total=node.integer("total", 0, high=TOTAL_MAX),
         exclusive=node.choice("combine", ("joint", "exclusive"), "joint") == "exclusive",
@@ -72,7 +74,10 @@ def parse_coupon(node: Node, lines: Selector, when: Condition) -> Coupon:
 
 def check_coupons(root: Node, coupons: Sequence[Coupon]) -> None:
     """Report ids and shared codes that two coupons have."""
-    for what, names in (("id", [one.coupon_id for one in coupons]), ("code", [one.code for one in coupons])):
+    for what, names in (
+        ("id", [one.coupon_id for one in coupons]),
+        ("code", [one.spelled for one in coupons]),
+    ):
         for at, name in enumerate(names):
             if name and name in names[:at]:
                 root.wrong(f"coupons[{at}].{what}", f"'{name}' is there already", f"give each its own {what}")
@@ -99,4 +104,4 @@ def _shared_code(node: Node) -> str:
     if given and not SHARED_CODE_CHARS_MIN <= len(code) <= SHARED_CODE_CHARS_MAX:
         limits = f"{SHARED_CODE_CHARS_MIN} to {SHARED_CODE_CHARS_MAX} letters and digits"
         node.wrong("code", f"'{given[:60]}' does not have {limits}", "write for example code: SUMMER25")
-    return code
+    return given

@@ -222,9 +222,10 @@ class Reward:
 class Coupon:
     """What a code takes off within a sale. ``kind`` and amounts are those of a ``Reward``.
 
-    ``code`` is the shared code in its one spelling; without one every code is unique and counts once. ``per_member`` and
-    ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no other
-    coupon. A card shows a shared code that has ``show``.
+    ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
+    counts once. ``per_member``
+    and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
+    other coupon. A card shows a shared code that has ``show``.
     """
 
     coupon_id: str
@@ -235,6 +236,7 @@ class Coupon:
     when: Condition = Condition()
     minimum_minor: int = 0
     code: str = ""
+    spelled: str = ""
     per_member: int = 1
     total: int = 0
     exclusive: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.admin import AdminHandlers
 from tallystick.rpc.handlers.cards import CardHandlers
+from tallystick.rpc.handlers.coupons import CouponHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
@@ -16,6 +17,7 @@ from tallystick.service.gateway import Gateway
 from tallystick.v1 import (
     admin_pb2,
     card_pb2,
+    coupon_pb2,
     identity_pb2,
     ledger_pb2,
     member_code_pb2,
@@ -39,5 +41,6 @@ def services(gateway: Gateway) -> list[Service]:
         Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
+        Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]
