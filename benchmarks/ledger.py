@@ -199,7 +199,7 @@ class PostgresBench:
     def _grpc(self, seconds: float, members: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as home:
             keys = create_key_dir(Path(home) / "keys", now_s=now_ms() // 1000)
-            with _echo_server() as echo, _server(self._url.service_url, Path(home)) as server:
+            with _echo_server() as echo, gateway_process(self._url.service_url, Path(home)) as server:
                 return GrpcBench(Path(home), keys, echo, server, members, self._wal_bytes).run(seconds)
 
 
@@ -335,7 +335,8 @@ def _echo_server() -> Iterator[Server]:
 
 
 @contextmanager
-def _server(database_url: str, home: Path) -> Iterator[Server]:
+def gateway_process(database_url: str, home: Path) -> Iterator[Server]:
+    """Serve gRPC on a database, with the keys below ``home``, until the block ends."""
     address = f"127.0.0.1:{_free_port()}"
     settings = {
         "TALLYSTICK_DATABASE_URL": database_url,

@@ -202,6 +202,21 @@ def test_an_empty_lot_is_given_only_when_named_or_pending(books: Books) -> None:
     assert books.store.read_lots(PROGRAM, member_id(1)) == [pending]
 
 
+def test_where_a_member_stands_is_the_account_its_lots_and_the_account_again(books: Books) -> None:
+    books.enrol(1, 2)
+    assert books.store.read_standing(PROGRAM, member_id(9)) == (None, [], None)
+    books.post((1, books.earn(1, 100)))
+    books.post((1, books.burn(1, 100)))
+    books.post((2, books.earn(2, 40)))
+    account, lots, again = books.store.read_standing(PROGRAM, member_id(1))
+    assert (account, lots, again) == (books.account(1), [], books.account(1))
+    _, lots, _ = books.store.read_standing(PROGRAM, member_id(1), also=[1, 9])
+    assert lots == books.store.read_lots(PROGRAM, member_id(1), also=[1, 9]) != []
+    account, lots, _ = books.store.read_standing(PROGRAM, member_id(2))
+    assert account is not None
+    assert (account.active, [lot.remaining for lot in lots]) == (40, [40])
+
+
 def test_a_lot_that_one_batch_makes_and_burns_is_stored_as_it_is_in_the_end(books: Books) -> None:
     books.enrol(1)
     earned = books.earn(1, 100)

@@ -1,15 +1,15 @@
-"""What people type at the prompt: amounts of money, quantities, lines of a basket, new ids."""
+"""What people type at the prompt: amounts of money, quantities, lines of a basket; and new ids."""
 
 from __future__ import annotations
 
-import secrets
-import time
-import uuid
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.core.currency import exponent
+from tallystick.security.ids import new_id
+
+__all__ = ["AMOUNT_DIGITS_MAX", "TypedLine", "new_id", "parse_amount", "parse_line", "show_amount"]
 
 AMOUNT_DIGITS_MAX = 15
 
@@ -49,14 +49,6 @@ def show_amount(amount_minor: int, currency: str) -> str:
     whole, part = divmod(abs(amount_minor), 10**places)
     decimals = f".{part:0{places}d}" if places else ""
     return f"{sign}{whole:,}{decimals} {currency}"
-
-
-def new_id() -> str:
-    """A UUID of version 7 (RFC 9562, 5.7): milliseconds first, the rest random."""
-    raw = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + secrets.token_bytes(10))
-    raw[6] = (raw[6] & 0x0F) | 0x70
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    return str(uuid.UUID(bytes=bytes(raw)))
 
 
 def _scaled(text: str, places: int, what: str) -> int:

@@ -18,7 +18,7 @@ from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.tier import credits_in_period, current_tier
-from tallystick.core.state import Account, MemberState
+from tallystick.core.state import Account, Hold, MemberState
 from tallystick.service.coupon_book import read_book
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, StoreConflict
@@ -188,16 +188,22 @@ class Balances:
     ) -> MemberState | None:
         """Read account, lots and holds as they were at one moment, although each is a read of its own."""
         for _ in range(LOOKS_MAX):
-            account = self._reader.read_accounts(program_id, [member_id]).get(member_id)
+            if not whole:
+                account = self._reader.read_accounts(program_id, [member_id]).get(member_id)
+                if account is None:
+                    return None
+                if account.due_ms > max(due_ms, account.as_of_ms):
+                    return MemberState(account, rest_due_ms=account.due_ms)
+            account, lots, again = self._reader.read_standing(program_id, member_id, also=also)
             if account is None:
                 return None
-            if not whole and account.due_ms > max(due_ms, account.as_of_ms):
-                return MemberState(account, rest_due_ms=account.due_ms)
-            holds = self._reader.read_holds(program_id, member_id) if account.held else []
-            # What a hold or the sale took may have emptied its lot, to which it will go back.
-            behind = {alloc.lot_seq for hold in holds for alloc in hold.allocs}
-            lots = self._reader.read_lots(program_id, member_id, also=behind.union(also))
-            again = self._reader.read_accounts(program_id, [member_id]).get(member_id)
+            holds: list[Hold] = []
+            if account.held:
+                holds = self._reader.read_holds(program_id, member_id)
+                # What a hold or the sale took may have emptied its lot, to which it will go back.
+                behind = {alloc.lot_seq for hold in holds for alloc in hold.allocs}
+                lots = self._reader.read_lots(program_id, member_id, also=behind.union(also))
+                again = self._reader.read_accounts(program_id, [member_id]).get(member_id)
             if again == account:
                 return MemberState(account, tuple(lots), tuple(holds), complete=True)
         raise StoreConflict("the member is too busy to be looked at", mend="Ask again.")

@@ -217,6 +217,15 @@ class LedgerReader(CouponReader, Protocol):
         """
         ...
 
+    def read_standing(
+        self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()
+    ) -> tuple[Account | None, list[Lot], Account | None]:
+        """Return the account, lots as ``read_lots`` does, and the account again, one read after the other.
+
+        When the two accounts are the same, nobody has written between them and the lots belong to them.
+        """
+        ...
+
     def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Hold]:
         """Return open holds."""
         ...

@@ -87,6 +87,14 @@ class MemoryTransaction(MemoryTills, MemoryCouponReads):
                 found[member][lot_seq] = named
         return {member: sorted(lots.values(), key=burning_order) for member, lots in found.items()}
 
+    def standing(
+        self, member_id: MemberId, also: Iterable[int]
+    ) -> tuple[Account | None, list[Lot], Account | None]:
+        """Return the account, its lots, and the account again: under the store's one lock it is the same."""
+        account = self._tables.accounts.get(member_id)
+        lots = self.lots(of=[member_id], also=[(member_id, lot_seq) for lot_seq in also])
+        return account, lots.get(member_id, []), account
+
     def reversals(self, of: Iterable[tuple[MemberId, int]]) -> list[Entry]:
         """Return the entries whose ``reverses_seq`` is one of the (member, seq), by member and seq."""
         found = []

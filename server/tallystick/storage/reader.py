@@ -39,6 +39,10 @@ class Reads(Protocol):
         self, *, of: Iterable[MemberId], also: Iterable[tuple[MemberId, int]]
     ) -> dict[MemberId, list[Lot]]: ...
 
+    def standing(
+        self, member_id: MemberId, also: Iterable[int]
+    ) -> tuple[Account | None, list[Lot], Account | None]: ...
+
     def reversals(self, of: Iterable[tuple[MemberId, int]]) -> list[Entry]: ...
 
     def entries_named(self, refs: Iterable[tuple[MemberId, int]]) -> list[tuple[Entry, Ms]]: ...
@@ -105,6 +109,12 @@ class LedgerReads(ABC):
         named = [(member_id, lot_seq) for lot_seq in also]
         found = self._read(program_id, lambda reads: reads.lots(of=[member_id], also=named))
         return found.get(member_id, [])
+
+    def read_standing(
+        self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()
+    ) -> tuple[Account | None, list[Lot], Account | None]:
+        """Return the account, lots as ``read_lots`` does, and the account again, in this order."""
+        return self._read(program_id, lambda reads: reads.standing(member_id, also))
 
     def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Hold]:
         """Return open holds."""

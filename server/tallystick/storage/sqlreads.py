@@ -205,6 +205,21 @@ class SqlReads(SqlCouponReads):
             found[member_id][lot.lot_seq] = lot
         return {member: sorted(lots.values(), key=burning_order) for member, lots in found.items()}
 
+    def standing(
+        self, member_id: MemberId, also: Iterable[int]
+    ) -> tuple[Account | None, list[Lot], Account | None]:
+        """Return the account, its lots, and the account again, in one round trip where that is possible."""
+        one, named = self._any([member_id]), [(member_id, lot_seq) for lot_seq in also]
+        account = (self.statements.accounts, (one,))
+        more = [(self.statements.lots_named, self._pairs(named))] if named else []
+        before, *lots, after = self._answers(account, (self.statements.lots, (one,)), *more, account)
+        found = {lot.lot_seq: lot for rows in lots for _, lot in map(lot_from_row, rows)}
+        return (
+            accounts_from_rows(before).get(member_id),
+            sorted(found.values(), key=burning_order),
+            accounts_from_rows(after).get(member_id),
+        )
+
     def reversals(self, of: Iterable[tuple[MemberId, int]]) -> list[Entry]:
         """Return the entries whose ``reverses_seq`` is one of the (member, seq), by member and seq."""
         wanted = set(of)

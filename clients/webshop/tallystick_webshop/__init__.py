@@ -1,0 +1,63 @@
+"""Loyalty at a webshop's checkout: quote, hold, capture or void, return; safe against a crash between any two steps."""
+
+from tallystick.core.basket import Assurance
+from tallystick.security.device_profile import Profile
+from tallystick.security.ids import new_id
+from tallystick_webshop import webhooks
+from tallystick_webshop.basket import Basket, Line, ReturnLine, UpTo
+from tallystick_webshop.client import Shop
+from tallystick_webshop.errors import Away, BadRequest, NotAllowed, Refused, ShopError
+from tallystick_webshop.posting import SIGNED_IN, Posting
+from tallystick_webshop.results import (
+    Balance,
+    Benefits,
+    Card,
+    Claim,
+    Enrolment,
+    Held,
+    HoldRef,
+    Member,
+    Movement,
+    NewMember,
+    Quote,
+    Returned,
+    ReturnEffects,
+    Sale,
+    Voided,
+    WidgetToken,
+)
+
+__all__ = [
+    "SIGNED_IN",
+    "Assurance",
+    "Away",
+    "BadRequest",
+    "Balance",
+    "Basket",
+    "Benefits",
+    "Card",
+    "Claim",
+    "Enrolment",
+    "Held",
+    "HoldRef",
+    "Line",
+    "Member",
+    "Movement",
+    "NewMember",
+    "NotAllowed",
+    "Posting",
+    "Profile",
+    "Quote",
+    "Refused",
+    "ReturnEffects",
+    "ReturnLine",
+    "Returned",
+    "Sale",
+    "Shop",
+    "ShopError",
+    "UpTo",
+    "Voided",
+    "WidgetToken",
+    "new_id",
+    "webhooks",
+]

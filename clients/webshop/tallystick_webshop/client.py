@@ -1,0 +1,470 @@
+"""A webshop's line to its gateway.
+
+    with Shop.open("/var/lib/shop/loyalty") as shop:
+        quote = shop.quote(member_id, basket, points="max")
+
+Ids of sales, holds, voids, returns, claims and members are the caller's: make each with `new_id()` and store it with
+the order before the call. After a crash or without an answer the same call with the same id is safe: it takes effect
+once and answers what was decided first. The same id with other content is refused with COMMAND_ID_REUSED.
+
+Calls raise Refused, Away, NotAllowed or BadRequest, see `tallystick_webshop.errors`.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from tallystick.core.basket import Assurance
+from tallystick.security.device_link import (
+    DeviceLink,
+    LinkLost,
+    LinkRefused,
+    Tls,
+    register_key,
+)
+from tallystick.security.device_profile import (
+    KEY_FILE,
+    Profile,
+    ProfileDamaged,
+    ProfileMissing,
+    read_key,
+    read_profile,
+    write_key,
+    write_profile,
+)
+from tallystick.security.enrolment import normalise_code
+from tallystick.security.errors import KeyRefused
+from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key
+from tallystick.v1 import (
+    app_pb2,
+    app_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    types_pb2,
+    webshop_pb2,
+    webshop_pb2_grpc,
+)
+from tallystick_webshop import answers
+from tallystick_webshop.basket import Basket, Points, ReturnLine, is_whole, spend_to_pb
+from tallystick_webshop.errors import Away, BadRequest, NotAllowed, Refused, ShopError
+from tallystick_webshop.posting import SIGNED_IN, Posting, assurance_to_pb, origin_to_pb
+from tallystick_webshop.results import (
+    Balance,
+    Card,
+    Claim,
+    Enrolment,
+    Held,
+    HoldRef,
+    Member,
+    Movement,
+    NewMember,
+    Quote,
+    Returned,
+    ReturnEffects,
+    Sale,
+    Voided,
+    WidgetToken,
+)
+
+DEADLINE_S: Final = 5.0
+"""How long a call may take with all its tries: a buyer waits for it."""
+ATTEMPT_S: Final = 2.5
+BACKOFF_FIRST_S: Final = 0.05
+BACKOFF_MAX_S: Final = 1.0
+HOLD_TTL_S: Final = 900
+TTL_MAX_S: Final = 2_592_000
+STATEMENT_MAX: Final = 100
+
+_NOT_ALLOWED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+
+Response = TypeVar("Response", bound=Message)
+
+
+class Shop:
+    """One connection of one webshop; safe to use from several threads, one per process (open it after a fork)."""
+
+    def __init__(self, profile: Profile, key: SigningKey, *, deadline_s: float = DEADLINE_S) -> None:
+        self.profile = profile
+        self._deadline_s = deadline_s
+        try:
+            self._link = DeviceLink(
+                profile.server,
+                issuer=profile.issuer,
+                device_id=profile.device_id,
+                key=key,
+                now_s=lambda: int(time.time()),
+                tls=_tls_of(profile),
+            )
+        except OSError as error:
+            raise BadRequest(
+                f"{error.filename} cannot be read: {error.strerror}", mend="correct the tls_* of the profile"
+            ) from error
+        channel = self._link.channel
+        self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        self._identity = identity_pb2_grpc.IdentityServiceStub(channel)
+        self._webshop = webshop_pb2_grpc.WebshopServiceStub(channel)
+        self._app = app_pb2_grpc.AppServiceStub(channel)
+
+    @classmethod
+    def open(cls, directory: str | Path, *, server: str = "", deadline_s: float = DEADLINE_S) -> Self:
+        """Open the shop that was enrolled in a directory (`Shop.enrol`, or a profile of `tallystick device enrol`).
+
+        ``server`` overrules the profile's address. Nothing is sent: a gateway that is away is met by the first call.
+        """
+        try:
+            profile, key = read_profile(Path(directory))
+        except ProfileMissing as error:
+            raise BadRequest(str(error), mend="enrol the shop with Shop.enrol, or correct the path") from None
+        except ProfileDamaged as error:
+            raise BadRequest(str(error), mend="empty the directory and enrol the shop again") from error
+        return cls(replace(profile, server=server or profile.server), key, deadline_s=deadline_s)
+
+    @staticmethod
+    def enrol(
+        directory: str | Path, *, server: str, program_id: str, code: str, issuer: str, tls_ca: str = ""
+    ) -> Enrolment:
+        """Make this shop's key in a directory and register it with a manager's one-time code.
+
+        Show the fingerprint to the manager, who confirms it; then `open` works. Repeating it with the same code is
+        safe: the key is made once.
+        """
+        if normalise_code(code) is None:
+            raise BadRequest("that is no enrolment code", mend="it has 12 letters and digits: K7AB-9QRS-TVWX")
+        folder = Path(directory)
+        key = _own_key(folder)
+        profile = Profile(
+            server=server, program_id=program_id, device_id="", role="webshop", issuer=issuer, tls_ca=tls_ca
+        )
+        try:
+            made = register_key(server, _tls_of(profile), key, code=code, program_id=program_id)
+        except OSError as error:
+            raise BadRequest(f"{tls_ca} cannot be read", mend="name a PEM file with tls_ca") from error
+        except (LinkLost, LinkRefused) as error:
+            raise _error_of(error) from error
+        if made.fingerprint != fingerprint(key.kid):
+            raise NotAllowed("FINGERPRINT_MISMATCH", "the gateway answered for another key")
+        write_profile(folder, replace(profile, device_id=made.device_id), key)
+        return Enrolment(made.device_id, made.fingerprint)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._link.close()
+
+    # Members
+
+    def member(
+        self, *, number: str = "", email: str = "", phone: str = "", code: str = "", region: str = ""
+    ) -> Member | None:
+        """Identify a member by exactly one of these; None when nobody has it.
+
+        ``code`` is what a scanner read off a card or a phone; it counts once, so that it is sent once. ``region`` is
+        the country (two capital letters) of a telephone number without a country code. What a buyer merely typed
+        proves nothing: its assurance lets the member earn, and not burn.
+        """
+        given = [
+            (kind, text) for kind, text in zip(_KINDS, (number, email, phone, code), strict=True) if text
+        ]
+        if len(given) != 1:
+            raise BadRequest(f"{len(given)} ways to identify a member", mend="give exactly one")
+        ((kind, text),) = given
+        request = identity_pb2.IdentifyRequest(
+            text=text, kind=kind, region=region, channel=types_pb2.CHANNEL_WEBSHOP
+        )
+        found = self._call(self._identity.Identify, request, once=bool(code))
+        if found.HasField("identified"):
+            return answers.member_of(found.identified)
+        if found.not_identified.reason == identity_pb2.IDENTITY_REFUSAL_REASON_UNKNOWN:
+            return None
+        raise answers.identity_refused_of(found.not_identified)
+
+    def enrol_member(
+        self, member_id: str, *, email: str = "", phone: str = "", card: str = "", region: str = ""
+    ) -> NewMember:
+        """Make a member of one field, or of none: they get a number in any case. ``member_id`` is yours.
+
+        Refused with TAKEN when somebody else has the address, the telephone or the card.
+        """
+        kinds = (_KINDS[1], _KINDS[2], identity_pb2.IDENTIFIER_KIND_UNSPECIFIED)
+        given = [(kind, text) for kind, text in zip(kinds, (email, phone, card), strict=True) if text]
+        if len(given) > 1:
+            raise BadRequest("several fields to join with", mend="give one")
+        kind, text = given[0] if given else (identity_pb2.IDENTIFIER_KIND_UNSPECIFIED, "")
+        request = identity_pb2.EnrolRequest(
+            member_id=member_id, text=text, kind=kind, region=region, origin=origin_to_pb("", None)
+        )
+        made = self._call(self._identity.Enrol, request)
+        if made.HasField("refused"):
+            raise answers.identity_refused_of(made.refused)
+        return answers.new_member_of(made.enrolled)
+
+    def balance(self, member_id: str) -> Balance:
+        """Return what a member has now."""
+        found = self._call(self._ledger.GetBalance, ledger_pb2.GetBalanceRequest(member_id=member_id))
+        return answers.balance_of(found.balance, found.active_worth)
+
+    def statement(self, member_id: str, *, limit: int = 20) -> tuple[Movement, ...]:
+        """Return a member's newest movements of points, 1 to 100 of them."""
+        if not 1 <= limit <= STATEMENT_MAX:
+            raise BadRequest(f"a statement of {limit}", mend=f"ask for 1 to {STATEMENT_MAX}")
+        request = ledger_pb2.ListEntriesRequest(member_id=member_id, page_size=limit)
+        return tuple(map(answers.movement_of, self._call(self._ledger.ListEntries, request).entries))
+
+    def card(self, member_id: str) -> Card:
+        """Return what an account page shows of a member: points, ladder, rewards, coupons, what expires."""
+        return answers.card_of(
+            self._call(self._app.GetCard, app_pb2.GetCardRequest(member_id=member_id)).card
+        )
+
+    def widget_token(self, member_id: str, origin: str) -> WidgetToken:
+        """Buy a token for the page of a member who is signed in. ``origin`` is the page's: "https://shop.example"."""
+        request = webshop_pb2.IssueWidgetTokenRequest(member_id=member_id, origin=origin)
+        sold = self._call(self._webshop.IssueWidgetToken, request)
+        return WidgetToken(sold.access_token, sold.expires_in_s)
+
+    # The checkout
+
+    def quote(
+        self,
+        member_id: str,
+        basket: Basket,
+        *,
+        points: Points = None,
+        rewards: Sequence[str] = (),
+        coupons: Sequence[str] = (),
+        assurance: Assurance = SIGNED_IN,
+    ) -> Quote:
+        """Say what the sale of a basket would do. Nothing is reserved: hold before you take money."""
+        request = ledger_pb2.QuoteRequest(
+            member_id=member_id,
+            basket=basket.to_pb(),
+            spend=spend_to_pb(points),
+            reward_ids=rewards,
+            coupon_codes=coupons,
+            assurance=assurance_to_pb(assurance),
+            origin=origin_to_pb("", None),
+        )
+        return answers.quote_of(self._call(self._ledger.Quote, request))
+
+    def hold(
+        self,
+        hold_id: str,
+        member_id: str,
+        basket: Basket,
+        *,
+        points: Points = None,
+        rewards: Sequence[str] = (),
+        coupons: Sequence[str] = (),
+        ttl_s: int = HOLD_TTL_S,
+        order: str = "",
+        assurance: Assurance = SIGNED_IN,
+    ) -> Held:
+        """Reserve the points, rewards and coupons of a basket for ``ttl_s`` seconds, before the buyer pays.
+
+        Store ``hold_id`` with the order before this call. What is neither captured nor voided runs out by itself.
+        """
+        spend = spend_to_pb(points)
+        if spend is None and not rewards and not coupons:
+            raise BadRequest("a hold of nothing", mend="give points, rewards or coupons; else use `sell`")
+        if not is_whole(ttl_s) or not 1 <= ttl_s <= TTL_MAX_S:
+            raise BadRequest(f"a hold for {ttl_s!r} seconds", mend=f"give 1 to {TTL_MAX_S}")
+        request = ledger_pb2.HoldRequest(
+            command_id=hold_id,
+            member_id=member_id,
+            basket=basket.to_pb(),
+            spend=spend,
+            reward_ids=rewards,
+            coupon_codes=coupons,
+            ttl_s=ttl_s,
+            assurance=assurance_to_pb(assurance),
+            origin=origin_to_pb(order, None),
+        )
+        return answers.held_of(self._call(self._ledger.Hold, request).decision, ttl_s)
+
+    def capture(
+        self,
+        sale_id: str,
+        hold: HoldRef,
+        basket: Basket,
+        *,
+        order: str,
+        at: datetime | None = None,
+    ) -> Sale:
+        """Turn a hold into the sale of an order. ``basket`` is the final one, the hold's or a changed one.
+
+        What the final basket does not need goes back. Store ``sale_id`` with the order before this call: returns
+        name it.
+        """
+        posting = Posting.capture(sale_id, hold, basket, order=order, at=at)
+        return answers.sale_of(self._call(self._ledger.Capture, posting.request).decision)
+
+    def void(self, void_id: str, hold: HoldRef, *, order: str = "") -> Voided:
+        """Give a hold back: the order came to nothing. One that ran out is refused with HOLD_EXPIRED: it is back."""
+        posting = Posting.void(void_id, hold, order=order, at=None)
+        return answers.voided_of(self._call(self._ledger.Void, posting.request).decision)
+
+    def sell(
+        self,
+        sale_id: str,
+        member_id: str,
+        basket: Basket,
+        *,
+        order: str,
+        points: Points = None,
+        rewards: Sequence[str] = (),
+        coupons: Sequence[str] = (),
+        at: datetime | None = None,
+        assurance: Assurance = SIGNED_IN,
+    ) -> Sale:
+        """Post the sale of an order that needs no hold. Store ``sale_id`` with the order before this call."""
+        posting = Posting.sale(
+            sale_id,
+            member_id,
+            basket,
+            order=order,
+            at=at,
+            points=points,
+            rewards=rewards,
+            coupons=coupons,
+            assurance=assurance,
+        )
+        return answers.sale_of(self._call(self._ledger.PostSale, posting.request).decision)
+
+    def preview_return(self, member_id: str, sale_id: str, lines: Sequence[ReturnLine]) -> ReturnEffects:
+        """Say what a return would pay back, take back and give back, without doing it."""
+        request = ledger_pb2.PreviewReturnRequest(
+            member_id=member_id,
+            sale_id=sale_id,
+            lines=[line.to_pb() for line in lines],
+            origin=origin_to_pb("", None),
+        )
+        return answers.preview_of(self._call(self._ledger.PreviewReturn, request))
+
+    def give_back(
+        self,
+        return_id: str,
+        member_id: str,
+        sale_id: str,
+        lines: Sequence[ReturnLine],
+        *,
+        order: str = "",
+        at: datetime | None = None,
+    ) -> Returned:
+        """Post goods brought back against a sale, in as many returns as it takes. Store ``return_id`` before."""
+        posting = Posting.give_back(return_id, member_id, sale_id, lines, order=order, at=at)
+        return answers.returned_of(self._call(self._ledger.PostReturn, posting.request).decision)
+
+    def post(self, posting: Posting) -> Sale | Voided | Returned | Claim:
+        """Post what a shop has stored. Away: keep it and try again; any other answer, Refused too, is final."""
+        request = posting.request
+        match posting.kind:
+            case "sale":
+                return answers.sale_of(self._call(self._ledger.PostSale, request).decision)
+            case "capture":
+                return answers.sale_of(self._call(self._ledger.Capture, request).decision)
+            case "void":
+                return answers.voided_of(self._call(self._ledger.Void, request).decision)
+            case "return":
+                return answers.returned_of(self._call(self._ledger.PostReturn, request).decision)
+            case _:
+                return answers.claim_of(posting.id, self._call(self._webshop.CreateClaim, request))
+
+    # Guests
+
+    def claim(self, claim_id: str, basket: Basket, *, order: str, at: datetime | None = None) -> Claim:
+        """Keep a guest's order for whoever opens its link. ``claim_id`` is from then on the sale's id."""
+        posting = Posting.claim(claim_id, basket, order=order, at=at)
+        return answers.claim_of(claim_id, self._call(self._webshop.CreateClaim, posting.request))
+
+    def redeem_claim(self, member_id: str, code: str) -> Sale:
+        """Give a guest's order to a member who has its link. Refused with UNKNOWN, TAKEN or OVER."""
+        request = webshop_pb2.RedeemClaimRequest(member_id=member_id, code=code)
+        answer = self._call(self._webshop.RedeemClaim, request)
+        if answer.HasField("decision"):
+            return answers.sale_of(answer.decision)
+        raise answers.claim_refused_of(answer.refused)
+
+    def cancel_claim(self, claim_id: str) -> str:
+        """End a claim whose order came to nothing.
+
+        Returns "" when that was done, else the member who has redeemed it: then the goods are a return of theirs.
+        """
+        answer = self._call(self._webshop.CancelClaim, webshop_pb2.CancelClaimRequest(claim_id=claim_id))
+        return "" if answer.cancelled else answer.member_id
+
+    # The line
+
+    def _call(self, method: Callable[..., Response], request: Message, *, once: bool = False) -> Response:
+        """Call until there is an answer, within the shop's deadline. Raises what `errors` lists."""
+        give_up_at = time.monotonic() + self._deadline_s
+        backoff_s = BACKOFF_FIRST_S
+        while True:
+            left_s = give_up_at - time.monotonic()
+            try:
+                return self._link.call(method, request, left_s if once else min(left_s, ATTEMPT_S))
+            except LinkRefused as refused:
+                raise _error_of(refused) from refused
+            except LinkLost as lost:
+                pause_s = max(lost.retry_after_s, random.uniform(backoff_s / 2, backoff_s))  # noqa: S311
+                if once or time.monotonic() + pause_s >= give_up_at:
+                    raise _error_of(lost) from lost
+            time.sleep(pause_s)
+            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+
+_KINDS: Final = (
+    identity_pb2.IDENTIFIER_KIND_NUMBER,
+    identity_pb2.IDENTIFIER_KIND_EMAIL,
+    identity_pb2.IDENTIFIER_KIND_PHONE,
+    identity_pb2.IDENTIFIER_KIND_UNSPECIFIED,
+)
+
+
+def _error_of(failure: LinkLost | LinkRefused) -> ShopError:
+    if isinstance(failure, LinkLost):
+        return Away(f"the gateway does not answer ({failure})")
+    message, reason = str(failure), failure.reason
+    if failure.status in _NOT_ALLOWED or reason == "DEVICE_NOT_CONFIRMED":
+        return NotAllowed(reason, message)
+    if reason in {"MEMBER_NOT_FOUND", "REQUEST_ID_REUSED"}:
+        # For a shop these are decisions about a member, whichever method finds them.
+        return Refused("MEMBER_UNKNOWN" if reason == "MEMBER_NOT_FOUND" else reason, message, failure.details)
+    mend = "; ".join(failure.violations) or "compare the versions of this package and of the gateway"
+    return BadRequest(f"{message} ({reason})", mend=mend, violations=failure.violations)
+
+
+def _tls_of(profile: Profile) -> Tls | None:
+    if not profile.tls_ca:
+        return None
+    cert, key = profile.tls_cert, profile.tls_key
+    return Tls(Path(profile.tls_ca), Path(cert) if cert else None, Path(key) if key else None)
+
+
+def _own_key(directory: Path) -> SigningKey:
+    try:
+        if not (directory / KEY_FILE).exists():
+            write_key(directory, generate_signing_key())
+        return read_key(directory)
+    except (OSError, KeyRefused) as error:
+        raise BadRequest(
+            f"the key in {directory} cannot be used: {error}", mend="name a directory that the shop may write"
+        ) from error
