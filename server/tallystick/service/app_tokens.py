@@ -120,7 +120,9 @@ class AppTokens:
                 now_s=now_ms // 1000,
             )
         if use is Use.FULL:
-            raise Overloaded("This device asks for too many tokens.", retry_after_s=30.0, reason="RATE_LIMITED")
+            raise Overloaded(
+                "This device asks for too many tokens.", retry_after_s=30.0, reason="RATE_LIMITED"
+            )
         usable_until = Ms(claims.usable_until_s * 1000)
         if not self._directory.use_assertion(
             program_id, owner, claims.token_id, usable_until=usable_until, now=now_ms

@@ -134,9 +134,7 @@ class Door:
     ) -> SignedIn | NotSignedIn:
         """Register the device's key and sell it a first token."""
         try:
-            credential = self._codes.register(
-                program_id, member_id, device.public_jwk, label=device.label
-            )
+            credential = self._codes.register(program_id, member_id, device.public_jwk, label=device.label)
         except InvalidInput:
             return DEVICE
         except NotFound:
@@ -283,9 +281,7 @@ class SignIn:
         return self._members.erase(program_id, member_id)
 
     def _address(self, program_id: ProgramId, email: str) -> Scan:
-        scan = self._identity.read(
-            program_id, Text(email, IdentifierKind.EMAIL), channel=Channel.APP
-        )
+        scan = self._identity.read(program_id, Text(email, IdentifierKind.EMAIL), channel=Channel.APP)
         if isinstance(scan, IdentityRefused):
             raise InvalidInput(
                 "That is no address that a code can be sent to.",
@@ -325,9 +321,7 @@ class SignIn:
         kept: dict[str, str] = json.loads(text)
         return kept
 
-    def _enrol(
-        self, program_id: ProgramId, session: SignInSession, kept: dict[str, str]
-    ) -> MemberId | None:
+    def _enrol(self, program_id: ProgramId, session: SignInSession, kept: dict[str, str]) -> MemberId | None:
         """Make the member of an address that nobody has, and return whose it is then; None when it cannot be."""
         assert session.member_id is not None, "a code's session names whom it would enrol"
         answer = self._identity.enrol(
