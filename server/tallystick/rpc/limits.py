@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from urllib.parse import unquote
 
 from tallystick.v1 import options_pb2
 
@@ -134,5 +136,14 @@ class RateLimiter:
 
 
 def address_of(peer: str) -> str:
-    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7"."""
-    return peer.rpartition(":")[0]
+    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7".
+
+    Of an IPv6 address it is the network of 64 bits: one caller has all of them (RFC 6177).
+    """
+    address = peer.rpartition(":")[0]
+    kind, _, host = address.partition(":")
+    try:
+        ip = IPv6Address(unquote(host).strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    return f"{kind}:{ip.ipv4_mapped or IPv6Network((ip, 64), strict=False)}"
