@@ -167,7 +167,7 @@ class TestCard:
         open_till(world)
         whole = card_of(world, ann)
         reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann))
-        private = ("number", "given_name", "vouchers", "coupons", "store_ids", "referral_url")
+        private: tuple[Any, ...] = ("number", "given_name", "vouchers", "coupons", "store_ids", "referral_url")
         assert all(getattr(whole, name) for name in private if name != "coupons")
         for name in private:
             assert not getattr(reduced, name)

@@ -23,6 +23,7 @@ from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.tokens import new_token_id, sign_access_token
 from tallystick.service.directory import Clock
 from tallystick.service.gateway import open_gateway, role_name
+from tallystick.service.public_face import PublicFace
 from tallystick.storage.memory import MemoryStore
 from tallystick.v1 import (
     admin_pb2,
@@ -139,7 +140,7 @@ class World:
             keys=lambda: self.keys,
             issuer=ISSUER,
             database="memory",
-            public_url="https://points.example",
+            face=PublicFace(public_url="https://points.example"),
             web_origins=(PAGE,),
             now_ms=lambda: Ms(self.now_ms),
         )
