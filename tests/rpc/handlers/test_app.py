@@ -21,6 +21,7 @@ from tests.rpc.handlers.world import (
     APP,
     DAY_MS,
     MANAGER,
+    PAGE,
     RULES,
     SHOP,
     WEBSHOP,
@@ -166,8 +167,15 @@ class TestCard:
         voucher(world, ann, 100)
         open_till(world)
         whole = card_of(world, ann)
-        reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann))
-        private: tuple[Any, ...] = ("number", "given_name", "vouchers", "coupons", "store_ids", "referral_url")
+        reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann, web_origin=PAGE))
+        private: tuple[Any, ...] = (
+            "number",
+            "given_name",
+            "vouchers",
+            "coupons",
+            "store_ids",
+            "referral_url",
+        )
         assert all(getattr(whole, name) for name in private if name != "coupons")
         for name in private:
             assert not getattr(reduced, name)
@@ -400,7 +408,7 @@ class TestReferral:
         link = card_of(world, ann).referral_url
         assert link == card_of(world, ann).referral_url != card_of(world, ben).referral_url
         path, _, code = link.partition("?ref=")
-        assert path == "/card/shop/"
+        assert path == "https://points.example/card/shop/"
         assert len(code) == 12
         assert code not in everything_stored(world.store), "only its blind token is kept"
         assert code.lower() not in ann.replace("-", "")
