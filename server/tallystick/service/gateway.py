@@ -23,7 +23,7 @@ from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
-from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_card import CouponsOf, MemberCards, no_coupons
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.ports import LedgerReader, LedgerStore
@@ -111,7 +111,7 @@ def open_gateway(
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
     public_url: str = "",
-    coupons_of: CouponsOf = lambda program_id, member_id: [],
+    coupons_of: CouponsOf = no_coupons,
 ) -> Gateway:
     """Wire the use cases onto a store.
 
