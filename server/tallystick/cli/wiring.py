@@ -94,7 +94,12 @@ def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
         _require_bound_role(store)
         keys = open_keys(settings, store)
         gateway = open_gateway(
-            store, keys=keys, issuer=settings.issuer, database=backend, region=settings.region
+            store,
+            keys=keys,
+            issuer=settings.issuer,
+            database=backend,
+            region=settings.region,
+            public_url=settings.public_url,
         )
         try:
             yield gateway, store, keys
@@ -136,7 +141,7 @@ def serve_gateway(
 
         gateway.revocations.refresh()
         pipeline = Pipeline(
-            services(gateway),
+            services(gateway, passes=None if wallets is None else wallets.maker),
             authenticator=Authenticator(
                 profile=gateway.token_profile,
                 keys=verify_keys,
