@@ -69,7 +69,7 @@ class Authenticator:
         token = authorization[len(_SCHEME) :]
         now_s = int(self._clock())
         principal = self._cache.get(token, now_s) or self._verified(token, now_s)
-        if self._is_revoked(principal.device_id):
+        if self._is_revoked(principal.revocation_key):
             raise DeviceRevoked(device_id=principal.device_id)
         return principal
 

@@ -108,6 +108,7 @@ class KeyDir:
     tag_key: bytes = field(repr=False)
     pin_key: bytes = field(repr=False)
     pass_key: bytes = field(repr=False)
+    sign_in_key: bytes = field(repr=False)
     box: BoxKey
     sealing: tuple[SealingKey, ...]
 
@@ -193,6 +194,7 @@ def load_key_dir(path: Path, *, now_s: int) -> KeyDir:
         tag_key=_derived(hashing_key, "tags"),
         pin_key=_derived(hashing_key, "pins"),
         pass_key=_derived(hashing_key, "passes"),
+        sign_in_key=_derived(hashing_key, "sign-in"),
         box=derive_box_key(_derived(hashing_key, "box")),
         sealing=tuple(
             SealingKey(entry.version, entry.activates_at_s, _read_secret(path / _sealing_name(entry.version)))

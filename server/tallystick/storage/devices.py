@@ -17,6 +17,7 @@ from tallystick.storage.consents import SqlConsents
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.wallets import SqlWallets
 
 CODES_MAX = 100
@@ -174,6 +175,14 @@ def _device_values(program_id: ProgramId, device: Device) -> dict[str, Any]:
 
 
 class SqlDirectory(
-    SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlCards, SqlCardDevices, SqlConsents, SqlWallets
+    SqlPrograms,
+    SqlMembers,
+    SqlDevices,
+    SqlCashiers,
+    SqlCards,
+    SqlCardDevices,
+    SqlConsents,
+    SqlSignIn,
+    SqlWallets,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, insert, or_, select, tuple_, update
 
 from tallystick.core.ids import NEVER_MS, MemberId, ProgramId
 from tallystick.core.state import MemberStatus
@@ -320,8 +320,9 @@ class SqlMembers(SqlSession):
             keys = connection.execute(select(t.identifier.c.kind, t.identifier.c.token).where(*of_member))
             held = [(kind, bytes(token)) for kind, token in keys]
             lose_cards(connection, program_id, held, now=self._now_ms())
+            _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
-            for table in (t.person, t.identifier, t.card_device):
+            for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
@@ -374,6 +375,14 @@ def _removed(
         t.identifier.c.member_id == member_id,
     )
     return connection.execute(statement).rowcount > 0
+
+
+def _forget_sign_ins(
+    connection: Connection, program_id: ProgramId, member_id: MemberId, tokens: Sequence[bytes]
+) -> None:
+    """Delete the sessions of a member and of the member's addresses."""
+    own = or_(t.sign_in.c.member_id == member_id, t.sign_in.c.address_token.in_(tokens))
+    connection.execute(delete(t.sign_in).where(t.sign_in.c.program_id == program_id, own))
 
 
 def _found(

@@ -25,11 +25,11 @@ from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
+from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
-from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets, MemoryCards, MemoryConsents):
+class MemoryDirectory(MemorySignIn, MemoryCards, MemoryConsents):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -211,6 +211,7 @@ class MemoryDirectory(MemoryWallets, MemoryCards, MemoryConsents):
                 undo.remove(tables.identifiers, (row.kind, row.token))
             for device in self.card_devices(program_id, member_id):
                 undo.remove(tables.card_devices, (member_id, device.kid))
+            forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 

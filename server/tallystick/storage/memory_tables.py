@@ -20,6 +20,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
 K = TypeVar("K")
@@ -76,6 +77,8 @@ class ProgramTables:
     card_batches: dict[str, CardBatch] = field(default_factory=dict)
     cards: dict[tuple[str, bytes], Card] = field(default_factory=dict)
     card_devices: dict[tuple[MemberId, str], CardDevice] = field(default_factory=dict)
+    sign_ins: dict[bytes, SignInSession] = field(default_factory=dict)
+    passkeys: dict[bytes, Passkey] = field(default_factory=dict)
     passes: dict[str, WalletPass] = field(default_factory=dict)
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
-from tallystick.rpc.handlers.no_passkeys import NoPasskeys
+from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
 from tallystick.rpc.service import Service
@@ -29,7 +29,7 @@ from tallystick.v1 import (
 )
 
 
-class CardAppHandlers(AppHandlers, NoPasskeys):
+class CardAppHandlers(AppHandlers, PasskeyHandlers):
     """Answers AppService whole."""
 
 
@@ -44,6 +44,7 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         ),
         Service(member_pb2.DESCRIPTOR.services_by_name["MemberService"], MemberHandlers(gateway, pages)),
         Service(member_code_pb2.DESCRIPTOR.services_by_name["CodeService"], CodeHandlers(gateway)),
+        Service(app_pb2.DESCRIPTOR.services_by_name["SignInService"], SignInHandlers(gateway)),
         Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
