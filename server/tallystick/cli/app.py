@@ -19,6 +19,7 @@ from tallystick.cli import (
     serving,
     shop,
     stores,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -74,6 +75,9 @@ app.add_typer(
     rich_help_panel=SERVER,
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
+app.add_typer(
+    webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
+)
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)
 app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)
