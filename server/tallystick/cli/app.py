@@ -22,6 +22,7 @@ from tallystick.cli import (
     simulating,
     stores,
     versions,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -81,6 +82,9 @@ app.add_typer(
     rich_help_panel=SERVER,
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
+app.add_typer(
+    webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
+)
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)
 app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)

@@ -32,6 +32,7 @@ from tallystick.v1 import (
     store_pb2_grpc,
     till_pb2,
     till_pb2_grpc,
+    webshop_pb2_grpc,
 )
 
 DEADLINE_S = 15.0
@@ -91,6 +92,7 @@ class Client:
         self.admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         self.cards = card_pb2_grpc.CardServiceStub(self._channel)
         self.till = till_pb2_grpc.TillServiceStub(self._channel)
+        self.webhooks = webshop_pb2_grpc.WebhookServiceStub(self._channel)
         self.store = store_pb2_grpc.StoreServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:

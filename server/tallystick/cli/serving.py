@@ -101,7 +101,8 @@ def run(
     settings = settings_from(
         config, data_dir=data_dir, listen=listen, http_listen=http_listen, log_level=log_level
     )
-    settings = replace(settings, log_format="text", drain_wait_s=0.0)
+    # On somebody's own machine, what is to be told of events is there too.
+    settings = replace(settings, log_format="text", drain_wait_s=0.0, webhook_private=True)
     from tallystick.cli.prepare import migrate_if_needed, prepare
     from tallystick.cli.wiring import configure_logging, opened_gateway, serve_gateway
 

@@ -117,12 +117,13 @@ async def _addresses(host: str, port: int) -> list[str]:
 async def _status(connection: h11.Connection, reader: asyncio.StreamReader) -> int:
     while True:
         event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await reader.read(_READ_BYTES))
-        elif isinstance(event, h11.Response):
+        if isinstance(event, h11.Response):
             return event.status_code
-        elif isinstance(event, h11.ConnectionClosed):
-            raise NotSent("no answer")
+        if event is h11.NEED_DATA:
+            data = await reader.read(_READ_BYTES)
+            if not data:
+                raise NotSent("no answer")
+            connection.receive_data(data)
 
 
 async def _take_rest(connection: h11.Connection, reader: asyncio.StreamReader) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from tallystick.events.http_post import NotSent
@@ -30,6 +31,7 @@ class NatsStream:
         self._client: Client | None = None
         self._jetstream: JetStreamContext | None = None
         self._connecting = asyncio.Lock()
+        self._away_until = 0.0
 
     async def publish(self, program_id: str, event: Event) -> None:
         """Publish and wait until the server has stored it. Raises ``NotSent``."""
@@ -59,14 +61,24 @@ class NatsStream:
         async with self._connecting:
             if self._jetstream is not None and self._client is not None and self._client.is_connected:
                 return self._jetstream
+            # Those who waited behind an attempt that failed do not each wait for another one.
+            if time.monotonic() < self._away_until:
+                raise NotSent("NATS: away")
+            self._away_until = time.monotonic() + CONNECT_S
             await self.close()
-            client = await nats.connect(
-                self._url, allow_reconnect=False, connect_timeout=CONNECT_S, error_cb=_log_error
-            )
+            async with asyncio.timeout(CONNECT_S):
+                client = await nats.connect(
+                    self._url,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    connect_timeout=CONNECT_S,
+                    error_cb=_log_error,
+                )
             self._client = client
             jetstream = client.jetstream(timeout=ACK_S)
             await self._ensure_stream(jetstream)
             self._jetstream = jetstream
+            self._away_until = 0.0
             return jetstream
 
     async def _ensure_stream(self, jetstream: JetStreamContext) -> None:

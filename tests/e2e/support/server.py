@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,10 +35,13 @@ _ports: list[int] = []
 class Installation:
     """A data directory with keys, a program, a device that calls and members, and the server on it.
 
-    ``database_url`` is migrated already. As a context manager it kills the server at the end when it still runs.
+    ``database_url`` is migrated already. ``env`` are further variables of the server. As a context manager it kills the
+    server at the end when it still runs.
     """
 
-    def __init__(self, place: Path, database_url: str, *, members: int) -> None:
+    def __init__(
+        self, place: Path, database_url: str, *, members: int, env: Mapping[str, str] | None = None
+    ) -> None:
         self.address = f"127.0.0.1:{free_port()}"
         self._place = place
         self._settings: Settings = load(
@@ -49,6 +53,7 @@ class Installation:
             },
         )
         self._server: Child | None = None
+        self._env = dict(env or {})
         with opened_gateway(self._settings) as (gateway, _, _keys):
             prepare(self._settings, gateway, server=self.address)
             register_device(
@@ -105,6 +110,7 @@ class Installation:
             "TALLYSTICK_DATABASE_URL": self._settings.database_url,
             "TALLYSTICK_DATA_DIR": self._settings.data_dir,
             "TALLYSTICK_DRAIN_WAIT_S": str(DRAIN_WAIT_S),
+            **self._env,
         }
         self._server = Child(command, place=self._place, name="server", env=environment)
         until = time.monotonic() + START_S
