@@ -11,6 +11,7 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
@@ -22,6 +23,7 @@ from tests.storage.build import (
     OTHER_PROGRAM,
     PROGRAM,
     Books,
+    command_id,
     device,
     identifier,
     inbox_item,
@@ -32,7 +34,7 @@ from tests.storage.build import (
 from tests.support.postgres import Database, PostgresCluster
 
 THIRD_PROGRAM = ProgramId("ostvik")
-APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set")
+APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set", "coupon_batch")
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +66,14 @@ def fill(url: str) -> None:
     found = WalletPass("a", member_id(1), Wallet.APPLE, b"hash", NOW, NOW // 1000)
     store.add_pass(OTHER_PROGRAM, found, here=WalletPlace({}, NOW))
     store.add_registration(OTHER_PROGRAM, "a", Registration("phone", "aa", NOW))
+    code = CouponCode("aa", "b-1", 1, "gift", member_id(1), CodeState.OPEN, "", Ms(0), NOW)
+    store.add_coupon_batch(OTHER_PROGRAM, CouponBatch("b-1", "gift", 1, "", NOW, "ann"), [code])
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
+        transaction.lock_coupons(["gift"], [], now_ms=NOW)
+        held = Reservation(member_id(1), command_id(1), "gift", "aa", Ms(NOW + 1))
+        counted = [(member_id(1), "gift", 1)]
+        transaction.write_coupons(CouponChanges(used=[("gift", 1)], by_member=counted, reserved=[held]))
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
     store.close()
 
@@ -110,6 +118,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
     tables += ["wallet_pass", "wallet_registration", "wallet_place"]
+    tables += ["coupon_batch", "coupon_code", "coupon_count", "coupon_member", "coupon_hold"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -155,6 +164,11 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",
         "UPDATE card_device SET burn_from_ms = 0",
+        "UPDATE coupon_code SET token = ''",
+        "UPDATE coupon_hold SET until_ms = 0",
+        "DELETE FROM coupon_code",
+        "DELETE FROM coupon_count",
+        "DELETE FROM coupon_member",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",

@@ -1,4 +1,4 @@
-"""Coupons for those who hand them out and those who have them: unique codes made, listed, revoked; what a card shows."""
+"""Coupons for those who hand them out and those who have them: unique codes made, listed, revoked; those on a card."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ class Coupons:
     ) -> list[CodeNow]:
         """Make unique codes of a coupon: ``count`` for whoever has them, or one for each member.
 
-        The same batch again answers the same codes. Raises ``InvalidInput``, ``NotFound`` for a member who is not there,
-        ``AlreadyExists`` when the id was used for another batch, ``TallystickError`` (LIMIT_REACHED).
+        The same batch again answers the same codes. Raises ``InvalidInput``, ``NotFound`` for a member who is not
+        there, ``AlreadyExists`` when the id was used for another batch, ``TallystickError`` (LIMIT_REACHED).
         """
         if (count > 0) == bool(member_ids):
             raise InvalidInput(
                 "Say how many codes, or for which members.",
                 violations=(("count", "must be at least 1 without member_ids, and 0 with them"),),
             )
-        of = list(member_ids) or [""] * count
+        of: list[str] = [*member_ids] or [""] * count
         assert len(of) <= BATCH_COUPONS_MAX, "the contract bounds a batch"
         content = hashlib.sha256("|".join([coupon_id, str(count), *member_ids]).encode()).hexdigest()
         stored = self._store.coupon_batch(program_id, batch_id)

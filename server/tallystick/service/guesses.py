@@ -1,7 +1,7 @@
 """Guessing at coupons made slow: wrong codes of one member and of one device are counted, and too many must wait.
 
-Unique codes are too many to be guessed at any speed; shared ones are words that people think of. Each process counts for
-itself and forgets on restart, which is enough to turn thousands of tries a second into a few a minute.
+Unique codes are too many to be guessed at any speed; shared ones are words that people think of. Each process counts
+for itself and forgets on restart, which is enough to turn thousands of tries a second into a few a minute.
 """
 
 from __future__ import annotations

@@ -282,8 +282,8 @@ class _Program:
             self._report.lots += member.lots_agree([lot for _, lot in lots.take(account.member_id)])
             held = [hold for _, hold in holds.take(account.member_id)]
             self._report.holds += member.holds_agree(held)
-            for row in counted.skip(account.member_id):
-                self._findings.add("coupon_member", row[:2], "an account of the member", "none")
+            for stranger in counted.skip(account.member_id):
+                self._findings.add("coupon_member", stranger[:2], "an account of the member", "none")
             for one in reserved.skip(account.member_id):
                 key = (one.member_id, one.hold_id, one.coupon_id)
                 self._findings.add("coupon_hold", key, "an account of the member", "none")

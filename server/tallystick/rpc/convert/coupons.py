@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from tallystick.rpc.convert.scalars import ms_to_pb
+from tallystick.service.coupon_ports import CodeState
 from tallystick.service.coupons import CodeNow
 from tallystick.v1 import coupon_pb2 as pb
 
 
 def coupon_to_pb(now: CodeNow) -> pb.Coupon:
     """Return a code with what became of it."""
-    taken = now.state in (pb.COUPON_STATE_RESERVED, pb.COUPON_STATE_USED)
+    taken = now.state in (CodeState.RESERVED, CodeState.USED)
     return pb.Coupon(
         coupon_id=now.code.coupon_id,
         code=now.text,
