@@ -94,7 +94,9 @@ def test_the_same_call_with_the_same_id_answers_what_was_decided_first(street: S
     for first, again in (held, sold, back):
         assert (first.replayed, again.replayed) == (False, True)
     assert sold[0].balance_after == sold[1].balance_after
-    assert [one.kind for one in shop.statement(member_id)] == ["return", "capture", "hold", "adjust"]
+    told = [(one.kind, one.points) for one in shop.statement(member_id)]
+    assert told[1:] == [("capture", 22), ("hold", -500), ("adjust", 1_000)]
+    assert told[0] == ("return", back[0].restored_points - back[0].taken_back_points)
 
 
 def test_the_same_id_for_another_order_is_refused(street: Street) -> None:

@@ -87,6 +87,12 @@ def test_a_signature_of_one_kind_does_not_count_for_a_key_of_the_other() -> None
     assert refused(signed_by_key(), BODY, SECRET) == "SIGNATURE"
 
 
+def test_a_signature_counts_under_its_own_name_alone() -> None:
+    for headers, other in ((signed(), "v1a,"), (signed_by_key(), "v1,")):
+        name = next(name for name in headers if name.lower() == "webhook-signature")
+        assert refused(headers | {name: other + headers[name].partition(",")[2]}) == "SIGNATURE"
+
+
 def test_a_public_key_cannot_be_passed_off_as_a_secret() -> None:
     """Whoever knows the public key could otherwise sign with it."""
     as_secret = "whsec_" + PUBLIC.removeprefix("whpk_")
