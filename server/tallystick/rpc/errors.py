@@ -145,6 +145,7 @@ CODES: Mapping[str, int] = {
     "TILL_NOT_FOUND": code_pb2.NOT_FOUND,
     "LEASE_NOT_FOUND": code_pb2.NOT_FOUND,
     "CARD_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
+    "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 
