@@ -31,7 +31,7 @@ from tallystick.service.coupon_ports import (
     CouponDirectory,
     CouponReader,
 )
-from tallystick.service.errors import AlreadyExists, InvalidInput, TallystickError
+from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
 from tallystick.service.ports import LedgerReader
 from tallystick.service.rulebook import RuleBook
 
@@ -159,19 +159,26 @@ class Coupons:
         return self.of_batch(program_id, batch_id, after=0, limit=BATCH_COUPONS_MAX)
 
     def of_batch(self, program_id: ProgramId, batch_id: str, *, after: int, limit: int) -> list[CodeNow]:
-        """Return codes of a batch by position, behind one; none of a batch that nobody made."""
+        """Return codes of a batch by position, behind one. Raises ``NotFound``."""
+        self._require_batch(program_id, batch_id)
         codes = self._store.batch_codes(program_id, batch_id, after=after, limit=limit)
         return [self._shown(program_id, code) for code in codes]
 
     def of_member(
         self, program_id: ProgramId, member_id: MemberId, *, after: tuple[Ms, str], limit: int
     ) -> list[CodeNow]:
-        """Return a member's own codes by (created_ms, token), behind one."""
+        """Return a member's own codes by (created_ms, token), behind one. Raises ``NotFound``."""
         codes = self._store.member_codes(program_id, member_id, after=after, limit=limit)
+        if not codes and member_id not in self._store.read_accounts(program_id, [member_id]):
+            raise member_not_found(member_id)
         return [self._shown(program_id, code) for code in codes]
 
     def revoke(self, program_id: ProgramId, batch_id: str) -> int:
-        """End the codes of a batch; return how many that nobody had used or reserved ended by this call."""
+        """End the codes of a batch; return how many that nobody had used or reserved ended by this call.
+
+        Raises ``NotFound``.
+        """
+        self._require_batch(program_id, batch_id)
         return self._store.revoke_codes(program_id, batch_id, now_ms=self._now_ms())
 
     def coupons_of(self, program_id: ProgramId, member_id: MemberId) -> list[CardCoupon]:
@@ -216,6 +223,10 @@ class Coupons:
             if can_use(coupon, use, moment):
                 found[key] = coupon
         return found
+
+    def _require_batch(self, program_id: ProgramId, batch_id: str) -> None:
+        if self._store.coupon_batch(program_id, batch_id) is None:
+            raise NotFound("There is no such batch.", reason="COUPON_BATCH_NOT_FOUND", batch_id=batch_id)
 
     def _require_unique(self, program_id: ProgramId, coupon_id: str) -> None:
         rules = self._rulebook.current(program_id)
