@@ -20,6 +20,7 @@ from tallystick.service.errors import TallystickError
 from tallystick.storage.open import Store, open_store
 
 if TYPE_CHECKING:
+    from tallystick.rpc.connect_server import Mount
     from tallystick.rpc.server import Bound, ServerSettings
     from tallystick.rpc.tracing import Tracing
     from tallystick.security.keys import VerifyKey
@@ -129,6 +130,7 @@ def serve_gateway(
         from tallystick.rpc.limits import Limits
         from tallystick.rpc.pipeline import Pipeline
         from tallystick.rpc.server import serve
+        from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
         from tallystick.service.parked import keep_posting
 
         def verify_keys(now_s: int) -> Mapping[str, VerifyKey]:
@@ -156,7 +158,9 @@ def serve_gateway(
         tune_interpreter()
         if wallets is not None:
             wallets.delivery.start()
-        mounts = {} if wallets is None else wallets.mounts
+        mounts: dict[str, Mount] = {WIDGET_ROUTE: WidgetApp()}
+        if wallets is not None:
+            mounts |= wallets.mounts
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
