@@ -1,4 +1,4 @@
-"""Hatch build hook: every build, editable or wheel, carries fresh protobuf code and the cashier screen."""
+"""Hatch build hook: every build, editable or wheel, carries fresh protobuf code, the cashier screen and the card."""
 
 from __future__ import annotations
 

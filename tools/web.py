@@ -18,16 +18,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = "clients/web"
 SCREEN = "clients/store/tallystick_till/screen"
+CARD = "server/tallystick/card_app"
 INSTALL_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 300
 UNIT_TEST_TIMEOUT_MS = 20_000
 SCREEN_BYTES_MAX = 90_000
 """Largest total of the cashier screen's pages, styles and scripts, gzipped; the reader's WebAssembly is extra."""
+
+CARD_BYTES_MAX = 60_000
+"""Largest total of the card's pages, styles and scripts, gzipped: what a phone fetches once, words of all languages."""
 
 _STAMP_NAME = ".stamp"
 _NOT_SOURCE = frozenset({"node_modules", "dist", "test"})
@@ -35,35 +41,52 @@ _COUNTED = frozenset({".html", ".css", ".js", ".svg"})
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\son[a-z]+=|\sstyle=", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class App:
+    """One app of the workspace: where it is built to, and the variable that says so to its build."""
+
+    name: str
+    out: str
+    variable: str
+    bytes_max: int
+
+
+APPS = (
+    App("cashier screen", SCREEN, "TALLYSTICK_SCREEN_DIR", SCREEN_BYTES_MAX),
+    App("card", CARD, "TALLYSTICK_CARD_DIR", CARD_BYTES_MAX),
+)
+
+
 class WebError(Exception):
     """The screens cannot be built or do not pass a check; the text names the mend."""
 
 
 def build(root: Path = ROOT, *, force: bool = False) -> bool:
-    """Writes the cashier screen for the till program to serve; returns False when it was current already.
+    """Writes the cashier screen and the card where they are served from; returns False when both were current already.
 
     Raises `WebError` when the build fails; what was built before then stays as it was.
     """
-    out = root / SCREEN
     digest = _input_digest(root)
-    stamp = out / _STAMP_NAME
-    if not force and stamp.exists() and stamp.read_text() == digest:
+    stamps = [root / app.out / _STAMP_NAME for app in APPS]
+    if not force and all(stamp.exists() and stamp.read_text() == digest for stamp in stamps):
         return False
     _install(root)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Built beside its destination and moved into place, so that nobody is served half of it.
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".screen-") as scratch_name:
-        fresh = Path(scratch_name) / "screen"
-        _npm(root, "run", "build", "--silent", TALLYSTICK_SCREEN_DIR=str(fresh))
-        (fresh / _STAMP_NAME).write_text(digest)
-        if out.exists():
-            out.rename(Path(scratch_name) / "former")
-        fresh.rename(out)
+    # Built beside their destination and moved into place, so that nobody is served half of one.
+    with ExitStack() as stack:
+        fresh = {app: _scratch(stack, root / app.out) for app in APPS}
+        folders = {app.variable: str(folder) for app, folder in fresh.items()}
+        _npm(root, "run", "build", "--silent", **folders)
+        for app, folder in fresh.items():
+            (folder / _STAMP_NAME).write_text(digest)
+            out = root / app.out
+            if out.exists():
+                out.rename(folder.parent / "former")
+            folder.rename(out)
     return True
 
 
 def check(root: Path = ROOT) -> None:
-    """Checks types, runs the unit tests, builds, and holds the result to its size and its policy.
+    """Checks types, runs the unit tests, builds, and holds the results to their size and their policy.
 
     Raises `WebError` naming the first step that fails.
     """
@@ -71,19 +94,25 @@ def check(root: Path = ROOT) -> None:
     _npm(root, "run", "check", "--silent")
     unit_tests(root)
     build(root)
-    screen = root / SCREEN
-    total = gzipped_bytes(screen)
-    print(
-        f"cashier screen: {total:,} of at most {SCREEN_BYTES_MAX:,} bytes gzipped, without the reader's WebAssembly"
-    )
-    if total > SCREEN_BYTES_MAX:
+    for app in APPS:
+        _check_built(app, root / app.out)
+
+
+def _check_built(app: App, folder: Path) -> None:
+    total = gzipped_bytes(folder)
+    print(f"{app.name}: {total:,} of at most {app.bytes_max:,} bytes gzipped, without WebAssembly")
+    if total > app.bytes_max:
+        raise WebError(f"the {app.name} is {total - app.bytes_max:,} bytes too large; see `vite build`")
+    if found := _INLINE.search((folder / "index.html").read_text()):
         raise WebError(
-            f"the cashier screen is {total - SCREEN_BYTES_MAX:,} bytes too large; see `vite build`"
+            f"{app.name}: index.html has {found.group()!r}: the policy forbids scripts and styles inline"
         )
-    if found := _INLINE.search((screen / "index.html").read_text()):
-        raise WebError(
-            f"index.html has {found.group()!r}: the page's policy forbids scripts and styles inline"
-        )
+
+
+def _scratch(stack: ExitStack, out: Path) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-"))
+    return Path(scratch) / out.name
 
 
 def unit_tests(root: Path = ROOT) -> None:
@@ -97,9 +126,9 @@ def unit_tests(root: Path = ROOT) -> None:
     )
 
 
-def gzipped_bytes(screen: Path) -> int:
+def gzipped_bytes(folder: Path) -> int:
     """Return how many bytes of pages, styles and scripts a browser fetches, each file gzipped."""
-    files = (path for path in screen.rglob("*") if path.suffix in _COUNTED)
+    files = (path for path in folder.rglob("*") if path.suffix in _COUNTED)
     return sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
 
 
@@ -189,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.web", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    building = commands.add_parser("build", help="build the cashier screen when its sources have changed")
+    building = commands.add_parser("build", help="build the screens when their sources have changed")
     building.add_argument("--force", action="store_true", help="build even when nothing has changed")
     commands.add_parser("check", help="check types, run the unit tests, build, measure")
     commands.add_parser("test", help="run the unit tests alone")
@@ -199,7 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match given.command:
             case "build":
-                print(f"{SCREEN}: {'built' if build(force=given.force) else 'current'}")
+                done = "built" if build(force=given.force) else "current"
+                print(f"{', '.join(app.out for app in APPS)}: {done}")
             case "check":
                 check()
             case "test":
