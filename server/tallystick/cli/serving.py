@@ -108,7 +108,7 @@ def run(
     configure_logging(settings)
     Path(settings.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     migrate_if_needed(settings.database_url)
-    with opened_gateway(settings) as (gateway, _, keys):
+    with opened_gateway(settings, demo=True) as (gateway, _, keys):
         prepared = prepare(settings, gateway, server=settings.listen)
 
         def ready(bound: Bound) -> None:
@@ -147,7 +147,10 @@ def show_settings(
 ) -> None:
     """List every setting with its value now, its variable and its meaning. Passwords are hidden."""
     settings = settings_from(config, data_dir=data_dir)
-    values = asdict(settings) | {"database_url": _without_password(settings.database_url)}
+    values = asdict(settings) | {
+        "database_url": _without_password(settings.database_url),
+        "smtp_password": "***" if settings.smtp_password else "",
+    }
     printer = printer_for(as_json=as_json)
     for info in describe():
         value = values[info.name]

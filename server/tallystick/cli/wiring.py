@@ -83,8 +83,9 @@ def open_keys(settings: Settings, store: Store) -> Keys:
 
 
 @contextlib.contextmanager
-def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
-    """The use cases on the database of the settings, closed at the end."""
+def opened_gateway(settings: Settings, *, demo: bool = False) -> Iterator[tuple[Gateway, Store, Keys]]:
+    """The use cases on the database of the settings, closed at the end. In a ``demo`` mails are shown, not sent."""
+    from tallystick.cli.mail import open_mailer, public_face
     from tallystick.service.gateway import open_gateway
     from tallystick.storage.url import parse_url
 
@@ -93,13 +94,22 @@ def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
     try:
         _require_bound_role(store)
         keys = open_keys(settings, store)
+        mailer = open_mailer(settings, demo=demo)
         gateway = open_gateway(
-            store, keys=keys, issuer=settings.issuer, database=backend, region=settings.region
+            store,
+            keys=keys,
+            issuer=settings.issuer,
+            database=backend,
+            region=settings.region,
+            face=public_face(settings, demo=demo),
+            mailer=mailer,
         )
         try:
             yield gateway, store, keys
         finally:
             gateway.close()
+            if mailer is not None:
+                mailer.close()
     finally:
         store.close()
 
