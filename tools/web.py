@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ CARD_BYTES_MAX = 60_000
 """Largest total of the card's pages, styles and scripts, gzipped: what a phone fetches once, words of all languages."""
 
 _STAMP_NAME = ".stamp"
+_NO_SETTINGS: Mapping[str, str] = {}
 _NOT_SOURCE = frozenset({"node_modules", "dist", "test"})
 _COUNTED = frozenset({".html", ".css", ".js", ".svg"})
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\son[a-z]+=|\sstyle=", re.IGNORECASE)
@@ -75,7 +76,7 @@ def build(root: Path = ROOT, *, force: bool = False) -> bool:
     with ExitStack() as stack:
         fresh = {app: _scratch(stack, root / app.out) for app in APPS}
         folders = {app.variable: str(folder) for app, folder in fresh.items()}
-        _npm(root, "run", "build", "--silent", **folders)
+        _npm(root, "run", "build", "--silent", settings=folders)
         for app, folder in fresh.items():
             (folder / _STAMP_NAME).write_text(digest)
             out = root / app.out
@@ -122,7 +123,7 @@ def unit_tests(root: Path = ROOT) -> None:
         root,
         [str(_node_home() / "bin" / "node"), "--test", f"--test-timeout={UNIT_TEST_TIMEOUT_MS}", *tests],
         STEP_TIMEOUT_S,
-        {},
+        _NO_SETTINGS,
     )
 
 
@@ -171,14 +172,16 @@ def _node_home() -> Path:
     return Path(found.origin).parent
 
 
-def _npm(root: Path, *arguments: str, timeout_s: float = STEP_TIMEOUT_S, **settings: str) -> None:
+def _npm(
+    root: Path, *arguments: str, timeout_s: float = STEP_TIMEOUT_S, settings: Mapping[str, str] = _NO_SETTINGS
+) -> None:
     home = _node_home()
     # The wheel has no symbolic links, and npm's own starter script needs one: its main file is run directly.
     npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     _run(root, [str(home / "bin" / "node"), str(npm), *arguments], timeout_s, settings)
 
 
-def _run(root: Path, command: list[str], timeout_s: float, settings: dict[str, str]) -> None:
+def _run(root: Path, command: list[str], timeout_s: float, settings: Mapping[str, str]) -> None:
     path = os.pathsep.join((str(_node_home() / "bin"), os.environ.get("PATH", "")))
     environment = {**os.environ, "PATH": path, "npm_config_update_notifier": "false", **settings}
     what = " ".join(Path(command[1]).name if part == command[1] else part for part in command[1:4])

@@ -20,6 +20,7 @@ from tallystick.service.errors import TallystickError
 from tallystick.storage.open import Store, open_store
 
 if TYPE_CHECKING:
+    from tallystick.rpc.connect_server import Mount
     from tallystick.rpc.server import Bound, ServerSettings
     from tallystick.rpc.tracing import Tracing
     from tallystick.security.keys import VerifyKey
@@ -166,7 +167,7 @@ def serve_gateway(
         tune_interpreter()
         if wallets is not None:
             wallets.delivery.start()
-        mounts = {} if wallets is None else wallets.mounts
+        mounts = card_app if wallets is None else {**card_app, **wallets.mounts}
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
@@ -175,8 +176,21 @@ def serve_gateway(
             for task in housekeeping:
                 task.cancel()
 
+    card_app = _card_app(gateway)
     wallets = open_wallets(settings, gateway, demo=demo)
     uvloop.run(run())
+
+
+def _card_app(gateway: Gateway) -> dict[str, Mount]:
+    """Return the card app under its path."""
+    from tallystick.rpc.static_app import BUILT, ROUTE, BadBuild, CardApp, read_app
+    from tallystick.service.sign_in import program_of
+
+    try:
+        files = read_app(BUILT)
+    except BadBuild as error:
+        raise CommandFailed(str(error), mend="python -m tools.web build --force") from error
+    return {ROUTE: CardApp(files, title_of=lambda name: gateway.pool.run(program_of, gateway.store, name))}
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

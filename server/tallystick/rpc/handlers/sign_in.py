@@ -115,7 +115,9 @@ class PasskeyHandlers:
         self, request: pb.StartAddPasskeyRequest, call: Call
     ) -> pb.StartAddPasskeyResponse:
         member_id = visible_member(call.caller, request.member_id)
-        challenge = await self._gateway.pool.run(self._gateway.passkeys.start_add, call.caller.program_id, member_id)
+        challenge = await self._gateway.pool.run(
+            self._gateway.passkeys.start_add, call.caller.program_id, member_id
+        )
         return pb.StartAddPasskeyResponse(
             session_id=challenge.session_id, options_json=challenge.options_json
         )
@@ -144,7 +146,9 @@ class PasskeyHandlers:
 
     async def remove_passkey(self, request: pb.RemovePasskeyRequest, call: Call) -> pb.RemovePasskeyResponse:
         member_id = visible_member(call.caller, request.member_id)
-        await self._gateway.pool.run(self._gateway.passkeys.remove, call.caller.program_id, member_id, request.passkey_id)
+        await self._gateway.pool.run(
+            self._gateway.passkeys.remove, call.caller.program_id, member_id, request.passkey_id
+        )
         return pb.RemovePasskeyResponse()
 
     async def erase_me(self, request: pb.EraseMeRequest, call: Call) -> pb.EraseMeResponse:
