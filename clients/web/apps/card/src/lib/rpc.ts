@@ -48,6 +48,7 @@ export async function post<Answer>(method: string, message: object, token = ""):
       headers: {
         "content-type": "application/json",
         "connect-protocol-version": "1",
+        "connect-timeout-ms": String(ANSWER_TIMEOUT_MS),
         ...(token && { authorization: `Bearer ${token}` }),
       },
       body: JSON.stringify(message),
