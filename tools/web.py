@@ -24,12 +24,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = "clients/web"
 SCREEN = "clients/store/tallystick_till/screen"
+CARD = "server/tallystick/card_app"
 WIDGET = "server/tallystick/widget"
 INSTALL_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 300
 UNIT_TEST_TIMEOUT_MS = 20_000
 SCREEN_BYTES_MAX = 90_000
 """Largest total of the cashier screen's pages, styles and scripts, gzipped; the reader's WebAssembly is extra."""
+CARD_BYTES_MAX = 60_000
+"""Largest total of the card's pages, styles and scripts, gzipped: what a phone fetches once, words of all languages."""
+
 WIDGET_BYTES_MAX = 3_000
 """Largest size of the element for webshops, gzipped."""
 
@@ -59,6 +63,7 @@ class Product:
 
 PRODUCTS = (
     Product("cashier screen", "build:cashier", "TALLYSTICK_SCREEN_DIR", SCREEN, SCREEN_BYTES_MAX),
+    Product("card", "build:card", "TALLYSTICK_CARD_DIR", CARD, CARD_BYTES_MAX),
     Product("element for webshops", "build:rewards", "TALLYSTICK_WIDGET_DIR", WIDGET, WIDGET_BYTES_MAX),
 )
 

@@ -12,6 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -118,6 +119,14 @@ class Settings:
         "", "Issuer id of the Google Wallet API, digits; empty turns its passes off. Needs public_url."
     )
     google_account: str = _setting("", "JSON key file of the service account that may use it.")
+    smtp_host: str = _setting(
+        "", "Mail server that mails are handed to; empty: nobody can be sent a code to sign in with."
+    )
+    smtp_port: int = _setting(587, "Its port: 587 for starttls, 465 for tls.", low=1, high=65_535)
+    smtp_tls: str = _setting("starttls", "How the connection is encrypted: starttls, tls, or none.")
+    smtp_user: str = _setting("", "Name to log in to the mail server with; empty: without a login.")
+    smtp_password: str = _setting("", "Its password. Give it by the environment or a file that few can read.")
+    smtp_from: str = _setting("", "Address that mails come from, such as Nordvik <card@example.org>.")
     reflection: bool = _setting(False, "Whether gRPC reflection tells strangers what the services are.")
     log_format: str = _setting("json", "How log lines are written: json or text.")
     log_level: str = _setting("info", "Lowest level that is logged: debug, info, warning or error.")
@@ -316,6 +325,7 @@ def _check(settings: Settings) -> None:
     if settings.tls_client_ca and not settings.tls_cert:
         raise SettingsRefused("tls_client_ca needs tls_cert and tls_key: mTLS is TLS first")
     _check_wallets(settings)
+    _check_mail(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
     if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
@@ -345,6 +355,19 @@ def _check_wallets(settings: Settings) -> None:
         raise SettingsRefused(f"public_url is {settings.public_url!r}; nothing may follow the name")
     if not settings.organization:
         raise SettingsRefused("organization is empty; wallets show it on every pass")
+
+
+def _check_mail(settings: Settings) -> None:
+    _check_word("smtp_tls", settings.smtp_tls, ("starttls", "tls", "none"))
+    sender = parseaddr(settings.smtp_from)[1]
+    if settings.smtp_host and ("@" not in sender or not settings.smtp_from.isprintable()):
+        raise SettingsRefused(
+            f"smtp_from is {settings.smtp_from!r}; write an address, for example Nordvik <card@example.org>"
+        )
+    if bool(settings.smtp_user) != bool(settings.smtp_password):
+        raise SettingsRefused("smtp_user and smtp_password belong together: set both or neither")
+    if settings.smtp_user and settings.smtp_tls == "none":
+        raise SettingsRefused("smtp_user needs smtp_tls to be starttls or tls: a password is not sent openly")
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

@@ -221,6 +221,10 @@ class World:
 
     def wait_until(self, text: str) -> None:
         self.now = at(text)
+        self.wait_until_now()
+
+    def wait_until_now(self) -> None:
+        """Do what time has made due."""
         self.do(CatchUp(self.new_id(), MEMBER, self.origin))
 
 

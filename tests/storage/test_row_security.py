@@ -11,8 +11,10 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
+from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
@@ -64,6 +66,13 @@ def fill(url: str) -> None:
     found = WalletPass("a", member_id(1), Wallet.APPLE, b"hash", NOW, NOW // 1000)
     store.add_pass(OTHER_PROGRAM, found, here=WalletPlace({}, NOW))
     store.add_registration(OTHER_PROGRAM, "a", Registration("phone", "aa", NOW))
+    store.add_passkey(OTHER_PROGRAM, Passkey(member_id(1), b"id", b"key", 0, b"sealed", NOW))
+    session = SignInSession(b"hash", SignInPurpose.PASSKEY, b"challenge", NOW, NOW, NOW, 1)
+    store.start_sign_in(OTHER_PROGRAM, session)
+    said = SaidConsent(ConsentPurpose.OFFERS, ConsentChannel.SMS, True, NOW, 4, "phone")
+    store.add_consent(OTHER_PROGRAM, member_id(1), said)
+    store.enrol(OTHER_PROGRAM, member(3), [])
+    store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
@@ -109,7 +118,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
-    tables += ["wallet_pass", "wallet_registration", "wallet_place"]
+    tables += ["wallet_pass", "wallet_registration", "wallet_place", "sign_in", "passkey", "consent", "referral"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -155,6 +164,9 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE inbox_item SET till_id = 'till-2'",
         "UPDATE member SET store_id = 'store-2'",
         "UPDATE card_device SET burn_from_ms = 0",
+        "UPDATE sign_in SET secret = ''",
+        "UPDATE sign_in SET expires_ms = 0",
+        "UPDATE passkey SET public_key = ''",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",
@@ -195,8 +207,10 @@ def test_what_crosses_programs_gives_out_no_more_than_its_name_says(
     store.set_device_status(OTHER_PROGRAM, "till-1", DeviceStatus.REVOKED, now=NOW)
     assert store.revoked_devices(since=Ms(0)) == ["till-1"]
     assert store.device(PROGRAM, "till-1") is None
+    store.revoke_card_device(OTHER_PROGRAM, member_id(1), "kid", now=NOW)
+    assert store.revoked_card_devices(since=Ms(0)) == [(OTHER_PROGRAM, "kid")]
     store.close()
-    assert count(service, "device") == 0
+    assert (count(service, "device"), count(service, "card_device")) == (0, 0)
 
 
 def test_a_role_that_row_security_does_not_bind_is_known_as_such(filled: Database) -> None:

@@ -23,6 +23,7 @@ from tallystick.security.identifiers import (
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, member_pb2, types_pb2
 from tallystick.wire.advices import Unreadable, from_digits, id_text, read_advice
+from tallystick_till.authority import stop_of
 from tallystick_till.clock import TillClock
 from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
@@ -46,7 +47,7 @@ SCAN_CHARS_MAX = 8_192
 CODE_DIGITS_MIN = 60
 """A voucher or receipt has at least so many digits; no card and no telephone number has."""
 
-TOMBSTONE, BLOCKED = 2, 1
+TOMBSTONE = 2
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _SCANNED = frozenset({"wedge", "camera"})
 _REASONS = {
@@ -59,13 +60,16 @@ _BIDI_AND_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A member at the counter: how sure the scan was and what the gateway said, in memory only."""
+    """A member at the counter: how sure the scan was and what the gateway said, in memory only.
+
+    ``stopped`` says why nothing of the member's points may be burned, empty when something may.
+    """
 
     member_id: MemberId
     assurance: Assurance
     at_ms: int
     tier_id: str
-    blocked: bool
+    stopped: str
     told: Told | None = None
     name: str = ""
 
@@ -268,7 +272,7 @@ class People:
                 assurance,
                 self._machine.monotonic_ms(),
                 known.tier_id,
-                known.status == BLOCKED,
+                stop_of(known.status),
             )
         )
 
@@ -310,7 +314,7 @@ class People:
                 level,
                 self._machine.monotonic_ms(),
                 said.tier_id,
-                said.status != member_pb2.MEMBER_STATUS_OPEN,
+                stop_of(said.status - member_pb2.MEMBER_STATUS_OPEN),
                 Told(said.balance.active, self._facts.answered_ids(member_id)),
                 said.display_name,
             )
@@ -340,7 +344,7 @@ class People:
         known = self._facts.known(member_id)
         if known is None or known.status == TOMBSTONE:
             return None
-        return Seen(member_id, Assurance.TYPED, 0, known.tier_id, known.status == BLOCKED)
+        return Seen(member_id, Assurance.TYPED, 0, known.tier_id, stop_of(known.status))
 
     def news_of(self, member_id: MemberId) -> None:
         """Go by the snapshot again: it has just been told of the member."""
@@ -352,5 +356,5 @@ class People:
             del self._seen[member_id]
             return
         self._seen[member_id] = Seen(
-            member_id, seen.assurance, seen.at_ms, known.tier_id, known.status == BLOCKED, None, seen.name
+            member_id, seen.assurance, seen.at_ms, known.tier_id, stop_of(known.status), None, seen.name
         )

@@ -108,7 +108,7 @@ def run(
     configure_logging(settings)
     Path(settings.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     migrate_if_needed(settings.database_url)
-    with opened_gateway(settings) as (gateway, _, keys):
+    with opened_gateway(settings, demo=True) as (gateway, _, keys):
         prepared = prepare(settings, gateway, server=settings.listen)
 
         def ready(bound: Bound) -> None:
@@ -147,7 +147,10 @@ def show_settings(
 ) -> None:
     """List every setting with its value now, its variable and its meaning. Passwords are hidden."""
     settings = settings_from(config, data_dir=data_dir)
-    values = asdict(settings) | {"database_url": _without_password(settings.database_url)}
+    values = asdict(settings) | {
+        "database_url": _without_password(settings.database_url),
+        "smtp_password": "***" if settings.smtp_password else "",
+    }
     printer = printer_for(as_json=as_json)
     for info in describe():
         value = values[info.name]
@@ -188,14 +191,19 @@ def _write_ready(ready_file: Path | None, bound: Bound) -> None:
 
 
 def _show_running(settings: Settings, prepared: Prepared, bound: Bound) -> None:
+    from tallystick.cli.prepare import DEMO_PROGRAM
     from tallystick.cli.shop import print_qr
+    from tallystick.rpc.static_app import ROUTE
 
     printer = printer_for(as_json=False)
     scheme = "https" if settings.tls_cert else "http"
     printer.line("Tallystick is running. Ctrl+C stops it.")
     table = [("gRPC", settings.listen)]
     if bound.http_port:
-        table.append(("Connect", f"{scheme}://{_with_port(settings.http_listen, bound.http_port)}"))
+        address = f"{scheme}://{_with_port(settings.http_listen, bound.http_port)}"
+        # Passkeys belong to names, and an address of this machine is none.
+        card_app = address.replace("//127.0.0.1:", "//localhost:")
+        table += [("Connect", address), ("card app", f"{card_app}{ROUTE}{DEMO_PROGRAM}/")]
     table += [
         ("data", settings.data_dir),
         ("program", "demo (1 point for each euro, 100 points are 1 euro off)"),

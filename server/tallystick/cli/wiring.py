@@ -84,8 +84,9 @@ def open_keys(settings: Settings, store: Store) -> Keys:
 
 
 @contextlib.contextmanager
-def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
-    """The use cases on the database of the settings, closed at the end."""
+def opened_gateway(settings: Settings, *, demo: bool = False) -> Iterator[tuple[Gateway, Store, Keys]]:
+    """The use cases on the database of the settings, closed at the end. In a ``demo`` mails are shown, not sent."""
+    from tallystick.cli.mail import open_mailer, public_face
     from tallystick.service.gateway import open_gateway
     from tallystick.storage.url import parse_url
 
@@ -94,13 +95,22 @@ def opened_gateway(settings: Settings) -> Iterator[tuple[Gateway, Store, Keys]]:
     try:
         _require_bound_role(store)
         keys = open_keys(settings, store)
+        mailer = open_mailer(settings, demo=demo)
         gateway = open_gateway(
-            store, keys=keys, issuer=settings.issuer, database=backend, region=settings.region
+            store,
+            keys=keys,
+            issuer=settings.issuer,
+            database=backend,
+            region=settings.region,
+            face=public_face(settings, demo=demo),
+            mailer=mailer,
         )
         try:
             yield gateway, store, keys
         finally:
             gateway.close()
+            if mailer is not None:
+                mailer.close()
     finally:
         store.close()
 
@@ -158,7 +168,7 @@ def serve_gateway(
         tune_interpreter()
         if wallets is not None:
             wallets.delivery.start()
-        mounts: dict[str, Mount] = {WIDGET_ROUTE: WidgetApp()}
+        mounts: dict[str, Mount] = {**card_app, WIDGET_ROUTE: WidgetApp()}
         if wallets is not None:
             mounts |= wallets.mounts
         try:
@@ -169,8 +179,21 @@ def serve_gateway(
             for task in housekeeping:
                 task.cancel()
 
+    card_app = _card_app(gateway)
     wallets = open_wallets(settings, gateway, demo=demo)
     uvloop.run(run())
+
+
+def _card_app(gateway: Gateway) -> dict[str, Mount]:
+    """Return the card app under its path."""
+    from tallystick.rpc.static_app import BUILT, ROUTE, BadBuild, CardApp, read_app
+    from tallystick.service.sign_in import program_of
+
+    try:
+        files = read_app(BUILT)
+    except BadBuild as error:
+        raise CommandFailed(str(error), mend="python -m tools.web build --force") from error
+    return {ROUTE: CardApp(files, title_of=lambda name: gateway.pool.run(program_of, gateway.store, name))}
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

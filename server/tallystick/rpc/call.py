@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.service.revocations import card_device_key
+from tallystick.v1 import options_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,12 @@ class Principal:
     role: int
     store_id: str = ""
     member_id: MemberId | None = None
+
+    @property
+    def revocation_key(self) -> str:
+        """By what the device is known among those that are shut out: that of a member's app within its program."""
+        of_app = self.role == options_pb2.ROLE_APP
+        return card_device_key(self.program_id, self.device_id) if of_app else self.device_id
 
 
 @dataclass(frozen=True, slots=True)

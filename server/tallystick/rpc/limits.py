@@ -54,6 +54,16 @@ def _default_sizes() -> dict[str, int]:
     }
 
 
+def _default_method_rates() -> dict[str, Rate]:
+    service = "tallystick.v1.SignInService"
+    return {
+        # Each sends a mail to somebody. A whole store may come from one address.
+        f"{service}/StartEmailCode": Rate(0.5, 60),
+        f"{service}/FinishEmailCode": Rate(2, 60),
+        f"{service}/StartPasskey": Rate(2, 60),
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the edge takes.
@@ -61,7 +71,7 @@ class Limits:
     ``in_flight_max`` is the number of calls of the whole process that are worked on at once; open streams are not
     among them, and have ``streams_max`` for the process and ``streams_of_device_max``. ``rates`` are by
     Role; a role without one is not limited (the importer). Public methods count by address, all others by
-    device. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
+    device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
@@ -69,6 +79,7 @@ class Limits:
     deadline_max_s: float = DEADLINE_MAX_S
     in_flight_max: int = IN_FLIGHT_MAX
     rates: Mapping[int, Rate] = field(default_factory=_default_rates)
+    rates_by_method: Mapping[str, Rate] = field(default_factory=_default_method_rates)
     callers_max: int = CALLERS_MAX
     streams_max: int = STREAMS_MAX
     streams_of_device_max: int = STREAMS_OF_DEVICE_MAX
@@ -81,9 +92,10 @@ class RateLimiter:
     A bucket that is full tells nothing and is dropped first when there are too many.
     """
 
-    __slots__ = ("_callers_max", "_full_at", "_interval_s", "_swept_at", "_tolerance_s")
+    __slots__ = ("_callers_max", "_full_at", "_interval_s", "_swept_at", "_tolerance_s", "rate")
 
     def __init__(self, rate: Rate, *, callers_max: int) -> None:
+        self.rate = rate
         self._interval_s = 1.0 / rate.per_s
         self._tolerance_s = (rate.burst - 1) * self._interval_s + ROUNDING_S
         self._callers_max = callers_max
@@ -117,3 +129,8 @@ class RateLimiter:
             self._full_at = {caller: full_at for caller, full_at in self._full_at.items() if full_at > now}
         if len(self._full_at) >= self._callers_max:
             del self._full_at[next(iter(self._full_at))]
+
+
+def address_of(peer: str) -> str:
+    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7"."""
+    return peer.rpartition(":")[0]

@@ -35,7 +35,7 @@ from tallystick.rpc.errors import (
     retry_after,
     status_of,
 )
-from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, Limits, RateLimiter
+from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, Limits, RateLimiter, address_of
 from tallystick.rpc.metrics import Metrics
 from tallystick.rpc.service import Method, Service, methods_of
 from tallystick.rpc.streams import OpenStream, Streams
@@ -149,7 +149,7 @@ class Pipeline:
 class Endpoint:
     """One method, ready to be called."""
 
-    __slots__ = ("_bytes_max", "_limiters", "_meter", "_metrics", "_pipeline", "method")
+    __slots__ = ("_bytes_max", "_limiters", "_meter", "_metrics", "_own_limiter", "_pipeline", "method")
 
     def __init__(self, method: Method, pipeline: Pipeline) -> None:
         limits = pipeline.limits
@@ -158,6 +158,8 @@ class Endpoint:
         self._metrics = pipeline.metrics
         self._meter = pipeline.metrics.method(method.name)
         self._limiters = pipeline.limiters
+        own_rate = limits.rates_by_method.get(method.name)
+        self._own_limiter = RateLimiter(own_rate, callers_max=limits.callers_max) if own_rate else None
         self._bytes_max = limits.bytes_max_by_method.get(method.name, limits.message_bytes_max)
 
     async def answer(self, arrival: Arrival) -> Message:
@@ -292,14 +294,11 @@ class Endpoint:
 
     def _count(self, principal: Principal | None, peer: str) -> None:
         role = options_pb2.ROLE_PUBLIC if principal is None else principal.role
-        limiter = self._limiters.get(role)
-        if limiter is None:
-            return
-        caller = _address_of(peer) if principal is None else principal.device_id
-        wait_s = limiter.wait_s(caller, time.monotonic())
-        if wait_s:
-            rate = self._pipeline.limits.rates[role]
-            raise RateLimited(retry_after_s=wait_s, limit="calls_per_s", max=f"{rate.per_s:g}")
+        caller = address_of(peer) if principal is None else principal.device_id
+        for limiter in (self._limiters.get(role), self._own_limiter):
+            wait_s = limiter.wait_s(caller, time.monotonic()) if limiter is not None else 0.0
+            if limiter is not None and wait_s:
+                raise RateLimited(retry_after_s=wait_s, limit="calls_per_s", max=f"{limiter.rate.per_s:g}")
 
     def _deadline(self, arrival: Arrival) -> tuple[float, bool]:
         """The deadline on the monotonic clock, and whether it is ours to enforce."""
@@ -364,8 +363,3 @@ class Endpoint:
 
 def _count_of(key: str, metadata: Sequence[tuple[str, str | bytes]]) -> int:
     return sum(1 for name, _ in metadata if name == key)
-
-
-def _address_of(peer: str) -> str:
-    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7"."""
-    return peer.rpartition(":")[0]

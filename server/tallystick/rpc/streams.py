@@ -138,7 +138,7 @@ class Streams:
         self._checks = None
         for stream in list(self._open):
             device_id = stream.principal.device_id
-            if self._is_revoked(device_id):
+            if self._is_revoked(stream.principal.revocation_key):
                 self._drop(stream, DeviceRevoked(device_id=device_id))
         if self._open:
             self._check_later()

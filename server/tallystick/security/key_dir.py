@@ -104,6 +104,7 @@ class KeyDir:
     log_key: bytes = field(repr=False)
     tag_key: bytes = field(repr=False)
     pin_key: bytes = field(repr=False)
+    sign_in_key: bytes = field(repr=False)
     box: BoxKey
     sealing: tuple[SealingKey, ...]
 
@@ -184,6 +185,7 @@ def load_key_dir(path: Path, *, now_s: int) -> KeyDir:
         log_key=_derived(hashing_key, "log"),
         tag_key=_derived(hashing_key, "tags"),
         pin_key=_derived(hashing_key, "pins"),
+        sign_in_key=_derived(hashing_key, "sign-in"),
         box=derive_box_key(_derived(hashing_key, "box")),
         sealing=tuple(
             SealingKey(entry.version, entry.activates_at_s, _read_secret(path / _sealing_name(entry.version)))

@@ -40,7 +40,8 @@ _HEADER_KEYS = frozenset({"alg", "typ", "kid"})
 _BRACKETS_MAX = 4
 _NUMBER_CHARS_MAX = 12
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
+# A thumbprint names a member's device, and one in 32 begins with a hyphen or an underscore.
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 _JWS = PyJWS(algorithms=[_ALGORITHM])
 

@@ -123,11 +123,13 @@ class Codes:
         *,
         keys: Callable[[], KeyDir],
         now_ms: Callable[[], Ms],
+        on_revoked: Callable[[ProgramId, str], None],
     ) -> None:
         self._directory = directory
         self._members = members
         self._keys = keys
         self._now_ms = now_ms
+        self._on_revoked = on_revoked
 
     def register(
         self, program_id: ProgramId, member_id: MemberId, public_jwk: str, *, label: str
@@ -191,6 +193,7 @@ class Codes:
         revoked = self._directory.revoke_card_device(program_id, member_id, device_id, now=self._now_ms())
         if revoked is None:
             raise device_not_found(device_id)
+        self._on_revoked(program_id, device_id)
         return revoked
 
     def devices(self, program_id: ProgramId, member_id: MemberId) -> list[CardDevice]:

@@ -11,10 +11,12 @@ from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.advices import Advices
+from tallystick.service.app_tokens import AppTokens
 from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.codes import Codes
+from tallystick.service.consents import Consents
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
@@ -22,12 +24,20 @@ from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
+from tallystick.service.mailer import Mailer
+from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
+from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
+from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.sign_in import Door, SignIn
+from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
@@ -44,7 +54,7 @@ def role_name(role: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
-class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, Protocol):
+class GatewayStore(LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, Protocol):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
@@ -79,6 +89,14 @@ class Gateway:
     cards: Cards
     watch: Watch
     wallets: Wallets
+    face: PublicFace
+    app_tokens: AppTokens
+    sign_in: SignIn
+    passkeys: Passkeys
+    consents: Consents
+    referrals: Referrals
+    member_cards: MemberCards
+    export: MemberExport
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -102,12 +120,17 @@ def open_gateway(
     region: str = DEFAULT_REGION,
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
+    face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
+    mailer: Mailer | None = None,
+    coupons_of: CouponsOf = lambda program_id, member_id: [],
 ) -> Gateway:
     """Wire the use cases onto a store.
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
+    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail. ``coupons_of`` answers a
+    member's coupons.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -133,6 +156,11 @@ def open_gateway(
 
     lane = Lane(store, rulebook, now_ms=now_ms, on_batch=batch_done)
     balances = Balances(store, rulebook)
+    codes = Codes(store, members, keys=keys, now_ms=now_ms, on_revoked=revocations.add_card_device)
+    app_tokens = AppTokens(
+        store, keys=keys, now_ms=now_ms, profile=profile, role_name=role_name(options_pb2.ROLE_APP)
+    )
+    door = Door(store, codes, app_tokens)
     advices = Advices(
         store,
         rulebook,
@@ -141,6 +169,9 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
+    consents = Consents(store, members, now_ms=now_ms)
+    referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,
@@ -156,7 +187,7 @@ def open_gateway(
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
         identity=identity,
-        codes=Codes(store, members, keys=keys, now_ms=now_ms),
+        codes=codes,
         enrolment=Enrolment(
             store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
         ),
@@ -170,5 +201,45 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
-        wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
+        face=face,
+        app_tokens=app_tokens,
+        sign_in=SignIn(
+            store,
+            identity,
+            members,
+            door,
+            keys=keys,
+            now_ms=now_ms,
+            mailer=mailer,
+            note_referral=referrals.note,
+        ),
+        passkeys=Passkeys(store, members, door, face, keys=keys, now_ms=now_ms),
+        wallets=wallets,
+        consents=consents,
+        referrals=referrals,
+        member_cards=MemberCards(
+            store,
+            rulebook,
+            balances,
+            members,
+            signer,
+            referrals,
+            coupons_of=coupons_of,
+            till_role=options_pb2.ROLE_TILL,
+            public_url=face.public_url,
+            now_ms=now_ms,
+        ),
+        export=MemberExport(
+            store,
+            rulebook,
+            balances,
+            members,
+            identity,
+            codes,
+            consents,
+            referrals,
+            wallets,
+            role_name=role_name,
+            now_ms=now_ms,
+        ),
     )

@@ -82,12 +82,12 @@ class Tokens:
         program_id = self._directory.device_program(device_id) if device_id else None
         device = self._directory.device(program_id, device_id) if program_id else None
         if program_id is None or device is None:
-            raise _assertion_invalid(self._now_ms())
+            raise assertion_invalid(self._now_ms())
         try:
             key = verify_key_from_jwk(json.loads(device.public_jwk), owner_id=device.device_id)
             claims = verify(assertion, self._assertions, {key.kid: key}, self._now_ms() // 1000)
         except (TokenRefused, KeyRefused) as error:
-            raise _assertion_invalid(self._now_ms()) from error
+            raise assertion_invalid(self._now_ms()) from error
         self._use_up(program_id, device.device_id, claims)
         return Proven(program_id, device)
 
@@ -161,7 +161,7 @@ def _unverified_subject(assertion: str) -> str:
     return subject if subject.isascii() and subject.isprintable() else ""
 
 
-def _assertion_invalid(now_ms: Ms) -> Unauthenticated:
+def assertion_invalid(now_ms: Ms) -> Unauthenticated:
     """Return the error; the server's time in it lets a device whose clock is wrong sign again by that."""
     return Unauthenticated(
         "The assertion is not accepted.",

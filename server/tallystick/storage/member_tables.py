@@ -62,6 +62,8 @@ member = Table(
     words("store_id"),
     # When status or identifiers were last changed; 0 for a member from before there were tills to tell of it.
     big("changed_ms", default="0"),
+    # What the member wants, whatever the status is.
+    small("spend_locked", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
@@ -145,6 +147,37 @@ card_device = Table(
     PrimaryKeyConstraint("member_id", "program_id", "kid"),
 )
 
+Index("card_device_kid_idx", card_device.c.kid, card_device.c.program_id)
+
+Index("card_device_revoked_idx", card_device.c.revoked_ms, **where("revoked_ms > 0"))
+# What was said before stays beside what was said last: rows are only added, until the member is erased.
+consent = Table(
+    "consent",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    integer("number"),
+    small("purpose"),
+    small("channel"),
+    small("granted"),
+    big("said_ms"),
+    small("by_role"),
+    words("by_device"),
+    PrimaryKeyConstraint("member_id", "program_id", "number"),
+)
+
+referral = Table(
+    "referral",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    uuid("referrer_id"),
+    big("noted_ms"),
+    PrimaryKeyConstraint("member_id", "program_id"),
+)
+
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
+
 wallet_pass = Table(
     "wallet_pass",
     metadata,
@@ -206,4 +239,49 @@ wallet_place = Table(
     big("tag"),
     big("moves"),
     PrimaryKeyConstraint("program_id"),
+)
+
+sign_in = Table(
+    "sign_in",
+    metadata,
+    of_program(),
+    octets("session_hash"),
+    small("purpose"),
+    octets("secret"),
+    big("started_ms"),
+    big("expires_ms"),
+    big("forget_ms"),
+    integer("tries_left"),
+    uuid("member_id", nullable=True),
+    octets("address_token"),
+    octets("client_tag"),
+    octets("sealed"),
+    small("mailed"),
+    words("used_by"),
+    PrimaryKeyConstraint("program_id", "session_hash"),
+)
+
+Index(
+    "sign_in_address_idx",
+    sign_in.c.address_token,
+    sign_in.c.program_id,
+    sign_in.c.started_ms,
+    **where("mailed = 1"),
+)
+
+Index("sign_in_forget_idx", sign_in.c.program_id, sign_in.c.forget_ms)
+
+passkey = Table(
+    "passkey",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    octets("credential_id"),
+    octets("public_key"),
+    big("sign_count"),
+    octets("sealed_label"),
+    big("added_ms"),
+    big("used_ms"),
+    PrimaryKeyConstraint("member_id", "program_id", "credential_id"),
+    UniqueConstraint("credential_id", "program_id"),
 )

@@ -10,6 +10,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
+from tallystick.service.consent_ports import Referral, SaidConsent
 from tallystick.service.directory import (
     CardDevice,
     Cashier,
@@ -19,6 +20,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
 K = TypeVar("K")
@@ -75,10 +77,14 @@ class ProgramTables:
     card_batches: dict[str, CardBatch] = field(default_factory=dict)
     cards: dict[tuple[str, bytes], Card] = field(default_factory=dict)
     card_devices: dict[tuple[MemberId, str], CardDevice] = field(default_factory=dict)
+    sign_ins: dict[bytes, SignInSession] = field(default_factory=dict)
+    passkeys: dict[bytes, Passkey] = field(default_factory=dict)
     passes: dict[str, WalletPass] = field(default_factory=dict)
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
+    referrals: dict[MemberId, Referral] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -8,13 +8,14 @@ from typing import Protocol
 from tallystick.core.ids import ProgramId
 from tallystick.service.directory import Directory
 from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.wallet_store import WalletStore
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
 
-class Store(LedgerStore, LedgerReader, Directory, WalletStore, Protocol):
+class Store(LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, Protocol):
     """All that the use cases need of a store, and the snapshots that verification and export read."""
 
     def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:

@@ -305,6 +305,11 @@ class PostgresStore(LedgerReads, SqlDirectory):
         rows = self._function("SELECT devices_revoked(:since, :most)", since=since, most=REVOKED_MAX)
         return [row[0] for row in rows]
 
+    def revoked_card_devices(self, *, since: Ms) -> list[tuple[ProgramId, str]]:
+        """Return (program, kid) of members' devices revoked since an instant, over all programs, latest first."""
+        call = "SELECT program_id, kid FROM card_devices_revoked(:since, :most)"
+        return [(row[0], row[1]) for row in self._function(call, since=since, most=REVOKED_MAX)]
+
     def _function(self, call: str, **values: object) -> Sequence[Row]:
         return self._run(None, lambda connection: connection.execute(text(call), values).all())
 

@@ -247,6 +247,13 @@ class SqliteStore(LedgerReads, SqlDirectory):
         query = select(t.device.c.device_id).where(*revoked).order_by(revoked_ms, t.device.c.device_id)
         return [row[0] for row in self._all(None, query, limit=REVOKED_MAX)]
 
+    def revoked_card_devices(self, *, since: Ms) -> list[tuple[ProgramId, str]]:
+        """Return (program, kid) of members' devices revoked since an instant, over all programs, latest first."""
+        devices = t.card_device.c
+        revoked = (devices.revoked_ms > 0, devices.revoked_ms >= since)
+        query = select(devices.program_id, devices.kid).where(*revoked).order_by(devices.revoked_ms.desc())
+        return [(row[0], row[1]) for row in self._all(None, query, limit=REVOKED_MAX)]
+
     @contextmanager
     def _begun(
         self,

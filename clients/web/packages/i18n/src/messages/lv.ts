@@ -1,4 +1,4 @@
-import type { Catalog } from "../catalog.ts";
+import type { Catalog } from "../index.ts";
 
 export const lv: Catalog<"lv"> = {
   "chip.online": "Tiešsaistē",
@@ -328,4 +328,6 @@ export const lv: Catalog<"lv"> = {
   "reason.INVALID": "Serveris to nesaprot. Zvaniet atbalstam.",
   "reason.SCAN_CUT_OFF": "Skenēšana tika pārtraukta. Noskenējiet vēlreiz.",
   "reason.MEMBER_BLOCKED": "Dalībnieks ir bloķēts: punktus krāj, bet tos nevar izmantot.",
+  "reason.MEMBER_LOCKED":
+    "Dalībnieks ir noslēdzis savus punktus: tos krāj, bet izmantot var tikai pēc tam, kad dalībnieks tos atslēdz.",
 };

@@ -1,0 +1,1 @@
+"""Mails: what they say, in five languages, and how they leave."""
