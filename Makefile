@@ -96,7 +96,7 @@ venv: $(READY) ## Set up .venv with everything that is needed
 
 .PHONY: clean
 clean: ## Remove all that make has made, .venv included
-	@rm -rf clients/web/node_modules clients/store/tallystick_till/screen
+	@rm -rf clients/web/node_modules clients/store/tallystick_till/screen server/tallystick/card_app server/tallystick/widget
 	@rm -rf $(VENV) server/tallystick/v1 build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

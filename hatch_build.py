@@ -1,8 +1,9 @@
-"""Hatch build hook: every build, editable or wheel, carries fresh protobuf code and the cashier screen."""
+"""Hatch build hook: every build, editable or wheel, carries fresh protobuf code and screens."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,5 +28,7 @@ def _tool(root: Path, name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up by its name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module

@@ -17,19 +17,28 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = "clients/web"
 SCREEN = "clients/store/tallystick_till/screen"
+CARD = "server/tallystick/card_app"
+WIDGET = "server/tallystick/widget"
 INSTALL_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 300
 UNIT_TEST_TIMEOUT_MS = 20_000
 SCREEN_BYTES_MAX = 90_000
 """Largest total of the cashier screen's pages, styles and scripts, gzipped; the reader's WebAssembly is extra."""
+CARD_BYTES_MAX = 60_000
+"""Largest total of the card's pages, styles and scripts, gzipped: what a phone fetches once, words of all languages."""
+
+WIDGET_BYTES_MAX = 3_000
+"""Largest size of the element for webshops, gzipped."""
 
 _STAMP_NAME = ".stamp"
+_NO_SETTINGS: Mapping[str, str] = {}
 _NOT_SOURCE = frozenset({"node_modules", "dist", "test"})
 _COUNTED = frozenset({".html", ".css", ".js", ".svg"})
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>|<style|\son[a-z]+=|\sstyle=", re.IGNORECASE)
@@ -39,27 +48,56 @@ class WebError(Exception):
     """The screens cannot be built or do not pass a check; the text names the mend."""
 
 
-def build(root: Path = ROOT, *, force: bool = False) -> bool:
-    """Writes the cashier screen for the till program to serve; returns False when it was current already.
-
-    Raises `WebError` when the build fails; what was built before then stays as it was.
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is built for another part of the project to serve: by the npm script ``script``, which writes where the
+    variable ``setting`` says, into the folder ``out``; at most ``bytes_max`` gzipped.
     """
-    out = root / SCREEN
+
+    name: str
+    script: str
+    setting: str
+    out: str
+    bytes_max: int
+
+
+PRODUCTS = (
+    Product("cashier screen", "build:cashier", "TALLYSTICK_SCREEN_DIR", SCREEN, SCREEN_BYTES_MAX),
+    Product("card", "build:card", "TALLYSTICK_CARD_DIR", CARD, CARD_BYTES_MAX),
+    Product("element for webshops", "build:rewards", "TALLYSTICK_WIDGET_DIR", WIDGET, WIDGET_BYTES_MAX),
+)
+
+
+def build(root: Path = ROOT, *, force: bool = False) -> bool:
+    """Writes what the till program and the gateway serve; returns False when all of it was current already.
+
+    Raises `WebError` when a build fails; what was built before then stays as it was.
+    """
     digest = _input_digest(root)
+    stale = [product for product in PRODUCTS if force or not _is_current(root / product.out, digest)]
+    if stale:
+        _install(root)
+    for product in stale:
+        _build(root, product, digest)
+    return bool(stale)
+
+
+def _is_current(out: Path, digest: str) -> bool:
     stamp = out / _STAMP_NAME
-    if not force and stamp.exists() and stamp.read_text() == digest:
-        return False
-    _install(root)
+    return stamp.exists() and stamp.read_text() == digest
+
+
+def _build(root: Path, product: Product, digest: str) -> None:
+    out = root / product.out
     out.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its destination and moved into place, so that nobody is served half of it.
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".screen-") as scratch_name:
-        fresh = Path(scratch_name) / "screen"
-        _npm(root, "run", "build", "--silent", TALLYSTICK_SCREEN_DIR=str(fresh))
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch_name:
+        fresh = Path(scratch_name) / "fresh"
+        _npm(root, "run", product.script, "--silent", settings={product.setting: str(fresh)})
         (fresh / _STAMP_NAME).write_text(digest)
         if out.exists():
             out.rename(Path(scratch_name) / "former")
         fresh.rename(out)
-    return True
 
 
 def check(root: Path = ROOT) -> None:
@@ -71,19 +109,18 @@ def check(root: Path = ROOT) -> None:
     _npm(root, "run", "check", "--silent")
     unit_tests(root)
     build(root)
-    screen = root / SCREEN
-    total = gzipped_bytes(screen)
-    print(
-        f"cashier screen: {total:,} of at most {SCREEN_BYTES_MAX:,} bytes gzipped, without the reader's WebAssembly"
-    )
-    if total > SCREEN_BYTES_MAX:
-        raise WebError(
-            f"the cashier screen is {total - SCREEN_BYTES_MAX:,} bytes too large; see `vite build`"
-        )
-    if found := _INLINE.search((screen / "index.html").read_text()):
-        raise WebError(
-            f"index.html has {found.group()!r}: the page's policy forbids scripts and styles inline"
-        )
+    for product in PRODUCTS:
+        total = gzipped_bytes(root / product.out)
+        print(f"{product.name}: {total:,} of at most {product.bytes_max:,} bytes gzipped")
+        if total > product.bytes_max:
+            raise WebError(
+                f"the {product.name} is {total - product.bytes_max:,} bytes too large; see `vite build`"
+            )
+    for page in sorted(page for product in PRODUCTS for page in (root / product.out).glob("*.html")):
+        if found := _INLINE.search(page.read_text()):
+            raise WebError(
+                f"{page.name} has {found.group()!r}: the page's policy forbids scripts and styles inline"
+            )
 
 
 def unit_tests(root: Path = ROOT) -> None:
@@ -142,14 +179,16 @@ def _node_home() -> Path:
     return Path(found.origin).parent
 
 
-def _npm(root: Path, *arguments: str, timeout_s: float = STEP_TIMEOUT_S, **settings: str) -> None:
+def _npm(
+    root: Path, *arguments: str, timeout_s: float = STEP_TIMEOUT_S, settings: Mapping[str, str] = _NO_SETTINGS
+) -> None:
     home = _node_home()
     # The wheel has no symbolic links, and npm's own starter script needs one: its main file is run directly.
     npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     _run(root, [str(home / "bin" / "node"), str(npm), *arguments], timeout_s, settings)
 
 
-def _run(root: Path, command: list[str], timeout_s: float, settings: dict[str, str]) -> None:
+def _run(root: Path, command: list[str], timeout_s: float, settings: Mapping[str, str]) -> None:
     path = os.pathsep.join((str(_node_home() / "bin"), os.environ.get("PATH", "")))
     environment = {**os.environ, "PATH": path, "npm_config_update_notifier": "false", **settings}
     what = " ".join(Path(command[1]).name if part == command[1] else part for part in command[1:4])
@@ -189,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.web", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    building = commands.add_parser("build", help="build the cashier screen when its sources have changed")
+    building = commands.add_parser("build", help="build what has changed sources")
     building.add_argument("--force", action="store_true", help="build even when nothing has changed")
     commands.add_parser("check", help="check types, run the unit tests, build, measure")
     commands.add_parser("test", help="run the unit tests alone")
@@ -199,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match given.command:
             case "build":
-                print(f"{SCREEN}: {'built' if build(force=given.force) else 'current'}")
+                print(f"{WORKSPACE}: {'built' if build(force=given.force) else 'current'}")
             case "check":
                 check()
             case "test":

@@ -155,6 +155,9 @@ def test_a_difference_is_posted_told_and_listed(tmp_path: Path) -> None:
     )
     assert (first.earned_points, item.verdict.earned_points) == (100, 200)
     assert one.running.status().attention.adjusted == 1
+    one.running.mark_seen(one.running.queue(1)[0].advice_id)
+    assert one.sync.seen_once()
+    assert ([], [item.item_id]) == (street.inbox(), [seen.item_id for seen in street.inbox(InboxState.SEEN)])
     assert street.books_are_right()
     street.close()
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.core.advice import digest_of
+from tallystick.core.advice import digest_of, item_id_of
 from tallystick.security.envelope import BATCH, body_holds
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import store_pb2
 from tallystick.wire.advices import batch_message, parse_advice
+from tallystick_till.db import FORMAT
 from tallystick_till.errors import CannotSell, SaleRefused
+from tallystick_till.outbox import Untold
 from tests.till.premises import ANNA
 from tests.till.world import World, basket
 
@@ -160,6 +162,70 @@ def test_what_was_not_plainly_posted_waits_for_somebody_to_read_it(
     assert world.till.recent(1)[0].state == state
 
 
+def test_an_adjustment_that_was_read_is_told_once(world: World) -> None:
+    sell(world, 2)
+    request = batch_of(world)
+    answer(world, request, pb.VERDICT_KIND_ADJUSTED)
+    first, second = world.till.queue(10)
+    assert world.till.untold() == []
+    world.till.mark_seen(second.advice_id)
+    assert world.till.untold() == [Untold(second.advice_id, item_id_of(digest_of(request.advices[1])))]
+    world.till.note_told(second.advice_id)
+    world.till.note_told(first.advice_id)
+    world.till.mark_seen(second.advice_id)
+    assert world.till.untold() == []
+    assert world.till.queue(10) == [first]
+
+
+@pytest.mark.parametrize("kind", [pb.VERDICT_KIND_PARKED, pb.VERDICT_KIND_QUARANTINED])
+def test_what_was_not_posted_stays_with_the_manager_though_the_till_has_read_it(
+    world: World, kind: pb.VerdictKind.ValueType
+) -> None:
+    sell(world, 1)
+    answer(world, batch_of(world), kind)
+    world.till.mark_seen(world.till.queue(10)[0].advice_id)
+    assert world.till.untold() == []
+
+
+def test_what_was_read_outlives_a_restart_until_it_is_told(world: World) -> None:
+    sell(world, 1)
+    answer(world, batch_of(world), pb.VERDICT_KIND_ADJUSTED)
+    item = world.till.queue(10)[0]
+    world.till.mark_seen(item.advice_id)
+    world.till.db.close()
+    world.start()
+    assert [one.advice_id for one in world.till.untold()] == [item.advice_id]
+
+
+def test_a_gateway_that_was_restored_is_told_again(world: World) -> None:
+    sell(world, 1)
+    request = batch_of(world)
+    answer(world, request, pb.VERDICT_KIND_ADJUSTED)
+    item = world.till.queue(10)[0]
+    world.till.mark_seen(item.advice_id)
+    world.till.note_told(item.advice_id)
+    answer(world, request, pb.VERDICT_KIND_ADJUSTED)
+    assert [one.advice_id for one in world.till.untold()] == [item.advice_id]
+    assert world.till.queue(10) == []
+
+
+def test_a_file_of_the_format_before_telling_is_taken_over(world: World) -> None:
+    sell(world, 1)
+    answer(world, batch_of(world), pb.VERDICT_KIND_ADJUSTED)
+    world.till.mark_seen(world.till.queue(10)[0].advice_id)
+    world.till.db.close()
+    with sqlite3.connect(world.path) as old:
+        old.executescript("DROP INDEX advice_seen; PRAGMA user_version = 2;")
+    old.close()
+    world.start()
+    assert world.till.db.number("PRAGMA user_version") == FORMAT
+    assert len(world.till.untold()) == 1
+    (plan,) = world.till.db.read(
+        "EXPLAIN QUERY PLAN SELECT 1 FROM advice WHERE verdict_kind = 2 AND seen = 1 ORDER BY epoch, seq"
+    )
+    assert "advice_seen" in plan[3]
+
+
 def test_the_queue_shows_what_needs_an_eye_before_what_waits(world: World) -> None:
     sell(world, 1)
     answer(world, batch_of(world), pb.VERDICT_KIND_ADJUSTED)
@@ -297,6 +363,20 @@ def test_what_was_answered_long_ago_is_dropped_and_what_needs_an_eye_is_not(worl
     world.restart()
     sell(world, 1)
     assert batch_of(world).first_seq == 4
+
+
+def test_what_was_read_is_dropped_when_the_gateway_knows_of_it(world: World) -> None:
+    sell(world, 2)
+    request = batch_of(world)
+    answer(world, request, pb.VERDICT_KIND_ADJUSTED)
+    for item in world.till.queue(10):
+        world.till.mark_seen(item.advice_id)
+    world.till.note_told(world.till.untold()[0].advice_id)
+    world.clock.go(31 * 86_400)
+    world.meet_gateway()
+    sell(world, 1)
+    answer(world, batch_of(world), pb.VERDICT_KIND_POSTED)
+    assert world.till.db.read("SELECT seq FROM advice ORDER BY seq") == [(2,), (3,)]
 
 
 def test_a_wall_clock_years_ahead_drops_nothing(world: World) -> None:

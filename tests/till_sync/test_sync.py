@@ -11,6 +11,7 @@ from tallystick_till.backoff import FIRST_S, MOST_S, Backoff, GatewayBusy
 from tallystick_till.db import TillDb
 from tallystick_till.errors import DISK_FULL, CannotSell
 from tallystick_till.hub import LocalHub, NoHub
+from tallystick_till.outbox import Untold
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tallystick_till.snapshot import MemorySnapshot
 from tallystick_till.sync import UNFINISHED_EVERY_MS, SyncLoop
@@ -151,6 +152,57 @@ def test_requests_without_an_answer_are_settled_now_and_then() -> None:
     time.ms += UNFINISHED_EVERY_MS
     sync.push_once()
     assert till.settled == 2
+
+
+READ = Untold("advice-1", "item-1"), Untold("advice-2", "item-2")
+SEEN = store_pb2.ResolveInboxItemResponse()
+
+
+def test_the_gateway_is_told_which_adjustments_were_read() -> None:
+    till, gateway = NotingTill(read=list(READ)), ScriptedGateway(resolve_inbox_item=[SEEN, SEEN])
+    sync = loop(till, gateway)
+    assert sync.seen_once()
+    assert [(request.item_id, request.action) for _, request in gateway.asked] == [
+        ("item-1", store_pb2.INBOX_ACTION_SEEN),
+        ("item-2", store_pb2.INBOX_ACTION_SEEN),
+    ]
+    assert till.notes == [("told", "advice-1"), ("told", "advice-2")]
+    assert sync.seen_once()
+    assert len(gateway.asked) == 2
+
+
+def test_while_the_line_is_down_what_was_read_waits_to_be_told() -> None:
+    till = NotingTill(read=list(READ))
+    gateway = ScriptedGateway(resolve_inbox_item=[SEEN, GatewayAway("down"), SEEN])
+    sync = loop(till, gateway)
+    assert not sync.seen_once()
+    assert till.read == [READ[1]]
+    assert sync.seen_once()
+    assert till.read == []
+
+
+@pytest.mark.parametrize("reason", ["INBOX_ITEM_NOT_FOUND", "INBOX_ITEM_CLOSED", "INVALID_INPUT"])
+def test_an_item_that_has_ended_needs_no_telling(reason: str) -> None:
+    till = NotingTill(read=list(READ))
+    assert loop(till, ScriptedGateway(resolve_inbox_item=[GatewayRefused(reason, ""), SEEN])).seen_once()
+    assert till.read == []
+
+
+def test_a_till_that_may_not_tell_keeps_what_was_read() -> None:
+    till = NotingTill(read=list(READ))
+    gateway = ScriptedGateway(resolve_inbox_item=[GatewayRefused("DEVICE_REVOKED", "")])
+    assert not loop(till, gateway).seen_once()
+    assert (till.read, till.notes) == (list(READ), [("refused", "DEVICE_REVOKED")])
+
+
+def test_what_cannot_be_noted_as_told_is_told_again() -> None:
+    def full(what: str) -> None:
+        if what == "told":
+            raise CannotSell(DISK_FULL)
+
+    till = NotingTill(read=list(READ), fail=full)
+    assert not loop(till, ScriptedGateway(resolve_inbox_item=[SEEN])).seen_once()
+    assert till.read == list(READ)
 
 
 def test_what_the_till_left_out_of_the_news_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -311,7 +363,14 @@ class Line:
     def __init__(self) -> None:
         self.up = threading.Event()
         self.pushed = threading.Event()
+        self.told = threading.Event()
         self.over = threading.Event()
+
+    def resolve_inbox_item(
+        self, _request: store_pb2.ResolveInboxItemRequest
+    ) -> store_pb2.ResolveInboxItemResponse:
+        self.told.set()
+        return SEEN
 
     def push(self, _request: store_pb2.PushAdvicesRequest) -> store_pb2.PushAdvicesResponse:
         if not self.up.is_set():
@@ -336,6 +395,23 @@ def test_what_is_appended_goes_up_at_once_and_the_threads_end_when_they_are_told
     till.batches.append(batch())
     sync.wake()
     assert line.pushed.wait(2)
+    stop.set()
+    line.over.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_was_read_is_told_at_once() -> None:
+    till, stop = NotingTill(), threading.Event()
+    line = Line()
+    line.up.set()
+    sync = loop(till, line)
+    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
+    thread.start()
+    assert not line.told.wait(0.1)
+    till.read.append(READ[0])
+    sync.wake()
+    assert line.told.wait(2)
     stop.set()
     line.over.set()
     thread.join(5)

@@ -14,6 +14,7 @@ from tallystick.security.keys import SigningKey, VerifyKey, generate_signing_key
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.db import TillDb
 from tallystick_till.hub import LocalHub
+from tallystick_till.outbox import Untold
 
 PROGRAM, STORE = "bas-silver-guld", "store-1"
 GATEWAY_KEY = generate_signing_key()
@@ -118,6 +119,15 @@ class NotingTill:
     fail: Callable[[str], None] = lambda _what: None
     newer: bool = False
     settled: int = 0
+    read: list[Untold] = field(default_factory=list)
+
+    def untold(self) -> list[Untold]:
+        return list(self.read)
+
+    def note_told(self, advice_id: str) -> None:
+        self.fail("told")
+        self.read = [one for one in self.read if one.advice_id != advice_id]
+        self.notes.append(("told", advice_id))
 
     def next_batch(self, max_count: int = 500) -> store_pb2.PushAdvicesRequest | None:
         if not self.batches:

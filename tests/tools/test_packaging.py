@@ -37,7 +37,13 @@ def test_the_wheel_holds_the_contract_the_till_and_its_screen_and_nothing_else(t
         "tallystick_till",
         f"tallystick-{tallystick.__version__}.dist-info",
     }
-    for needed in ("py.typed", "v1/ledger_pb2.py", "v1/ledger_pb2.pyi", "v1/buf/validate/validate_pb2.py"):
+    for needed in (
+        "py.typed",
+        "v1/ledger_pb2.py",
+        "v1/ledger_pb2.pyi",
+        "v1/buf/validate/validate_pb2.py",
+        "widget/tallystick-rewards.js",
+    ):
         assert f"tallystick/{needed}" in names
     for needed in ("py.typed", "engine.py", "screen/index.html"):
         assert f"tallystick_till/{needed}" in names

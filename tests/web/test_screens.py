@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -34,9 +35,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source.mkdir(parents=True)
     (source / "main.ts").write_text("one")
 
-    def stand_in(root: Path, *arguments: str, **settings: str) -> None:
-        if "build" in arguments:
-            out = Path(settings["TALLYSTICK_SCREEN_DIR"])
+    def stand_in(root: Path, *arguments: str, settings: dict[str, str]) -> None:
+        for setting in settings.values():
+            out = Path(setting)
             out.mkdir()
             (out / "index.html").write_text((source / "main.ts").read_text())
 
@@ -68,7 +69,7 @@ def test_a_build_that_fails_leaves_the_former_screen(
 ) -> None:
     web.build(workspace)
 
-    def failing(root: Path, *arguments: str, **settings: str) -> None:
+    def failing(root: Path, *arguments: str, settings: dict[str, str]) -> None:
         raise web.WebError("no")
 
     monkeypatch.setattr(web, "_npm", failing)
@@ -76,6 +77,15 @@ def test_a_build_that_fails_leaves_the_former_screen(
         web.build(workspace, force=True)
     assert (workspace / web.SCREEN / "index.html").read_text() == "one"
     assert [path.name for path in (workspace / web.SCREEN).parent.iterdir()] == ["screen"]
+
+
+def test_what_is_missing_is_built_and_what_is_current_is_left_alone(workspace: Path) -> None:
+    web.build(workspace)
+    shutil.rmtree(workspace / web.WIDGET)
+    (workspace / web.SCREEN / "index.html").write_text("left alone")
+    assert web.build(workspace)
+    assert (workspace / web.WIDGET / "index.html").read_text() == "one"
+    assert (workspace / web.SCREEN / "index.html").read_text() == "left alone"
 
 
 def test_the_size_counts_pages_styles_and_scripts_but_no_webassembly(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tallystick_till.errors import DISK_FAILED, DISK_FULL, OUTBOX_CORRUPT, CannotSell, OtherProgram
 
-FORMAT = 2
+FORMAT = 3
 """Version of the tables below (``user_version`` of the file)."""
 
 FREE_BYTES_MIN = 1 << 20
@@ -26,6 +26,9 @@ CACHE_KIB = 4_096
 CODE_USE = """
 CREATE TABLE code_use (
     device TEXT NOT NULL, use TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (device, use)) WITHOUT ROWID;
+"""
+SEEN = """
+CREATE INDEX advice_seen ON advice (epoch, seq) WHERE verdict_kind = 2 AND seen = 1;
 """
 SCHEMA = """
 CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -78,7 +81,7 @@ CREATE TABLE lease_ask (member_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, at_m
 CREATE TABLE voucher_use (
     voucher_id TEXT PRIMARY KEY, advice_id TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
-STEPS = {0: SCHEMA + CODE_USE, 1: CODE_USE}
+STEPS = {0: SCHEMA + CODE_USE + SEEN, 1: CODE_USE + SEEN, 2: SEEN}
 """What brings a file of each older format to the present one; 0 is an empty file."""
 
 Row = tuple[Any, ...]

@@ -26,7 +26,7 @@ from tallystick_till.identify import People, Seen, SeenVoucher
 from tallystick_till.leases import Leases
 from tallystick_till.link import Link
 from tallystick_till.members import MemberViews
-from tallystick_till.outbox import BATCH_BYTES_MAX, BATCH_COUNT_MAX, Outbox
+from tallystick_till.outbox import BATCH_BYTES_MAX, BATCH_COUNT_MAX, Outbox, Untold
 from tallystick_till.ports import Clock, Gateway, GatewayAway, Hub, Identity, Snapshot
 from tallystick_till.receipt import decimals
 from tallystick_till.returning import Returner
@@ -322,6 +322,14 @@ class Till:
     ) -> store_pb2.PushAdvicesRequest | None:
         """Return what to send next, None when there is nothing to say."""
         return None if self.training else self._outbox.next_batch(max_count, max_bytes)
+
+    def untold(self) -> list[Untold]:
+        """Return adjustments that somebody has read here and the gateway does not know of."""
+        return [] if self.training else self._outbox.untold()
+
+    def note_told(self, advice_id: str) -> None:
+        """Note that the gateway knows of it. Raises ``CannotSell`` when the disk takes nothing."""
+        self._outbox.note_told(advice_id)
 
     def take_verdicts(
         self, request: store_pb2.PushAdvicesRequest, response: store_pb2.PushAdvicesResponse

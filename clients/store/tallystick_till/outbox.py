@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from tallystick.core.advice import VerdictKind, VerdictReason, digest_of
+from tallystick.core.advice import VerdictKind, VerdictReason, digest_of, item_id_of
 from tallystick.core.chain import GENESIS
 from tallystick.security.envelope import BATCH, sign_body
 from tallystick.security.keys import SigningKey
@@ -31,6 +31,7 @@ from tallystick_till.types import Attention, QueueItem
 BATCH_COUNT_MAX = 500
 BATCH_BYTES_MAX = 200 * 1024
 QUEUE_MAX = 200
+UNTOLD_MAX = 50
 KEEP_DAYS = 30
 """How long an advice is kept after its verdict, so that a gateway that lost its last days can be given them again."""
 
@@ -50,6 +51,14 @@ class Appended:
     raw: bytes
     epoch: int
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """An adjustment that was read: the advice, and its item in the gateway's inbox."""
+
+    advice_id: str
+    item_id: str
 
 
 class Outbox:
@@ -221,7 +230,8 @@ class Outbox:
         if row is None:
             return
         tx.execute(
-            "UPDATE advice SET verdict = ?, verdict_kind = ?, answered_ms = ? WHERE epoch = ? AND seq = ?",
+            "UPDATE advice SET verdict = ?, verdict_kind = ?, answered_ms = ?, seen = min(seen, 1)"
+            " WHERE epoch = ? AND seq = ?",
             (bytes_of(verdict), int(verdict.kind), now_ms, epoch, seq),
         )
         self._facts.answered(tx, row[0], int(verdict.kind), verdict.member_seq)
@@ -263,7 +273,8 @@ class Outbox:
         self._db.put("pruned_ms", now_ms)
         tx.execute(
             "DELETE FROM advice WHERE (epoch, seq) IN (SELECT epoch, seq FROM advice WHERE verdict_kind > 0"
-            " AND answered_ms < ? AND floor_open = 0 AND (verdict_kind = 1 OR seen = 1) LIMIT ?)",
+            " AND answered_ms < ? AND floor_open = 0"
+            " AND (verdict_kind = 1 OR seen = 2 OR (seen = 1 AND verdict_kind > 2)) LIMIT ?)",
             (now_ms - KEEP_DAYS * 86_400_000, PRUNE_MAX),
         )
 
@@ -321,7 +332,23 @@ class Outbox:
     def mark_seen(self, advice_id: str) -> None:
         """Note that somebody has read a verdict."""
         with self._db.write() as tx:
-            tx.execute("UPDATE advice SET seen = 1 WHERE advice_id = ? AND verdict_kind > 1", (advice_id,))
+            tx.execute(
+                "UPDATE advice SET seen = 1 WHERE advice_id = ? AND verdict_kind > 1 AND seen = 0",
+                (advice_id,),
+            )
+
+    def untold(self) -> list[Untold]:
+        """Return adjustments that somebody has read here and the gateway does not know of, the oldest first."""
+        rows = self._db.read(
+            "SELECT advice_id, digest FROM advice WHERE verdict_kind = 2 AND seen = 1 ORDER BY epoch, seq LIMIT ?",
+            UNTOLD_MAX,
+        )
+        return [Untold(str(row[0]), item_id_of(bytes(row[1]))) for row in rows]
+
+    def note_told(self, advice_id: str) -> None:
+        """Note that the gateway knows of it."""
+        with self._db.write() as tx:
+            tx.execute("UPDATE advice SET seen = 2 WHERE advice_id = ? AND seen = 1", (advice_id,))
 
     def items(self, limit: int) -> list[QueueItem]:
         """Return what needs an eye, then what waits, the oldest first."""

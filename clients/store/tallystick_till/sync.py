@@ -17,6 +17,7 @@ from tallystick_till.backoff import MOST_S, Backoff, GatewayBusy
 from tallystick_till.errors import CannotSell
 from tallystick_till.hub import RETURNS_MAX, LocalHub
 from tallystick_till.news import News, NewsTaker
+from tallystick_till.outbox import Untold
 from tallystick_till.ports import Clock, Gateway, GatewayAway, GatewayRefused, Hub
 from tallystick_till.snapshot import SnapshotIncomplete, SnapshotStore
 
@@ -28,6 +29,9 @@ STOP_S = 2.0
 BATCH_MAX = 500
 SIGNATURE_INVALID = "ADVICE_SIGNATURE_INVALID"
 SEQUENCE_GAP = "ADVICE_SEQUENCE_GAP"
+NOTHING_TO_TELL = frozenset({"INBOX_ITEM_NOT_FOUND", "INBOX_ITEM_CLOSED", "INVALID_INPUT"})
+"""Refusals after which an item needs no telling: it is gone, has ended, or is not an adjustment any more."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +52,10 @@ class SyncTill(NewsTaker, Protocol):
     def gateway_refused(self, reason: str) -> None: ...
 
     def settle_unfinished(self) -> int: ...
+
+    def untold(self) -> list[Untold]: ...
+
+    def note_told(self, advice_id: str) -> None: ...
 
 
 class SyncLoop:
@@ -168,6 +176,20 @@ class SyncLoop:
             return False
         return bool(returned or asks)
 
+    def seen_once(self) -> bool:
+        """Tell the gateway which adjustments were read here, so that nobody reads them again. True when all is told."""
+        try:
+            for one in self._till.untold():
+                self._tell_seen(one)
+        except GatewayAway:
+            return False
+        except GatewayRefused as error:
+            self._refused("seen", error)
+            return False
+        except CannotSell:
+            return False
+        return True
+
     def run(self, stop: threading.Event) -> None:
         """Keep in touch until ``stop`` is set; returns within a few seconds of it."""
         self._stop = stop
@@ -197,6 +219,7 @@ class SyncLoop:
         self._awake.clear()
         if not self.push_once():
             self._leases_when_due()
+            self.seen_once()
         if self.asked_wait_s:
             self._pause(self._stop, self.asked_wait_s)
         if self.push_wait_s > self.asked_wait_s:
@@ -237,6 +260,15 @@ class SyncLoop:
             return True
         self.push_wait_s = MOST_S
         return False
+
+    def _tell_seen(self, one: Untold) -> None:
+        request = store_pb2.ResolveInboxItemRequest(item_id=one.item_id, action=store_pb2.INBOX_ACTION_SEEN)
+        try:
+            self._gateway.resolve_inbox_item(request)
+        except GatewayRefused as error:
+            if error.reason not in NOTHING_TO_TELL:
+                raise
+        self._till.note_told(one.advice_id)
 
     def _settle_unfinished(self) -> None:
         """Now and then ask what became of requests that got no answer: their members must not pay for nothing."""

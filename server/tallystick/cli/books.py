@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,18 +19,17 @@ from tallystick.cli.options import (
     DatabaseOption,
     DataDirOption,
     JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
     printer_for,
     settings_from,
 )
 from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count
+from tallystick.cli.remote import Remote, with_remote
 from tallystick.core.ids import ProgramId
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from tallystick.cli.client import Client
     from tallystick.storage.open import Store
 
 PROGRAMS_PAGE = 500
@@ -89,36 +87,32 @@ def verify(
     raise typer.Exit(EXIT_OK if report.ok else EXIT_UNSOUND)
 
 
+@with_remote(ADMIN_PROFILE)
 def expire(
+    remote: Remote,
     as_of: Annotated[str, typer.Option(metavar="TIME", help="ISO 8601; default: the server's time.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Run the nightly work: points mature and expire, holds end, tiers are reviewed. A rerun finds nothing to do."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> tuple[int, int]:
+    async def work(client: Client) -> tuple[int, int]:
         from tallystick.v1 import admin_pb2
 
         members = entries = 0
         request = admin_pb2.ExpirePointsRequest(page_size=EXPIRE_PAGE_SIZE)
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            # One instant for all pages, also when the night's work takes a while.
-            info = await client.call(client.admin.GetServerInfo, admin_pb2.GetServerInfoRequest())
-            request.as_of.CopyFrom(_instant(as_of) if as_of else info.server_time)
-            with printer.progress("Members") as advance:
-                while True:
-                    page = await client.call(client.admin.ExpirePoints, request)
-                    members, entries = members + page.members, entries + page.entries
-                    advance(members)
-                    request.page_token = page.next_page_token
-                    if not request.page_token:
-                        return members, entries
+        # One instant for all pages, also when the night's work takes a while.
+        info = await client.call(client.admin.GetServerInfo, admin_pb2.GetServerInfoRequest())
+        request.as_of.CopyFrom(_instant(as_of) if as_of else info.server_time)
+        with printer.progress("Members") as advance:
+            while True:
+                page = await client.call(client.admin.ExpirePoints, request)
+                members, entries = members + page.members, entries + page.entries
+                advance(members)
+                request.page_token = page.next_page_token
+                if not request.page_token:
+                    return members, entries
 
-    members, entries = asyncio.run(run())
+    members, entries = remote.ask(work)
     printer.line(f"{count(members)} members had something due: {count(entries)} entries posted.")
     printer.document({"members": members, "entries": entries})
 

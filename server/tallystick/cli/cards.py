@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import sys
 from collections.abc import AsyncIterator
@@ -13,17 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tallystick.cli.amounts import new_id
-from tallystick.cli.options import (
-    ADMIN_PROFILE,
-    ConfigOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
-    printer_for,
-)
+from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count
+from tallystick.cli.remote import Remote, with_remote
 
 if TYPE_CHECKING:
     from tallystick.cards.layout import Page
@@ -73,7 +64,9 @@ EndingOption = Annotated[
 
 
 @app.command("print")
+@with_remote(ADMIN_PROFILE)
 def print_cards(
+    remote: Remote,
     member: Annotated[
         str, typer.Argument(help="Member number, card, telephone number or e-mail address; or --batch.")
     ] = "",
@@ -90,11 +83,6 @@ def print_cards(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write. Default: cards.*")
     ] = None,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Draw the card of a member, or the blank cards of a batch, for printing at 100 %."""
     from tallystick.cards.layout import GUTTERS_MM, TITLE_CHARS_MAX, card_pages, sheet_pages
@@ -109,13 +97,12 @@ def print_cards(
             mend=f"use at most {TITLE_CHARS_MAX} letters of Western European languages",
             code=EXIT_USAGE,
         )
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def numbers() -> list[Identifier]:
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            return [await _member_card(client, member)] if member else await _blank_cards(client, batch)
+    async def numbers(client: Client) -> list[Identifier]:
+        return [await _member_card(client, member)] if member else await _blank_cards(client, batch)
 
-    cards = asyncio.run(numbers())
+    cards = remote.ask(numbers)
     if not cards:
         raise CommandFailed("no card of the batch is blank any more", code=EXIT_UNSOUND)
     if layout is Layout.SHEET:
@@ -129,7 +116,9 @@ def print_cards(
 
 
 @batch_app.command("create")
+@with_remote(ADMIN_PROFILE)
 def create_batch(
+    remote: Remote,
     count_: Annotated[int, typer.Option("--count", help="How many cards.", min=1, max=10_000)],
     kind: Annotated[Kind, typer.Option(help="What the cards hold.")] = Kind.NUMBER,
     prefix: Annotated[
@@ -137,16 +126,11 @@ def create_batch(
     ] = "",
     label: Annotated[str, typer.Option(help="What people call the batch.")] = "",
     batch_id: Annotated[str, typer.Option(help="Send the same batch again under its id.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Draw the numbers of new cards. They belong to nobody until somebody enrols with one."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> card_pb2.CardBatch:
+    async def work(client: Client) -> card_pb2.CardBatch:
         from tallystick.v1 import card_pb2, identity_pb2
 
         request = card_pb2.CreateCardBatchRequest(
@@ -156,10 +140,9 @@ def create_batch(
             prefix=prefix,
             label=label,
         )
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            return (await client.call(client.cards.CreateCardBatch, request)).batch
+        return (await client.call(client.cards.CreateCardBatch, request)).batch
 
-    made = asyncio.run(run())
+    made = remote.ask(work)
     printer.line(f"Batch {made.batch_id}: {count(made.card_count)} cards")
     printer.line(f"  for the printer:  tallystick cards batch export {made.batch_id} -o cards.csv")
     printer.line(f"  to print here:    tallystick cards print --batch {made.batch_id} --layout sheet")
@@ -167,24 +150,18 @@ def create_batch(
 
 
 @batch_app.command("list")
-def list_batches(
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@with_remote(ADMIN_PROFILE)
+def list_batches(remote: Remote) -> None:
     """Show all batches, newest first, and how many of their cards are in use."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> list[card_pb2.CardBatch]:
+    async def work(client: Client) -> list[card_pb2.CardBatch]:
         from tallystick.v1 import card_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            answer = await client.call(client.cards.ListCardBatches, card_pb2.ListCardBatchesRequest())
+        answer = await client.call(client.cards.ListCardBatches, card_pb2.ListCardBatchesRequest())
         return list(answer.batches)
 
-    batches = asyncio.run(run())
+    batches = remote.ask(work)
     for one in batches:
         states = f"{one.blank_count} blank, {one.claimed_count} claimed, {one.lost_count} lost"
         printer.line(f"{one.batch_id}  {_kind_name(one.kind):<6}  {states}  {one.label}".rstrip())
@@ -194,25 +171,22 @@ def list_batches(
 
 
 @batch_app.command("export")
+@with_remote(ADMIN_PROFILE, prints_json=False)
 def export_batch(
+    remote: Remote,
     batch: BatchArgument,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write. Default: here.")
     ] = None,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
 ) -> None:
     """Write the numbers of a batch's blank cards as CSV, for a printer of cards."""
 
-    async def run() -> list[tuple[int, str, str]]:
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            kind = _kind_name((await _batch(client, batch)).kind)
-            found = [card async for card in _cards(client, batch)]
+    async def work(client: Client) -> list[tuple[int, str, str]]:
+        kind = _kind_name((await _batch(client, batch)).kind)
+        found = [card async for card in _cards(client, batch)]
         return [(card.position, kind, card.number) for card in found if card.number]
 
-    rows = asyncio.run(run())
+    rows = remote.ask(work)
     # Every number is quoted: a spreadsheet would round sixteen digits.
     target = output.open("w", encoding="utf-8", newline="") if output else sys.stdout
     try:
@@ -224,56 +198,46 @@ def export_batch(
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def lost(
+    remote: Remote,
     member: MemberArgument,
     card: EndingOption = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take a member's lost card out of use for good; points and everything else stay."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> tuple[str, str]:
+    async def work(client: Client) -> tuple[str, str]:
         from tallystick.v1 import card_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            member_id, held = await _card_of(client, member, card)
-            request = card_pb2.ReportLostRequest(member_id=member_id, identifier_id=held.identifier_id)
-            return held.masked, (await client.call(client.cards.ReportLost, request)).number
+        member_id, held = await _card_of(client, member, card)
+        request = card_pb2.ReportLostRequest(member_id=member_id, identifier_id=held.identifier_id)
+        return held.masked, (await client.call(client.cards.ReportLost, request)).number
 
-    masked, number = asyncio.run(run())
+    masked, number = remote.ask(work)
     printer.line(f"Card {masked} is out of use. Member {number}")
     printer.document({"card": masked, "number": number})
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def replace(
+    remote: Remote,
     member: MemberArgument,
     new: Annotated[str, typer.Argument(metavar="NEW", help="Number of the new card.")],
     card: EndingOption = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Take a member's card out of use for good and give the member another."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> tuple[str, card_pb2.ReplaceCardResponse]:
+    async def work(client: Client) -> tuple[str, card_pb2.ReplaceCardResponse]:
         from tallystick.v1 import card_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            member_id, held = await _card_of(client, member, card)
-            request = card_pb2.ReplaceCardRequest(
-                member_id=member_id, identifier_id=held.identifier_id, text=new
-            )
-            return held.masked, await client.call(client.cards.ReplaceCard, request)
+        member_id, held = await _card_of(client, member, card)
+        request = card_pb2.ReplaceCardRequest(member_id=member_id, identifier_id=held.identifier_id, text=new)
+        return held.masked, await client.call(client.cards.ReplaceCard, request)
 
-    masked, answer = asyncio.run(run())
+    masked, answer = remote.ask(work)
     if answer.WhichOneof("outcome") == "refused":
         raise CommandFailed(answer.refused.message, code=EXIT_UNSOUND)
     number = answer.replaced.number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,13 +12,14 @@ from tallystick.cli.options import (
     ConfigOption,
     DataDirOption,
     JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
     printer_for,
     settings_from,
 )
 from tallystick.cli.register import kind_of, role_of
+from tallystick.cli.remote import Remote, with_remote
+
+if TYPE_CHECKING:
+    from tallystick.cli.client import Client
 
 PAGE_SIZE = 500
 
@@ -26,35 +27,31 @@ app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def code(
+    remote: Remote,
     role: Annotated[str, typer.Option(help="till, webshop, manager, admin or importer.")] = "till",
     store: Annotated[str, typer.Option(help="The store of a till.")] = "",
     label: Annotated[str, typer.Option(help="What people call the device.")] = "till",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a one-time code for a new device; it is good for ten minutes and five tries."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import till_pb2
 
         request = till_pb2.CreateEnrolmentCodeRequest(
             kind=till_pb2.DeviceKind.ValueType(kind_of(role)), role=role_of(role), store_id=store, label=label
         )
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            made = await client.call(client.till.CreateEnrolmentCode, request)
-            program_id = client.profile.program_id
+        made = await client.call(client.till.CreateEnrolmentCode, request)
+        program_id = client.profile.program_id
         printer.line(f"Code {made.code}, until {made.expires_at.ToJsonString()}. On the device run:")
         printer.line(f"  tallystick device enrol {made.code} --program {program_id} --server HOST:PORT")
         printer.document(
             {"code": made.code, "expires_at": made.expires_at.ToJsonString(), "program_id": program_id}
         )
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 @app.command()
@@ -105,94 +102,80 @@ def enrol(
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def confirm(
+    remote: Remote,
     device_id: Annotated[str, typer.Argument(help="The device.")],
     fingerprint: Annotated[str, typer.Argument(help="The fingerprint that the device itself shows.")],
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let an enrolled device in, after comparing its fingerprint."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import till_pb2
 
         request = till_pb2.ConfirmDeviceRequest(device_id=device_id, fingerprint=fingerprint)
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            made = (await client.call(client.till.ConfirmDevice, request)).device
+        made = (await client.call(client.till.ConfirmDevice, request)).device
         printer.line(f"{made.label} is active.")
         printer.document({"device_id": made.device_id, "status": _status(made.status)})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def revoke(
+    remote: Remote,
     device_id: Annotated[str, typer.Argument(help="The device.")],
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Shut a device out for ever."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import till_pb2
 
         request = till_pb2.RevokeDeviceRequest(device_id=device_id)
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            made = (await client.call(client.till.RevokeDevice, request)).device
+        made = (await client.call(client.till.RevokeDevice, request)).device
         printer.line(f"{made.label} is revoked.")
         printer.document({"device_id": made.device_id, "status": _status(made.status)})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 @app.command("list")
-def list_devices(
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@with_remote(ADMIN_PROFILE)
+def list_devices(remote: Remote) -> None:
     """List the devices of the profile's program."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import options_pb2, till_pb2
 
         found: list[dict[str, str]] = []
         token = ""
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            while True:
-                request = till_pb2.ListDevicesRequest(page_size=PAGE_SIZE, page_token=token)
-                page = await client.call(client.till.ListDevices, request)
-                found += [
-                    {
-                        "device_id": one.device_id,
-                        "role": options_pb2.Role.Name(one.role).removeprefix("ROLE_").lower(),
-                        "store_id": one.store_id,
-                        "label": one.label,
-                        "status": _status(one.status),
-                        "fingerprint": one.fingerprint,
-                    }
-                    for one in page.devices
-                ]
-                token = page.next_page_token
-                if not token:
-                    break
+        while True:
+            request = till_pb2.ListDevicesRequest(page_size=PAGE_SIZE, page_token=token)
+            page = await client.call(client.till.ListDevices, request)
+            found += [
+                {
+                    "device_id": one.device_id,
+                    "role": options_pb2.Role.Name(one.role).removeprefix("ROLE_").lower(),
+                    "store_id": one.store_id,
+                    "label": one.label,
+                    "status": _status(one.status),
+                    "fingerprint": one.fingerprint,
+                }
+                for one in page.devices
+            ]
+            token = page.next_page_token
+            if not token:
+                break
         for one in found:
             place = f" in {one['store_id']}" if one["store_id"] else ""
             printer.line(f"{one['device_id']}  {one['status']:8}  {one['role']}{place}  {one['label']}")
         printer.document({"devices": found})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 def _status(status: int) -> str:

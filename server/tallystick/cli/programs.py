@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tallystick.cli.amounts import new_id
 from tallystick.cli.options import (
     ADMIN_PROFILE,
-    ConfigOption,
-    DataDirOption,
     JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
     printer_for,
 )
 from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed
+from tallystick.cli.remote import Remote, with_remote
+
+if TYPE_CHECKING:
+    from tallystick.cli.client import Client
 
 RULES_BYTES_MAX = 49_152
 CLOCKS = ("live", "replay")
@@ -37,26 +35,23 @@ FileArgument = Annotated[
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def create(
+    remote: Remote,
     program_id: Annotated[str, typer.Argument(help="A letter and 1 to 31 more of a-z, 0-9 and '-'.")],
     name: Annotated[str, typer.Option(help="What people call it.")] = "",
     clock: Annotated[
         str, typer.Option(help="live, or replay for a program that sales are replayed into.")
     ] = "live",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a program through the server. Devices for it come from `tallystick keys device --program`."""
     if clock not in CLOCKS:
         raise CommandFailed(
             f"'{clock}' is no clock", mend="use --clock live or --clock replay", code=EXIT_USAGE
         )
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import admin_pb2
 
         request = admin_pb2.CreateProgramRequest(
@@ -64,12 +59,11 @@ def create(
             display_name=name or program_id,
             clock=admin_pb2.ProgramClock.Value(f"PROGRAM_CLOCK_{clock.upper()}"),
         )
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            made = (await client.call(client.admin.CreateProgram, request)).program
+        made = (await client.call(client.admin.CreateProgram, request)).program
         printer.line(f"Program {made.program_id} ({clock} clock) is there.")
         printer.document({"program_id": made.program_id, "rule_set_version": made.rule_set_version})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 @app.command()
@@ -104,60 +98,52 @@ def validate(file: FileArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def publish(
+    remote: Remote,
     file: FileArgument,
     request_id: Annotated[str, typer.Option(help="Publish again under the same id; it counts once.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make a rule set the one in force for the profile's program."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     text = read_rules(file)
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import admin_pb2
 
         request = admin_pb2.PublishRuleSetRequest(request_id=request_id or new_id(), text=text)
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            made = await client.call(client.admin.PublishRuleSet, request)
-            program_id = client.profile.program_id
+        made = await client.call(client.admin.PublishRuleSet, request)
+        program_id = client.profile.program_id
         printer.line(f"Rule set {made.version} of {program_id} is in force, sha256 {made.hash}")
         printer.document({"program_id": program_id, "version": made.version, "sha256": made.hash})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def show(
+    remote: Remote,
     version: Annotated[int, typer.Option(help="Which rule set; 0 is the one in force.", min=0)] = 0,
     shipped: Annotated[str, typer.Option(help="Show a rule set that comes with Tallystick instead.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Print a rule set as it was published."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     if shipped:
         text = shipped_rules(shipped)
         printer.line(text.rstrip())
         printer.document({"name": shipped, "text": text})
         return
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import admin_pb2
 
         request = admin_pb2.GetRuleSetRequest(version=version)
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            found = (await client.call(client.admin.GetRuleSet, request)).rule_set
+        found = (await client.call(client.admin.GetRuleSet, request)).rule_set
         printer.line(found.text.rstrip())
         printer.document({"version": found.version, "sha256": found.hash, "text": found.text})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 def read_rules(file: str) -> str:

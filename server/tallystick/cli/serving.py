@@ -192,14 +192,19 @@ def _write_ready(ready_file: Path | None, bound: Bound) -> None:
 
 
 def _show_running(settings: Settings, prepared: Prepared, bound: Bound) -> None:
+    from tallystick.cli.prepare import DEMO_PROGRAM
     from tallystick.cli.shop import print_qr
+    from tallystick.rpc.static_app import ROUTE
 
     printer = printer_for(as_json=False)
     scheme = "https" if settings.tls_cert else "http"
     printer.line("Tallystick is running. Ctrl+C stops it.")
     table = [("gRPC", settings.listen)]
     if bound.http_port:
-        table.append(("Connect", f"{scheme}://{_with_port(settings.http_listen, bound.http_port)}"))
+        address = f"{scheme}://{_with_port(settings.http_listen, bound.http_port)}"
+        # Passkeys belong to names, and an address of this machine is none.
+        card_app = address.replace("//127.0.0.1:", "//localhost:")
+        table += [("Connect", address), ("card app", f"{card_app}{ROUTE}{DEMO_PROGRAM}/")]
     table += [
         ("data", settings.data_dir),
         ("program", "demo (1 point for each euro, 100 points are 1 euro off)"),

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tallystick.cli.amounts import new_id, parse_amount, parse_line, show_amount
-from tallystick.cli.options import (
-    TILL_PROFILE,
-    ConfigOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
-    printer_for,
-)
+from tallystick.cli.options import TILL_PROFILE
 from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFailed, Printer, count
+from tallystick.cli.remote import Remote, with_remote
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -38,7 +29,9 @@ ScannedOption = Annotated[
 QR_AIM_ID = "]Q1"
 
 
+@with_remote(TILL_PROFILE)
 def sale(
+    remote: Remote,
     lines: Annotated[
         list[str], typer.Argument(metavar="LINE...", help="AMOUNT, or SKU:QUANTITY:AMOUNT[:CATEGORY,...].")
     ],
@@ -51,11 +44,6 @@ def sale(
     reward: Annotated[list[str] | None, typer.Option(help="Take this reward; may be repeated.")] = None,
     reference: Annotated[str, typer.Option(help="Receipt number.")] = "",
     command_id: Annotated[str, typer.Option(help="Send a sale again under its id; it counts once.")] = "",
-    profile: ProfileOption = TILL_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Post a sale and show what it earned and burned.
 
@@ -63,77 +51,65 @@ def sale(
     """
     if burn and burn_up_to:
         raise CommandFailed("--burn and --burn-up-to exclude each other", code=EXIT_USAGE)
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> int:
+    async def work(client: Client) -> int:
         from tallystick.v1 import ledger_pb2, types_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            found = await identify(client, member, scanned=scanned)
-            currency = found.active_worth.currency_code or "EUR"
-            spend = None
-            if burn or burn_up_to:
-                spend = types_pb2.Spend(points=burn) if burn else types_pb2.Spend(points_max=burn_up_to)
-            request = ledger_pb2.PostSaleRequest(
-                command_id=command_id or new_id(),
-                member_id=found.member_id,
-                basket=basket_of(lines, currency),
-                spend=spend,
-                reward_ids=reward or (),
-                assurance=found.assurance,
-                origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE, reference=reference),
-            )
-            answer = await client.call(client.ledger.PostSale, request)
-            return show_decision(answer.decision, request.command_id, found, printer)
+        found = await identify(client, member, scanned=scanned)
+        currency = found.active_worth.currency_code or "EUR"
+        spend = None
+        if burn or burn_up_to:
+            spend = types_pb2.Spend(points=burn) if burn else types_pb2.Spend(points_max=burn_up_to)
+        request = ledger_pb2.PostSaleRequest(
+            command_id=command_id or new_id(),
+            member_id=found.member_id,
+            basket=basket_of(lines, currency),
+            spend=spend,
+            reward_ids=reward or (),
+            assurance=found.assurance,
+            origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE, reference=reference),
+        )
+        answer = await client.call(client.ledger.PostSale, request)
+        return show_decision(answer.decision, request.command_id, found, printer)
 
-    raise typer.Exit(asyncio.run(run()))
+    raise typer.Exit(remote.ask(work))
 
 
-def balance(
-    member: MemberOption,
-    profile: ProfileOption = TILL_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@with_remote(TILL_PROFILE)
+def balance(remote: Remote, member: MemberOption) -> None:
     """Show what a member has now."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            found = await identify(client, member, scanned=False)
-            show_balance(found.balance, found.active_worth, printer)
-            printer.document({"member_id": found.member_id, **balance_to_json(found.balance)})
+    async def work(client: Client) -> None:
+        found = await identify(client, member, scanned=False)
+        show_balance(found.balance, found.active_worth, printer)
+        printer.document({"member_id": found.member_id, **balance_to_json(found.balance)})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
+@with_remote(TILL_PROFILE)
 def enrol_member(
+    remote: Remote,
     text: Annotated[
         str, typer.Argument(help="Telephone number, e-mail address or card number; or nothing.")
     ] = "",
     region: Annotated[str, typer.Option(help="Country of a telephone number without +, such as SE.")] = "",
-    profile: ProfileOption = TILL_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Enrol a member from one field and show the new card as a QR code."""
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
-    async def run() -> None:
+    async def work(client: Client) -> None:
         from tallystick.v1 import identity_pb2, types_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            request = identity_pb2.EnrolRequest(
-                member_id=new_id(),
-                text=text,
-                region=region,
-                origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE),
-            )
-            answer = await client.call(client.identity.Enrol, request)
+        request = identity_pb2.EnrolRequest(
+            member_id=new_id(),
+            text=text,
+            region=region,
+            origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE),
+        )
+        answer = await client.call(client.identity.Enrol, request)
         if answer.WhichOneof("outcome") == "refused":
             raise CommandFailed(answer.refused.message, code=EXIT_UNSOUND)
         member = answer.enrolled.member
@@ -141,7 +117,7 @@ def enrol_member(
         print_qr(member.number, printer)
         printer.document({"member_id": member.member_id, "number": member.number})
 
-    asyncio.run(run())
+    remote.ask(work)
 
 
 async def identify(client: Client, text: str, *, scanned: bool) -> identity_pb2.Identification:

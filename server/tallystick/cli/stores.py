@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tallystick.cli.amounts import new_id
-from tallystick.cli.options import (
-    ADMIN_PROFILE,
-    ConfigOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
-    printer_for,
-)
+from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed, Printer, count
+from tallystick.cli.remote import Remote, with_remote
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -34,32 +24,19 @@ app = typer.Typer(no_args_is_help=True)
 StoreOption = Annotated[str, typer.Option("--store", help="Only this store; empty for all.")]
 
 
-def _with_client(
-    work: Callable[[Client], Awaitable[None]], profile: str, *, data_dir: str | None, config: Any, server: str
-) -> None:
-    async def run() -> None:
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            await work(client)
-
-    asyncio.run(run())
-
-
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def inbox(
+    remote: Remote,
     store: StoreOption = "",
     state: Annotated[str, typer.Option(help="open, posted, dismissed or seen.")] = "open",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List what tills reported that was adjusted, is parked or quarantined; the newest comes first."""
     from tallystick.v1 import store_pb2
 
     if state not in STATES:
         raise CommandFailed(f"'{state}' is no state", mend=f"use {', '.join(STATES)}", code=EXIT_USAGE)
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         found: list[store_pb2.InboxItem] = []
@@ -81,19 +58,16 @@ def inbox(
         printer.line(f"{count(len(found))} {state}")
         printer.document({"items": [_item(item) for item in found]})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def resolve(
+    remote: Remote,
     item_id: Annotated[str, typer.Argument(help="The item, as `store inbox` shows it.")],
     action: Annotated[str, typer.Argument(help="post, dismiss or seen.")],
     note: Annotated[str, typer.Option(help="Why; needed to dismiss.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End an item: post what was quarantined after all, dismiss it, or mark an adjustment as read."""
     from tallystick.v1 import store_pb2
@@ -102,7 +76,7 @@ def resolve(
         raise CommandFailed(f"'{action}' is no action", mend=f"use {', '.join(ACTIONS)}", code=EXIT_USAGE)
     if action == "dismiss" and not note:
         raise CommandFailed("to dismiss takes a reason", mend="add --note", code=EXIT_USAGE)
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         request = store_pb2.ResolveInboxItemRequest(
@@ -114,22 +88,19 @@ def resolve(
         if answer.item.state == store_pb2.INBOX_STATE_OPEN:
             raise CommandFailed("it could not be posted and stays open", code=EXIT_UNSOUND)
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def exposure(
+    remote: Remote,
     store: Annotated[str, typer.Argument(help="The store.")],
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Show what a store can lose at this moment, and how its tills are."""
     from tallystick.v1 import store_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         found = await client.call(client.store.GetExposure, store_pb2.GetExposureRequest(store_id=store))
@@ -155,22 +126,19 @@ def exposure(
             )
         printer.document(_document(found))
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def reinstate(
+    remote: Remote,
     till_id: Annotated[str, typer.Argument(help="The till.")],
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Let a suspended till work again, after making sure that there is one of it."""
     from tallystick.v1 import store_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         request = store_pb2.ReinstateTillRequest(till_id=till_id)
@@ -178,11 +146,13 @@ def reinstate(
         printer.line(f"{answer.till.label or till_id} works again, in epoch {answer.till.epoch}")
         printer.document(_document(answer.till))
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def cashier(
+    remote: Remote,
     store: Annotated[str, typer.Argument(help="The store.")],
     cashier_id: Annotated[str, typer.Argument(help="The short name to sign in with; empty lists all.")] = "",
     label: Annotated[str, typer.Option(help="What colleagues call the person.")] = "",
@@ -190,16 +160,11 @@ def cashier(
     active: Annotated[
         bool, typer.Option("--active/--inactive", help="Whether the person may sign in.")
     ] = True,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List a store's cashiers, or make one, or change one."""
     from tallystick.v1 import store_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     # Never as an option: what is typed there stays in the shell's history.
     digits = typer.prompt("PIN", hide_input=True, confirmation_prompt=True) if pin else ""
 
@@ -219,27 +184,24 @@ def cashier(
             printer.line(f"{one.cashier_id}  {one.label}{'' if one.active else '  (may not sign in)'}")
         printer.document({"cashiers": [_document(one) for one in cashiers]})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def voucher(
+    remote: Remote,
     store: Annotated[str, typer.Argument(help="The one store that will take it.")],
     member: Annotated[str, typer.Argument(metavar="MEMBER_ID", help="The member.")],
     points: Annotated[int, typer.Option(help="How many points it is worth.", min=0)] = 0,
     reward: Annotated[str, typer.Option(help="Or the reward that it buys.")] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Turn a member's points into a voucher and show its code."""
     from tallystick.v1 import store_pb2, types_pb2
 
     if bool(points) == bool(reward):
         raise CommandFailed("a voucher has a worth", mend="give --points or --reward", code=EXIT_USAGE)
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         request = store_pb2.IssueVoucherRequest(
@@ -259,7 +221,7 @@ def voucher(
         printer.line(answer.voucher.digits)
         printer.document({"voucher_id": request.voucher_id, "digits": answer.voucher.digits})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 def _show_item(printer: Printer, item: store_pb2.InboxItem) -> None:

@@ -20,6 +20,7 @@ from tallystick.service.errors import TallystickError
 from tallystick.storage.open import Store, open_store
 
 if TYPE_CHECKING:
+    from tallystick.rpc.connect_server import Mount
     from tallystick.rpc.server import Bound, ServerSettings
     from tallystick.rpc.tracing import Tracing
     from tallystick.security.keys import VerifyKey
@@ -142,6 +143,7 @@ def serve_gateway(
         from tallystick.rpc.limits import Limits
         from tallystick.rpc.pipeline import Pipeline
         from tallystick.rpc.server import serve
+        from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
         from tallystick.service.parked import keep_posting
 
         def verify_keys(now_s: int) -> Mapping[str, VerifyKey]:
@@ -170,7 +172,9 @@ def serve_gateway(
         if wallets is not None:
             wallets.delivery.start()
         deliveries.start()
-        mounts = {} if wallets is None else wallets.mounts
+        mounts: dict[str, Mount] = {**card_app, WIDGET_ROUTE: WidgetApp()}
+        if wallets is not None:
+            mounts |= wallets.mounts
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
@@ -180,9 +184,22 @@ def serve_gateway(
             for task in housekeeping:
                 task.cancel()
 
+    card_app = _card_app(gateway)
     wallets = open_wallets(settings, gateway, demo=demo)
     deliveries = open_deliveries(settings, gateway)
     uvloop.run(run())
+
+
+def _card_app(gateway: Gateway) -> dict[str, Mount]:
+    """Return the card app under its path."""
+    from tallystick.rpc.static_app import BUILT, ROUTE, BadBuild, CardApp, read_app
+    from tallystick.service.sign_in import program_of
+
+    try:
+        files = read_app(BUILT)
+    except BadBuild as error:
+        raise CommandFailed(str(error), mend="python -m tools.web build --force") from error
+    return {ROUTE: CardApp(files, title_of=lambda name: gateway.pool.run(program_of, gateway.store, name))}
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

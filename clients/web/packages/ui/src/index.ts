@@ -4,4 +4,5 @@ export type { IconName } from "./icons.ts";
 export { default as Key } from "./Key.svelte";
 export { default as Mark } from "./Mark.svelte";
 export { default as Qr } from "./Qr.svelte";
+export { default as Shape } from "./Shape.svelte";
 export { default as Stepper } from "./Stepper.svelte";

@@ -1,4 +1,4 @@
-import type { Catalog } from "../catalog.ts";
+import type { Catalog } from "../index.ts";
 
 export const nb: Catalog<"nb"> = {
   "chip.online": "Tilkoblet",

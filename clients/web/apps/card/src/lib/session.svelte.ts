@@ -1,0 +1,262 @@
+/** The card on this phone: who it is for, what it showed last, and how it asks the gateway. */
+import { bytesOf } from "./bytes.ts";
+import { isOff, offsetOf } from "./clock.ts";
+import { CTI_BYTES, digitsOf, signCode } from "./code.ts";
+import { assertionOf, publicJwk, signWith } from "./keys.ts";
+import { bound, brought, programId, used } from "./place.ts";
+import { Away, Failed, post } from "./rpc.ts";
+import { Store } from "./store.ts";
+import type { Device } from "./store.ts";
+import { ms, num } from "./types.ts";
+import type * as T from "./types.ts";
+
+/** `out`: sign in; `unbound`: this phone's key is gone or counts no more; `erased`: the member is. */
+export type Stage = "starting" | "out" | "unbound" | "in" | "erased";
+
+/** What became of a claim that a link brought. */
+export interface Claimed {
+  points: number;
+  refused: string;
+}
+
+const TOKEN_SPARE_MS = 15_000;
+const REFRESH_EVERY_MS = 60_000;
+
+class Session {
+  readonly store = new Store(programId);
+  stage = $state<Stage>("starting");
+  program = $state.raw<T.CardProgram | null>(null);
+  card = $state.raw<T.MemberCard | null>(null);
+  /** When `card` was true, by this phone. */
+  atMs = $state(0);
+  online = $state(true);
+  offsetMs = $state(0);
+  burnFromMs = $state(0);
+  deviceId = $state("");
+  claimed = $state.raw<Claimed | null>(null);
+  #device: Device | null = null;
+  #token = { text: "", untilMs: 0 };
+  #buying: Promise<string> | null = null;
+  #refreshing: Promise<void> | null = null;
+
+  /** Whether this phone's clock is so far off that its owner should know. */
+  readonly clockOff = $derived(isOff(this.offsetMs));
+
+  /** The server's time as far as this phone knows it. */
+  get nowMs(): number {
+    return Date.now() + this.offsetMs;
+  }
+
+  /** Shows what is kept, which needs no network, and then asks for what is new. */
+  async start(): Promise<void> {
+    const [device, kept, offsetMs] = await Promise.all([
+      this.store.get("device"),
+      this.store.get("card"),
+      this.store.get("offsetMs"),
+    ]);
+    this.offsetMs = offsetMs ?? 0;
+    if (device) {
+      this.#hold(device);
+      this.card = kept?.card ?? null;
+      this.atMs = kept?.atMs ?? 0;
+      this.stage = "in";
+    } else {
+      this.stage = bound.get() ? "unbound" : "out";
+    }
+    void this.refresh();
+    setInterval(() => document.visibilityState === "visible" && void this.refresh(), REFRESH_EVERY_MS);
+    document.addEventListener(
+      "visibilitychange",
+      () => document.visibilityState === "visible" && void this.refresh(),
+    );
+    addEventListener("online", () => void this.refresh());
+    addEventListener("offline", () => (this.online = false));
+  }
+
+  /** Asks for the card as it is now; what was shown stays where there is no answer. Never throws. */
+  refresh(): Promise<void> {
+    return (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
+  }
+
+  async #refresh(): Promise<void> {
+    try {
+      this.program ??= await this.public<T.CardProgram>("SignInService/GetCardProgram", {});
+      if (this.stage !== "in") return;
+      const sentMs = Date.now();
+      const { card } = await this.call<{ card: T.MemberCard }>("AppService/GetCard");
+      this.#heardTime(ms(card.asOf), sentMs);
+      if (card.status === "MEMBER_STATUS_ERASED") return await this.end("erased");
+      this.card = card;
+      this.atMs = Date.now();
+      await this.store.put("card", { card, atMs: this.atMs });
+      await this.#renewWhenDue();
+      await this.#claim();
+    } catch (error) {
+      if (!(error instanceof Away || error instanceof Failed)) throw error;
+    }
+  }
+
+  /** Calls a method that needs no token. Throws `Failed` or `Away`. */
+  async public<Answer>(method: string, message: object): Promise<Answer> {
+    return this.#heard(() => post<Answer>(method, { programId, ...message }));
+  }
+
+  /** Calls a method for this member. Throws `Failed` or `Away`. */
+  async call<Answer>(method: string, message: object = {}): Promise<Answer> {
+    const whole = { memberId: this.#device?.memberId, ...message };
+    const token = await this.#accessToken();
+    try {
+      return await this.#heard(() => post<Answer>(method, whole, token));
+    } catch (error) {
+      if (!(error instanceof Failed) || error.code !== "unauthenticated") throw error;
+      this.#token.untilMs = 0;
+      return this.#heard(async () => post<Answer>(method, whole, await this.#accessToken()));
+    }
+  }
+
+  /** What the QR shows now; empty when the credential is over, which takes two weeks without a line. */
+  async makeCode(): Promise<string> {
+    const device = this.#device;
+    if (!device || this.nowMs >= device.expiresMs) return "";
+    const code = await signCode((message) => signWith(device.keys, message), device.credential, {
+      programId,
+      issuedS: Math.floor(this.nowMs / 1000),
+      cti: crypto.getRandomValues(new Uint8Array(CTI_BYTES)),
+    });
+    return digitsOf(code);
+  }
+
+  /** The key as a sign-in sends it. */
+  async deviceKey(keys: CryptoKeyPair, label: string): Promise<{ publicJwk: string; label: string }> {
+    return { publicJwk: await publicJwk(keys), label };
+  }
+
+  /** This phone speaks for a member from now on. */
+  async signedIn(keys: CryptoKeyPair, answer: T.SignedIn): Promise<void> {
+    const device: Device = { keys, memberId: answer.memberId, ...credentialOf(answer) };
+    await this.store.clear();
+    await this.store.put("device", device);
+    bound.set();
+    used("ref");
+    this.#hold(device);
+    this.#token = { text: answer.accessToken, untilMs: Date.now() + num(answer.expiresInS) * 1000 };
+    this.card = null;
+    this.stage = "in";
+    // Asked for once a person has something to lose; some browsers decide by themselves.
+    void navigator.storage?.persist?.();
+    await this.refresh();
+  }
+
+  /** Forgets the member on this phone. The key is gone with it. */
+  async end(stage: "out" | "erased"): Promise<void> {
+    await this.store.clear();
+    bound.forget();
+    this.#device = null;
+    this.#token = { text: "", untilMs: 0 };
+    this.card = null;
+    this.stage = stage;
+  }
+
+  #hold(device: Device): void {
+    this.#device = device;
+    this.burnFromMs = device.burnFromMs;
+    this.deviceId = device.deviceId;
+  }
+
+  async #renewWhenDue(): Promise<void> {
+    const device = this.#device;
+    if (!device || this.nowMs < device.renewMs) return;
+    const answer = await this.call<{ device: T.CardDevice; credential: T.Credential }>(
+      "CodeService/RenewCredential",
+      { deviceId: device.deviceId },
+    );
+    const renewed = { ...device, ...credentialOf(answer) };
+    await this.store.put("device", renewed);
+    this.#hold(renewed);
+  }
+
+  async #claim(): Promise<void> {
+    const code = brought("claim");
+    if (!code) return;
+    let outcome: { decision?: T.Decision; refused?: string };
+    try {
+      outcome = await this.call("WebshopService/RedeemClaim", { code });
+    } catch (error) {
+      if (!(error instanceof Failed)) throw error;
+      outcome = { refused: "CLAIM_REFUSAL_UNKNOWN" };
+    }
+    used("claim");
+    const { decision, refused } = outcome;
+    this.claimed = {
+      points: num(decision?.posted?.benefits?.earnedPoints),
+      refused: refused ?? decision?.refused?.reason ?? "",
+    };
+    if (!this.claimed.refused) void this.#refreshing?.then(() => this.refresh());
+  }
+
+  async #accessToken(): Promise<string> {
+    if (Date.now() < this.#token.untilMs - TOKEN_SPARE_MS) return this.#token.text;
+    return (this.#buying ??= this.#buy().finally(() => (this.#buying = null)));
+  }
+
+  async #buy(): Promise<string> {
+    const device = this.#device;
+    if (!device) throw new Away("nobody is signed in");
+    const ask = async (): Promise<{ accessToken: string; expiresInS?: number }> => {
+      const { deviceId, memberId, keys } = device;
+      const assertion = await assertionOf(keys, { deviceId, programId, nowMs: this.nowMs });
+      return this.public("SignInService/IssueAppToken", { memberId, assertion });
+    };
+    const sentMs = Date.now();
+    const answer = await ask().catch((error: unknown) => {
+      // A phone whose clock is wrong is told the time and signs again.
+      const serverMs = error instanceof Failed ? Number(error.metadata["server_ms"]) : NaN;
+      if (!this.#heardTime(serverMs, sentMs)) throw this.#turnedAway(error);
+      return ask().catch((again: unknown) => {
+        throw this.#turnedAway(again);
+      });
+    });
+    this.#token = { text: answer.accessToken, untilMs: Date.now() + num(answer.expiresInS) * 1000 };
+    return answer.accessToken;
+  }
+
+  /** The device counts no more when the gateway knows it no longer; the key stays until a person signs in again. */
+  #turnedAway(error: unknown): unknown {
+    const ends = ["unauthenticated", "permission_denied", "not_found"];
+    if (error instanceof Failed && ends.includes(error.code)) this.stage = "unbound";
+    return error;
+  }
+
+  #heardTime(serverMs: number, sentMs: number): boolean {
+    const offsetMs = serverMs ? offsetOf(serverMs, sentMs, Date.now()) : null;
+    if (offsetMs === null) return false;
+    this.offsetMs = offsetMs;
+    void this.store.put("offsetMs", offsetMs);
+    return true;
+  }
+
+  async #heard<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    try {
+      const answer = await ask();
+      this.online = true;
+      return answer;
+    } catch (error) {
+      this.online = error instanceof Failed;
+      throw error;
+    }
+  }
+}
+
+type Renewal = { device: T.CardDevice; credential: T.Credential };
+
+function credentialOf({ device, credential }: Renewal): Omit<Device, "keys" | "memberId"> {
+  return {
+    deviceId: device.deviceId,
+    credential: bytesOf(credential.credential),
+    expiresMs: ms(credential.expiresAt),
+    renewMs: ms(credential.renewAt),
+    burnFromMs: ms(device.burnFrom),
+  };
+}
+
+export const session = new Session();

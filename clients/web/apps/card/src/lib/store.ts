@@ -1,0 +1,106 @@
+/**
+ * What the phone keeps of a card, in IndexedDB: the device's key and credential, the card as it was last seen, and what
+ * was begun and not answered. All programs of an origin share the database, each under its own name.
+ */
+import type { Bytes } from "./bytes.ts";
+import type { Entry, MemberCard } from "./types.ts";
+
+export interface Device {
+  keys: CryptoKeyPair;
+  deviceId: string;
+  memberId: string;
+  credential: Bytes;
+  /** Instants are milliseconds since 1970, of the server. */
+  expiresMs: number;
+  renewMs: number;
+  burnFromMs: number;
+}
+
+/** A sign-in by e-mail that waits for its code: reading mail may take the page off a small phone's memory. */
+export interface Pending {
+  sessionId: string;
+  email: string;
+  expiresMs: number;
+  keys: CryptoKeyPair;
+}
+
+export interface KeptCard {
+  card: MemberCard;
+  atMs: number;
+}
+
+/** A voucher that was asked for: the same id is sent until there is an answer. */
+export interface AskedVoucher {
+  voucherId: string;
+  storeId: string;
+  rewardId: string;
+  points: number;
+}
+
+interface Shelf {
+  device: Device;
+  pending: Pending;
+  card: KeptCard;
+  entries: Entry[];
+  voucher: AskedVoucher;
+  offsetMs: number;
+}
+
+const DATABASE = "tallystick-card";
+const SHELF = "kept";
+
+export class Store {
+  readonly #programId: string;
+  #open: Promise<IDBDatabase> | null = null;
+
+  constructor(programId: string) {
+    this.#programId = programId;
+  }
+
+  async get<Name extends keyof Shelf>(name: Name): Promise<Shelf[Name] | undefined> {
+    return this.#run(
+      "readonly",
+      (shelf) => shelf.get(this.#name(name)) as IDBRequest<Shelf[Name] | undefined>,
+    );
+  }
+
+  async put<Name extends keyof Shelf>(name: Name, value: Shelf[Name]): Promise<void> {
+    await this.#run("readwrite", (shelf) => shelf.put(value, this.#name(name)));
+  }
+
+  async drop(name: keyof Shelf): Promise<void> {
+    await this.#run("readwrite", (shelf) => shelf.delete(this.#name(name)));
+  }
+
+  /** Forgets all of this program's. */
+  async clear(): Promise<void> {
+    const all = IDBKeyRange.bound(this.#name(""), this.#name("\uffff"));
+    await this.#run("readwrite", (shelf) => shelf.delete(all));
+  }
+
+  #name(name: string): string {
+    return `${this.#programId}/${name}`;
+  }
+
+  async #run<Result>(
+    mode: IDBTransactionMode,
+    ask: (shelf: IDBObjectStore) => IDBRequest<Result>,
+  ): Promise<Result> {
+    const database = await (this.#open ??= opened());
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(SHELF, mode, { durability: "strict" });
+      const request = ask(transaction.objectStore(SHELF));
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error ?? new Error("the phone kept nothing"));
+    });
+  }
+}
+
+function opened(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(SHELF);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("the phone keeps nothing"));
+  });
+}

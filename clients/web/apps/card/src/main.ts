@@ -1,0 +1,21 @@
+import "@tallystick/ui/tokens.css";
+import "@tallystick/ui/base.css";
+import "./card.css";
+
+import { mount } from "svelte";
+
+import App from "./App.svelte";
+import { phone } from "./lib/phone.svelte.ts";
+import { keepBrought } from "./lib/place.ts";
+import { prefs } from "./lib/prefs.svelte.ts";
+import { session } from "./lib/session.svelte.ts";
+
+const target = document.getElementById("app");
+if (!target) throw new Error("index.html has no element #app");
+
+keepBrought();
+phone.listen();
+prefs.apply();
+await session.start();
+mount(App, { target });
+if (import.meta.env.PROD && "serviceWorker" in navigator) await navigator.serviceWorker.register("./sw.js");

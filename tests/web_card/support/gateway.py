@@ -1,0 +1,115 @@
+"""A gateway as `tallystick run` starts it, with its mails where a test can read them, and a back office beside it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.support.processes import Child, python
+from tests.e2e.support.server import PROGRAM, free_port
+from tests.web.support.office import Office
+
+START_S = 60.0
+MAIL_S = 10.0
+POLL_S = 0.02
+
+RULES: dict[str, Any] = {
+    "format": "tallystick/1",
+    "name": "Corner Club",
+    "currency": "EUR",
+    "time_zone": "Europe/Riga",
+    "earning": {"rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]},
+    "expiry": {"kind": "months", "months": 6},
+    "tiers": {
+        "basis": "spend",
+        "period": "calendar_year",
+        "downgrade": "one_step",
+        "levels": [
+            {"id": "bronze", "from": 0},
+            {"id": "silver", "from": 10_000},
+            {"id": "gold", "from": 100_000},
+        ],
+    },
+    "burning": {"points": 100, "minor": 100, "unit_points": 100, "assurance_caps": {"typed": 0}},
+    "rewards": [
+        {"id": "free-mug", "kind": "money_off", "points": 150, "amount_minor": 500},
+        {"id": "espresso-machine", "kind": "money_off", "points": 5000, "amount_minor": 7500},
+    ],
+}
+
+
+class Gateway:
+    """The process, its addresses, and the mails that it would send."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.data_dir = place / "data"
+        self.address = f"127.0.0.1:{free_port()}"
+        self.http_port = free_port()
+        self._log = place / "gateway.log"
+        self._child: Child | None = None
+
+    @property
+    def origin(self) -> str:
+        """Passkeys belong to names: this machine's is localhost."""
+        return f"http://localhost:{self.http_port}"
+
+    @property
+    def url(self) -> str:
+        """The card of the program."""
+        return f"{self.origin}/card/{PROGRAM}/"
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        ready = self.place / "ready.json"
+        ready.unlink(missing_ok=True)
+        doors = ("--listen", self.address, "--http-listen", f"127.0.0.1:{self.http_port}")
+        where = ("--data-dir", str(self.data_dir), "--ready-file", str(ready))
+        self._child = Child(python("tallystick", "run", *doors, *where), place=self.place, name="gateway")
+        until = time.monotonic() + START_S
+        while not ready.exists():
+            assert self._child.running, f"the gateway ended:\n{self._child.log()}"
+            assert time.monotonic() < until, f"the gateway did not start:\n{self._child.log()}"
+            time.sleep(POLL_S)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def code_for(self, address: str, *, after: int = 0) -> str:
+        """Wait for the mail to an address and return its code; ``after`` so many mails that were read before."""
+        until = time.monotonic() + MAIL_S
+        while time.monotonic() < until:
+            mails = self._log.read_text().split("Mail to ")[1:]
+            codes = [
+                found[0] for mail in mails if mail.startswith(address) and (found := re.findall(r"\b\d{6}\b", mail))
+            ]
+            if len(codes) > after:
+                return codes[-1]
+            time.sleep(POLL_S)
+        raise AssertionError(f"no mail to {address}:\n{self._log.read_text()}")
+
+
+@contextmanager
+def open_gateway(place: Path, rules: Mapping[str, Any] = RULES) -> Iterator[tuple[Gateway, Office]]:
+    """Start it with a program that has tiers and rewards; at the end it is killed."""
+    gateway = Gateway(place)
+    gateway.start()
+    try:
+        with Office(gateway) as office:
+            office.publish(rules)
+            yield gateway, office
+    finally:
+        gateway.kill()
+
+
+def new_address() -> str:
+    """Return an address that nobody has."""
+    return f"{uuid.uuid4().hex[:12]}@example.org"
