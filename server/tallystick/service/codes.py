@@ -213,6 +213,12 @@ class Codes:
         self._members.get(program_id, member_id)
         return self._directory.card_devices(program_id, member_id)
 
+    def assurance_of(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> Assurance:
+        """Return how sure a device makes one that its member asks: as sure as its codes do, so a new one burns nothing."""
+        device = self._device(program_id, member_id, device_id)
+        counts = device is not None and not device.revoked_ms and self._now_ms() >= device.burn_from_ms
+        return Assurance.DEVICE_CODE if counts else Assurance.TYPED
+
     def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
         """Return what a device's owner calls it; a damaged one costs the label, not the list."""
         wrapped, sealed = split_blob(device.sealed_label)

@@ -65,7 +65,7 @@ def say(member_id: str, purpose: str, channel: str, granted: bool) -> pb.SetCons
 def voucher(world: World, member_id: str, points: int) -> store_pb2.IssueVoucherResponse:
     body = {"voucher_id": new_id(), "member_id": member_id, "store_id": "s1", "points": points}
     request = ParseDict({**body, "assurance": "ASSURANCE_STATIC_CARD"}, store_pb2.IssueVoucherRequest())
-    answer: store_pb2.IssueVoucherResponse = world.send(request, app_of(member_id))
+    answer: store_pb2.IssueVoucherResponse = world.send(request, Caller(WEBSHOP))
     return answer
 
 

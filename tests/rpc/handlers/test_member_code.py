@@ -38,7 +38,7 @@ from tallystick.service.codes import (
     member_pseudonym,
 )
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.v1 import identity_pb2, member_code_pb2, member_pb2, types_pb2
+from tallystick.v1 import identity_pb2, member_code_pb2, member_pb2, store_pb2, types_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
@@ -50,6 +50,7 @@ from tests.rpc.handlers.world import (
     Caller,
     World,
     everything_stored,
+    new_id,
 )
 
 Reason = identity_pb2.IdentityRefusalReason
@@ -239,6 +240,27 @@ def test_a_revoked_phone_is_refused_and_stays_revoked(world: World, phone: Phone
         member_id=phone.member, public_jwk=canonical_jwk(phone.key.verify_key)
     )
     assert world.refused(again, STAFF).reason == "PUBLIC_KEY_INVALID"
+
+
+def test_a_new_phone_makes_no_voucher_for_its_first_day_whatever_it_says_of_itself(world: World) -> None:
+    phone = Phone(world, world.enrol()).register()
+    world.sell(phone.member, 60_000)
+    app = Caller(APP, store_id="", member_id=phone.member, device_id=phone.key.kid)
+
+    def made() -> store_pb2.IssueVoucherResponse:
+        request = store_pb2.IssueVoucherRequest(
+            voucher_id=new_id(),
+            member_id=phone.member,
+            store_id="s1",
+            points=100,
+            assurance=types_pb2.ASSURANCE_DEVICE_CODE,
+        )
+        answer: store_pb2.IssueVoucherResponse = world.send(request, app)
+        return answer
+
+    assert made().refusal == "ABOVE_ASSURANCE_CAP"
+    world.now_ms += DAY_MS
+    assert made().voucher.digits
 
 
 def test_a_second_phone_of_the_member_goes_on_when_the_first_is_revoked(world: World, phone: Phone) -> None:
