@@ -106,7 +106,7 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs)
+        no = _apply(draft, command, _judging(rules, pinned), refs) or _locked(command, state, draft)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -136,9 +136,22 @@ FACTS_AND_AMENDS = (
 
 def not_open(command: Command, state: MemberState) -> Refused | None:
     """A blocked member neither earns nor burns, but goods come back and facts stay facts."""
-    if state.account.status is MemberStatus.OPEN or isinstance(command, FACTS_AND_AMENDS):
+    if state.account.status in (MemberStatus.OPEN, MemberStatus.LOCKED):
+        return None
+    if isinstance(command, FACTS_AND_AMENDS):
         return None
     return refused(Refusal.MEMBER_BLOCKED, status=state.account.status.name)
+
+
+def _locked(command: Command, state: MemberState, draft: Draft) -> Refused | None:
+    """Points that the member has locked leave the balance for nothing new.
+
+    What a hold has reserved before was agreed on and may still be captured; that burns no more than was held.
+    """
+    if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
+        return None
+    moves = draft.entries[-1].moves
+    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
 
 
 def _apply(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:

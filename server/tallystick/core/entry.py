@@ -198,6 +198,7 @@ class Refusal(IntEnum):
     HOLDS_TOO_MANY = 29
     LEASES_OFF = 30
     LEASE_EXISTS = 31
+    MEMBER_LOCKED = 32
 
 
 @dataclass(frozen=True, slots=True)

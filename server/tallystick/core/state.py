@@ -11,11 +11,15 @@ from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms
 
 
 class MemberStatus(IntEnum):
-    """Whether a member may earn and burn. Erased members keep their entries, without a person behind them."""
+    """Whether a member may earn and burn. Erased members keep their entries, without a person behind them.
+
+    BLOCKED is for a manager to set, LOCKED for the member: the points stay where they are, and earning goes on.
+    """
 
     OPEN = 1
     BLOCKED = 2
     ERASED = 3
+    LOCKED = 4
 
 
 class HoldStatus(IntEnum):

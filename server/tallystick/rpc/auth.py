@@ -23,6 +23,7 @@ _ROLES: dict[str, int] = {
 }
 
 
+_OF_ONE_MEMBER = (options_pb2.ROLE_APP, options_pb2.ROLE_WIDGET)
 _ROLE_NAMES = {number: name for name, number in _ROLES.items()}
 
 
@@ -38,7 +39,7 @@ class Authenticator:
     ``is_revoked`` must be quick: it is asked for every call. Used from the event loop alone.
 
     A token names one role, spelled as in the contract without its prefix ("TILL"). Its device is the claim
-    ``device``, or else the subject; the subject of a member's app is the member.
+    ``device``, or else the subject; the subject of a member's app or of a webshop's widget is the member.
     """
 
     def __init__(
@@ -101,5 +102,5 @@ def _principal(claims: Claims) -> Principal:
         device_id=claims.device_id or claims.subject,
         role=role,
         store_id=claims.store_id,
-        member_id=MemberId(claims.subject) if role == options_pb2.ROLE_APP else None,
+        member_id=MemberId(claims.subject) if role in _OF_ONE_MEMBER else None,
     )

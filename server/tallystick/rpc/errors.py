@@ -145,6 +145,8 @@ CODES: Mapping[str, int] = {
     "TILL_NOT_FOUND": code_pb2.NOT_FOUND,
     "LEASE_NOT_FOUND": code_pb2.NOT_FOUND,
     "CARD_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
+    "WALLET_OFF": code_pb2.FAILED_PRECONDITION,
+    "WALLET_AWAY": code_pb2.UNAVAILABLE,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

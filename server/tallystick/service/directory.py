@@ -13,6 +13,7 @@ from typing import Protocol
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.card_ports import CardDirectory
+from tallystick.service.consent_ports import ConsentDirectory
 
 
 class Clock(IntEnum):
@@ -48,7 +49,10 @@ class StoredRuleSet:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person enrolled in a program, without anything that says who. ``number`` is the member number on the card."""
+    """A person enrolled in a program, without anything that says who. ``number`` is the member number on the card.
+
+    ``spend_locked`` is what the member wants; ``status`` says LOCKED for it unless something weightier holds.
+    """
 
     member_id: MemberId
     number: str
@@ -56,6 +60,7 @@ class Member:
     enrolled_ms: Ms
     channel: int
     store_id: str
+    spend_locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,7 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(CardDirectory, Protocol):
+class Directory(CardDirectory, ConsentDirectory, Protocol):
     """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:
@@ -190,7 +195,17 @@ class Directory(CardDirectory, Protocol):
     def members(self, program_id: ProgramId, *, after: str, limit: int) -> list[Member]: ...
 
     def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
-        """Change the status of member and account together; False when unknown."""
+        """Change the status of member and account together; False when unknown.
+
+        A member who has locked the points becomes LOCKED where OPEN is asked for.
+        """
+        ...
+
+    def set_spend_lock(self, program_id: ProgramId, member_id: MemberId, *, locked: bool) -> Member | None:
+        """Note whether the member's points are locked, and return the member; None when unknown or erased.
+
+        A blocked member stays BLOCKED. What changes nothing writes nothing.
+        """
         ...
 
     def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:

@@ -15,6 +15,7 @@ from tallystick.service.balances import Balances
 from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.codes import Codes
+from tallystick.service.consents import Consents
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
@@ -22,10 +23,13 @@ from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
+from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_ups import SignUps
@@ -79,6 +83,10 @@ class Gateway:
     cards: Cards
     watch: Watch
     wallets: Wallets
+    consents: Consents
+    referrals: Referrals
+    member_cards: MemberCards
+    export: MemberExport
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -102,12 +110,15 @@ def open_gateway(
     region: str = DEFAULT_REGION,
     now_ms: Callable[[], Ms] = wall_clock_ms,
     on_batch: Callable[[int, float], None] | None = None,
+    public_url: str = "",
+    coupons_of: CouponsOf = lambda program_id, member_id: [],
 ) -> Gateway:
     """Wire the use cases onto a store.
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
+    ``public_url`` is where the card app is reached from outside. ``coupons_of`` answers a member's coupons.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -141,6 +152,10 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    codes = Codes(store, members, keys=keys, now_ms=now_ms)
+    wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
+    consents = Consents(store, members, now_ms=now_ms)
+    referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,
@@ -156,7 +171,7 @@ def open_gateway(
         programs=Programs(store, rulebook, now_ms=now_ms),
         members=members,
         identity=identity,
-        codes=Codes(store, members, keys=keys, now_ms=now_ms),
+        codes=codes,
         enrolment=Enrolment(
             store, code_key=lambda: keys().enrolment_key, now_ms=now_ms, on_revoked=revocations.add
         ),
@@ -170,5 +185,32 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         watch=watch,
-        wallets=Wallets(store, rulebook, balances, now_ms=now_ms),
+        wallets=wallets,
+        consents=consents,
+        referrals=referrals,
+        member_cards=MemberCards(
+            store,
+            rulebook,
+            balances,
+            members,
+            signer,
+            referrals,
+            coupons_of=coupons_of,
+            till_role=options_pb2.ROLE_TILL,
+            public_url=public_url,
+            now_ms=now_ms,
+        ),
+        export=MemberExport(
+            store,
+            rulebook,
+            balances,
+            members,
+            identity,
+            codes,
+            consents,
+            referrals,
+            wallets,
+            role_name=role_name,
+            now_ms=now_ms,
+        ),
     )

@@ -115,12 +115,26 @@ class Members:
         return new
 
     def set_blocked(self, program_id: ProgramId, member_id: MemberId, *, blocked: bool) -> Member:
-        """Block or unblock a member. Raises ``NotFound``, also for an erased one."""
+        """Block or unblock a member; points that were locked before are locked again. Raises ``NotFound``, also for an
+        erased one.
+        """
         wanted = MemberStatus.BLOCKED if blocked else MemberStatus.OPEN
         member = self.living(program_id, member_id)
-        if member.status is not wanted and not self._directory.set_status(program_id, member_id, wanted):
+        if (member.status is MemberStatus.BLOCKED) is blocked:
+            return member
+        if not self._directory.set_status(program_id, member_id, wanted):
             raise member_not_found(member_id)
-        return replace(member, status=wanted)
+        return self.living(program_id, member_id)
+
+    def set_spend_lock(self, program_id: ProgramId, member_id: MemberId, *, locked: bool) -> Member:
+        """Lock a member's points or let them be burned again; a blocked member stays blocked, and it is kept.
+
+        Raises ``NotFound``, also for an erased one.
+        """
+        member = self._directory.set_spend_lock(program_id, member_id, locked=locked)
+        if member is None:
+            raise member_not_found(member_id)
+        return member
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> Member:
         """Delete all that leads to a person; the entries stay. Raises ``NotFound``."""

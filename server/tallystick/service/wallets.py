@@ -42,6 +42,10 @@ RENEW_BEFORE_MS = 3 * 86_400_000
 """How long before its end a code is replaced: phones may be off for a weekend."""
 
 
+ENDED = (MemberStatus.BLOCKED, MemberStatus.ERASED)
+"""Members whose passes show nothing; points that a member has locked are shown as any."""
+
+
 class PassStore(WatchStore, WalletStore, Protocol):
     """What passes need of a store."""
 
@@ -95,7 +99,7 @@ class Card:
     @property
     def ended(self) -> bool:
         """Whether the pass has to be shown as void."""
-        return self.member.status is not MemberStatus.OPEN
+        return self.member.status in ENDED
 
 
 class Wallets:
@@ -117,7 +121,7 @@ class Wallets:
         Only a hash of the secret is kept. Raises ``NotFound``.
         """
         member = self._store.member(program_id, member_id)
-        if member is None or member.status is not MemberStatus.OPEN:
+        if member is None or member.status in ENDED:
             raise member_not_found(member_id)
         token = secrets.token_urlsafe(TOKEN_BYTES)
         now_ms = self._now_ms()
@@ -152,7 +156,7 @@ class Wallets:
             raise member_not_found(member_id)
         name = program.display_name or program_id
         account = self._store.read_accounts(program_id, [member_id]).get(member_id)
-        if member.status is not MemberStatus.OPEN or account is None:
+        if member.status in ENDED or account is None:
             return Card(program_id, name, member, None, "")
         now_ms = as_of(account, program.clock, self._now_ms())
         rules = self._rulebook.current(program_id)

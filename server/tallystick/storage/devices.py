@@ -13,6 +13,7 @@ from tallystick.storage import tables as t
 from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
+from tallystick.storage.consents import SqlConsents
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
@@ -172,5 +173,7 @@ def _device_values(program_id: ProgramId, device: Device) -> dict[str, Any]:
     return {"program_id": program_id, **values, "status": int(device.status)}
 
 
-class SqlDirectory(SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlCards, SqlCardDevices, SqlWallets):
+class SqlDirectory(
+    SqlPrograms, SqlMembers, SqlDevices, SqlCashiers, SqlCards, SqlCardDevices, SqlConsents, SqlWallets
+):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

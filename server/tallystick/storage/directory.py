@@ -13,6 +13,7 @@ from tallystick.service.directory import Clock, IdentifierRow, Member, Program, 
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
+from tallystick.storage.consents import erase_records
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -29,8 +30,8 @@ def program_from_row(row: Row) -> Program:
 
 
 def _member_from_row(row: Row) -> Member:
-    member_id, number, status, enrolled_ms, channel, store_id = row
-    return Member(member_id, number, MemberStatus(status), enrolled_ms, channel, store_id)
+    member_id, number, status, enrolled_ms, channel, store_id, locked = row
+    return Member(member_id, number, MemberStatus(status), enrolled_ms, channel, store_id, bool(locked))
 
 
 def identifier_from_row(row: Row) -> IdentifierRow:
@@ -164,15 +165,41 @@ class SqlMembers(SqlSession):
         return [_member_from_row(row) for row in rows]
 
     def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
-        """Change the status of member and account together; False when unknown, or erased: that is final."""
-        return self._run(
-            program_id,
-            lambda connection: (
-                lives(connection, program_id, member_id)
-                and self._set_status(connection, program_id, member_id, status)
-            ),
-            write=True,
-        )
+        """Change the status of member and account together; False when unknown, or erased: that is final.
+
+        A member who has locked the points becomes LOCKED where OPEN is asked for.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not lives(connection, program_id, member_id):
+                return False
+            member = _stored_member(connection, program_id, member_id)
+            assert member is not None, "it was locked a moment ago"
+            locked = status is MemberStatus.OPEN and member.spend_locked
+            return self._set_status(
+                connection, program_id, member_id, MemberStatus.LOCKED if locked else status
+            )
+
+        return self._run(program_id, work, write=True)
+
+    def set_spend_lock(self, program_id: ProgramId, member_id: MemberId, *, locked: bool) -> Member | None:
+        """Note whether the member's points are locked, and return the member; None when unknown or erased."""
+        own = (t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+
+        def work(connection: Connection) -> Member | None:
+            if not lives(connection, program_id, member_id):
+                return None
+            member = _stored_member(connection, program_id, member_id)
+            assert member is not None, "it was locked a moment ago"
+            if member.spend_locked is locked:
+                return member
+            connection.execute(update(t.member).where(*own).values(spend_locked=int(locked)))
+            if member.status is not MemberStatus.BLOCKED:
+                status = MemberStatus.LOCKED if locked else MemberStatus.OPEN
+                self._set_status(connection, program_id, member_id, status)
+            return _stored_member(connection, program_id, member_id)
+
+        return self._run(program_id, work, write=True)
 
     def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
         """Return the rows of (kind, token), by one set-based query."""
@@ -293,6 +320,7 @@ class SqlMembers(SqlSession):
             keys = connection.execute(select(t.identifier.c.kind, t.identifier.c.token).where(*of_member))
             held = [(kind, bytes(token)) for kind, token in keys]
             lose_cards(connection, program_id, held, now=self._now_ms())
+            erase_records(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
@@ -365,7 +393,7 @@ def _identifier_values(program_id: ProgramId, row: IdentifierRow) -> dict[str, A
 
 def _member_values(member: Member) -> dict[str, Any]:
     values = {column.name: getattr(member, column.name) for column in _MEMBER}
-    return {**values, "status": int(member.status)}
+    return {**values, "status": int(member.status), "spend_locked": int(member.spend_locked)}
 
 
 def _new_account_values(member: Member) -> dict[str, Any]:

@@ -62,6 +62,8 @@ member = Table(
     words("store_id"),
     # When status or identifiers were last changed; 0 for a member from before there were tills to tell of it.
     big("changed_ms", default="0"),
+    # What the member wants, whatever the status is.
+    small("spend_locked", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
@@ -144,6 +146,34 @@ card_device = Table(
     big("revoked_ms"),
     PrimaryKeyConstraint("member_id", "program_id", "kid"),
 )
+
+# What was said before stays beside what was said last: rows are only added, until the member is erased.
+consent = Table(
+    "consent",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    integer("number"),
+    small("purpose"),
+    small("channel"),
+    small("granted"),
+    big("said_ms"),
+    small("by_role"),
+    words("by_device"),
+    PrimaryKeyConstraint("member_id", "program_id", "number"),
+)
+
+referral = Table(
+    "referral",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    uuid("referrer_id"),
+    big("noted_ms"),
+    PrimaryKeyConstraint("member_id", "program_id"),
+)
+
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
 
 wallet_pass = Table(
     "wallet_pass",

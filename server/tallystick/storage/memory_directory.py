@@ -24,11 +24,12 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
+from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_tables import Undo
 from tallystick.storage.memory_wallets import MemoryWallets
 
 
-class MemoryDirectory(MemoryWallets, MemoryCards):
+class MemoryDirectory(MemoryWallets, MemoryCards, MemoryConsents):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -105,9 +106,22 @@ class MemoryDirectory(MemoryWallets, MemoryCards):
 
     def set_status(self, program_id: ProgramId, member_id: MemberId, status: MemberStatus) -> bool:
         with self._changes() as undo:
-            return self._lives(program_id, member_id) and self._set_status(
-                undo, program_id, member_id, status
-            )
+            if not self._lives(program_id, member_id):
+                return False
+            locked = status is MemberStatus.OPEN and self._of(program_id).members[member_id].spend_locked
+            return self._set_status(undo, program_id, member_id, MemberStatus.LOCKED if locked else status)
+
+    def set_spend_lock(self, program_id: ProgramId, member_id: MemberId, *, locked: bool) -> Member | None:
+        with self._changes() as undo:
+            if not self._lives(program_id, member_id):
+                return None
+            members = self._of(program_id).members
+            if members[member_id].spend_locked is not locked:
+                undo.put(members, member_id, replace(members[member_id], spend_locked=locked))
+                if members[member_id].status is not MemberStatus.BLOCKED:
+                    status = MemberStatus.LOCKED if locked else MemberStatus.OPEN
+                    self._set_status(undo, program_id, member_id, status)
+            return members[member_id]
 
     def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
         with self._lock:
@@ -197,6 +211,7 @@ class MemoryDirectory(MemoryWallets, MemoryCards):
                 undo.remove(tables.identifiers, (row.kind, row.token))
             for device in self.card_devices(program_id, member_id):
                 undo.remove(tables.card_devices, (member_id, device.kid))
+            erase_records(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

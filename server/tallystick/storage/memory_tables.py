@@ -10,6 +10,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
+from tallystick.service.consent_ports import Referral, SaidConsent
 from tallystick.service.directory import (
     CardDevice,
     Cashier,
@@ -79,6 +80,8 @@ class ProgramTables:
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
+    referrals: dict[MemberId, Referral] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from tallystick.service.gateway import open_gateway, role_name
 from tallystick.storage.memory import MemoryStore
 from tallystick.v1 import (
     admin_pb2,
+    app_pb2,
     card_pb2,
     identity_pb2,
     ledger_pb2,
@@ -46,6 +47,7 @@ DEVICE = "01940000-0000-7000-8000-0000000000d1"
 
 TILL, WEBSHOP, APP = options_pb2.ROLE_TILL, options_pb2.ROLE_WEBSHOP, options_pb2.ROLE_APP
 MANAGER, ADMIN, IMPORTER = options_pb2.ROLE_MANAGER, options_pb2.ROLE_ADMIN, options_pb2.ROLE_IMPORTER
+WIDGET = options_pb2.ROLE_WIDGET
 
 MODULES = (
     ledger_pb2,
@@ -55,6 +57,7 @@ MODULES = (
     till_pb2,
     store_pb2,
     card_pb2,
+    app_pb2,
     admin_pb2,
 )
 METHODS = {
@@ -62,7 +65,7 @@ METHODS = {
     for module in MODULES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
-    if not method.server_streaming
+    if not method.server_streaming and service.name != "SignInService"
 }
 
 RULES = """\

@@ -138,7 +138,7 @@ def review(rules: RuleSet, state: TierState, enrolled_ms: int) -> TierState:
     if tiers is None:
         return replace(state, review_ms=NEVER_MS)
     today, enrolled = local_day(state.review_ms, rules.zone), local_day(enrolled_ms, rules.zone)
-    ended = _last_counted_day(tiers, today, enrolled)
+    ended = last_counted_day(tiers, today, enrolled)
     carried = max(
         _carried(tiers, credits_in_period(tiers, state, ended, enrolled)),
         _carried(tiers, credits_in_period(tiers, state, today, enrolled)),
@@ -186,7 +186,8 @@ def _review_ms(rules: RuleSet, tiers: Tiers, today: date, enrolled: date, period
     return midnight_ms(end + timedelta(days=tiers.grace_days), rules.zone)
 
 
-def _last_counted_day(tiers: Tiers, today: date, enrolled: date) -> date:
+def last_counted_day(tiers: Tiers, today: date, enrolled: date) -> date:
+    """Return the last day of the period that a review on ``today`` finds ended."""
     if tiers.period is TierPeriod.ROLLING:
         return today - timedelta(days=tiers.grace_days)
     return _period_start(tiers, today - timedelta(days=tiers.grace_days), enrolled) - timedelta(days=1)

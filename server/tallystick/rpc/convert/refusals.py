@@ -42,6 +42,7 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.HOLDS_TOO_MANY: "The member has {open_max} open holds, the most that the rule set allows.",
     Refusal.LEASES_OFF: "The rule set gives stores no leases.",
     Refusal.LEASE_EXISTS: "The store has an open lease of the member: {lease_id}.",
+    Refusal.MEMBER_LOCKED: "The member has locked the points: they can be earned and not burned.",
 }
 
 

@@ -12,9 +12,9 @@ from tallystick.v1 import options_pb2 as options
 
 
 def visible_member(caller: Principal, member_id: str) -> MemberId:
-    """Return the member's id. Raises ``NotFound`` when a member's own app asks for another member."""
+    """Return the member's id. Raises ``NotFound`` when one who sees a single member asks for another."""
     wanted = member_id_from_pb(member_id)
-    if caller.role == options.ROLE_APP and wanted != caller.member_id:
+    if caller.role in (options.ROLE_APP, options.ROLE_WIDGET) and wanted != caller.member_id:
         raise member_not_found(wanted)
     return wanted
 

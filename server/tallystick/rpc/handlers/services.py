@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.admin import AdminHandlers
+from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.cards import CardHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
+from tallystick.rpc.handlers.no_passkeys import NoPasskeys
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
+from tallystick.service.pass_maker import PassMaker
 from tallystick.v1 import (
     admin_pb2,
+    app_pb2,
     card_pb2,
     identity_pb2,
     ledger_pb2,
@@ -25,8 +29,12 @@ from tallystick.v1 import (
 )
 
 
-def services(gateway: Gateway) -> list[Service]:
-    """Return all services on a gateway, for the adapters to serve."""
+class CardAppHandlers(AppHandlers, NoPasskeys):
+    """Answers AppService whole."""
+
+
+def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Service]:
+    """Return all services on a gateway, for the adapters to serve; ``passes`` makes passes for wallets."""
     pages = PageTokens(lambda: gateway.keys().blind_index_key)
     ledger = LedgerHandlers(gateway, pages)
     return [
@@ -39,5 +47,6 @@ def services(gateway: Gateway) -> list[Service]:
         Service(till_pb2.DESCRIPTOR.services_by_name["TillService"], TillHandlers(gateway, pages)),
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
+        Service(app_pb2.DESCRIPTOR.services_by_name["AppService"], CardAppHandlers(gateway, passes=passes)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]

@@ -1,0 +1,135 @@
+"""What a member's card shows, as messages of the contract."""
+
+from __future__ import annotations
+
+from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.model import Burning, RuleSet, TierBasis
+from tallystick.rpc.convert.entries import balance_to_pb
+from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
+from tallystick.service.consents import ConsentNow
+from tallystick.service.member_card import CardCoupon, CardReward, CardVoucher, MemberCard, Private
+from tallystick.v1 import app_pb2 as pb
+from tallystick.v1 import member_pb2
+
+_BASES = {TierBasis.SPEND: "spend", TierBasis.POINTS: "points", TierBasis.VISITS: "sales"}
+
+
+def card_to_pb(card: MemberCard) -> pb.MemberCard:
+    """Return a card; without its private part it holds nothing that says who the member is."""
+    shown = pb.MemberCard(
+        member_id=card.member.member_id,
+        program_name=card.program_name,
+        status=member_pb2.MemberStatus.ValueType(int(card.member.status)),
+        balance=balance_to_pb(card.balance),
+        ladder=_ladder(card),
+        expiring=[
+            pb.ExpiringPoints(points=one.points, last_day=one.last_day.isoformat()) for one in card.expiring
+        ],
+        rewards=[_reward(one) for one in card.rewards],
+        spend_locked=card.member.spend_locked,
+        as_of=ms_to_pb(card.balance.as_of_ms),
+    )
+    if card.rules is not None:
+        shown.currency_code = card.rules.currency
+        shown.time_zone = card.rules.zone.key or ""
+        shown.conversion.CopyFrom(_conversion(card.rules.burning))
+    if card.private is not None:
+        _add_private(shown, card, card.private)
+    return shown
+
+
+def _add_private(shown: pb.MemberCard, card: MemberCard, private: Private) -> None:
+    shown.number = card.member.number
+    shown.given_name = private.given_name
+    shown.vouchers.extend(_voucher(one) for one in private.vouchers)
+    shown.coupons.extend(_coupon(one) for one in private.coupons)
+    shown.store_ids.extend(private.store_ids)
+    shown.referral_url = private.referral_url
+
+
+def _ladder(card: MemberCard) -> pb.Ladder:
+    standing, reward = card.standing, card.next_reward
+    ladder = pb.Ladder(
+        tiers=_tiers(card.rules),
+        tier_id=standing.tier_id,
+        qualifying_credits=standing.credits,
+        review_at=known_ms_to_pb(standing.review_ms),
+        keep_credits=standing.keep_credits,
+        next_tier_id=standing.next_tier_id,
+        next_credits=standing.next_credits,
+    )
+    if card.rules is not None and card.rules.tiers is not None:
+        ladder.basis = _BASES[card.rules.tiers.basis]
+    if reward is not None:
+        ladder.next_reward_id = reward.reward_id
+        ladder.next_reward_points = reward.cost - card.balance.active
+    return ladder
+
+
+def _tiers(rules: RuleSet | None) -> list[pb.LadderTier]:
+    if rules is None or rules.tiers is None:
+        return []
+    return [
+        pb.LadderTier(tier_id=level.tier_id, from_credits=level.threshold) for level in rules.tiers.levels
+    ]
+
+
+def _reward(one: CardReward) -> pb.CardReward:
+    reward = one.reward
+    return pb.CardReward(
+        reward_id=reward.reward_id,
+        kind=reward.kind,
+        cost_points=reward.cost,
+        amount_minor=reward.amount_minor,
+        percent_ppm=reward.percent_ppm,
+        minimum_minor=reward.minimum_minor,
+        skus=sorted(reward.lines.skus),
+        categories=sorted(reward.lines.categories),
+        brands=sorted(reward.lines.brands),
+        in_tier=one.in_tier,
+        missing_points=one.missing_points,
+    )
+
+
+def _conversion(burning: Burning) -> pb.Conversion:
+    return pb.Conversion(
+        points=burning.value_points,
+        amount_minor=burning.value_minor,
+        unit_points=burning.unit_points,
+        minimum_points=burning.minimum_points,
+        share_max_ppm=burning.share_max_ppm,
+    )
+
+
+def _voucher(one: CardVoucher) -> pb.CardVoucher:
+    hold = one.hold
+    return pb.CardVoucher(
+        voucher_id=hold.hold_id,
+        store_id=hold.store_id,
+        points=hold.points,
+        reward_id=hold.reward_ids[0] if hold.reward_ids else "",
+        digits=one.digits,
+        ends_at=ms_to_pb(hold.ends_ms),
+    )
+
+
+def _coupon(one: CardCoupon) -> pb.CardCoupon:
+    return pb.CardCoupon(
+        coupon_id=one.coupon_id,
+        code=one.code,
+        kind=one.kind,
+        amount_minor=one.amount_minor,
+        percent_ppm=one.percent_ppm,
+        minimum_minor=one.minimum_minor,
+        ends_at=ms_to_pb(one.ends_ms) if one.ends_ms < NEVER_MS else None,
+    )
+
+
+def consent_to_pb(consent: ConsentNow) -> pb.Consent:
+    """Return how a consent stands."""
+    return pb.Consent(
+        purpose=pb.ConsentPurpose.ValueType(int(consent.purpose)),
+        channel=pb.ConsentChannel.ValueType(int(consent.channel)),
+        granted=consent.granted,
+        changed_at=known_ms_to_pb(consent.changed_ms),
+    )

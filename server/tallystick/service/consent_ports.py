@@ -1,0 +1,79 @@
+"""What the use cases around consents and referrals need of a store. Both go when their member is erased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+
+CONSENTS_KEPT_MAX = 1_000
+"""Most statements kept of one member; behind that the oldest that others have replaced are let go."""
+
+
+class ConsentPurpose(IntEnum):
+    """What a message is for. The numbers are those of the contract."""
+
+    POINTS = 1
+    OFFERS = 2
+    PERSONAL = 3
+    REMINDERS = 4
+
+
+class ConsentChannel(IntEnum):
+    """How a message comes. The numbers are those of the contract."""
+
+    EMAIL = 1
+    SMS = 2
+    PUSH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SaidConsent:
+    """One yes or no of a member, and by whom it came: a role's number and the device that called.
+
+    The last one of a purpose and channel counts.
+    """
+
+    purpose: ConsentPurpose
+    channel: ConsentChannel
+    granted: bool
+    said_ms: Ms
+    by_role: int
+    by_device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Referral:
+    """A member who joined because another one recommended the program."""
+
+    member_id: MemberId
+    referrer_id: MemberId
+    noted_ms: Ms
+
+
+class ConsentDirectory(Protocol):
+    """Consents and referrals. Every call is one short transaction of one program."""
+
+    def add_consent(self, program_id: ProgramId, member_id: MemberId, said: SaidConsent) -> SaidConsent:
+        """Add a statement and return the one that counts now; what says the same as before adds nothing.
+
+        Raises ``NotFound`` when the member is unknown or erased.
+        """
+        ...
+
+    def consents(self, program_id: ProgramId, member_id: MemberId) -> list[SaidConsent]:
+        """Return all that is kept, in the order in which it was said."""
+        ...
+
+    def add_referral(self, program_id: ProgramId, referral: Referral) -> bool:
+        """Note who recommended a member: once, and never again. False when it was noted before.
+
+        False also when one of the two is unknown or erased.
+        """
+        ...
+
+    def referral(self, program_id: ProgramId, member_id: MemberId) -> Referral | None:
+        """Return by whom a member came."""
+        ...

@@ -1,0 +1,249 @@
+"""What a member's card shows: balance, ladder, what expires, rewards, vouchers, and the link to recommend by."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.rules.ladder import (
+    Expiring,
+    Standing,
+    expiring_points,
+    in_tier,
+    next_reward,
+    standing_of,
+    to_be_had,
+)
+from tallystick.core.rules.model import Reward, RuleSet
+from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
+from tallystick.security.errors import SealBroken
+from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
+from tallystick.service.directory import DeviceStatus, Member
+from tallystick.service.leases import digits_of
+from tallystick.service.members import Members
+from tallystick.service.reads import Store
+from tallystick.service.referrals import Referrals
+from tallystick.service.rulebook import RuleBook
+from tallystick.service.signed import Signer
+
+EXPIRING_DAYS_MAX = 12
+STORES_MAX = 1_000
+STORES_FRESH_MS = 30_000
+"""How long the list of stores may be old: opening a shop is rare, looking at a card is not."""
+
+STORE_LISTS_MAX = 1_000
+DEVICES_MAX = 20_000
+DEVICES_PAGE = 1_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CardReward:
+    """A reward with what it is to this member; ``missing_points`` is 0 when there are enough."""
+
+    reward: Reward
+    in_tier: bool
+    missing_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardVoucher:
+    """A voucher that its store still takes, with the digits of its QR."""
+
+    hold: Hold
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardCoupon:
+    """A coupon that the member can use now; ``ends_ms`` is NEVER_MS when it does not end."""
+
+    coupon_id: str
+    code: str
+    kind: str
+    amount_minor: int = 0
+    percent_ppm: int = 0
+    minimum_minor: int = 0
+    ends_ms: Ms = NEVER_MS
+
+
+CouponsOf = Callable[[ProgramId, MemberId], list[CardCoupon]]
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """The part of a card that is for its member alone and not for the page of a webshop."""
+
+    given_name: str
+    vouchers: tuple[CardVoucher, ...]
+    coupons: tuple[CardCoupon, ...]
+    store_ids: tuple[str, ...]
+    referral_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberCard:
+    """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
+
+    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points.
+    """
+
+    program_name: str
+    member: Member
+    rules: RuleSet | None
+    balance: BalanceNow
+    standing: Standing
+    next_reward: Reward | None
+    expiring: tuple[Expiring, ...]
+    rewards: tuple[CardReward, ...]
+    private: Private | None
+
+
+class MemberCards:
+    """Draws up cards. Safe to use from several threads.
+
+    ``till_role`` is the role of devices that are tills. ``public_url`` is where the card app is reached from outside;
+    empty: links are given without a host, for whoever shows the card to complete.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rulebook: RuleBook,
+        balances: Balances,
+        members: Members,
+        signer: Signer,
+        referrals: Referrals,
+        *,
+        coupons_of: CouponsOf,
+        till_role: int,
+        public_url: str,
+        now_ms: Callable[[], Ms],
+    ) -> None:
+        self._store = store
+        self._rulebook = rulebook
+        self._balances = balances
+        self._members = members
+        self._signer = signer
+        self._referrals = referrals
+        self._coupons_of = coupons_of
+        self._stores = Stores(store, till_role=till_role, now_ms=now_ms)
+        self._public_url = public_url.rstrip("/")
+        self._now_ms = now_ms
+
+    def card(self, program_id: ProgramId, member_id: MemberId, *, private: bool = True) -> MemberCard:
+        """Return a living member's card, without its private part if that is not asked for. Raises ``NotFound``."""
+        member = self._members.living(program_id, member_id)
+        program = self._store.program(program_id)
+        account = self._store.read_accounts(program_id, [member_id]).get(member_id)
+        if program is None or account is None:
+            raise member_not_found(member_id)
+        at_ms = as_of(account, program.clock, self._now_ms())
+        state = self._balances.caught_up(program_id, member_id, at_ms)
+        rules = self._rulebook.current(program_id)
+        balance = balance_of(state.account, rules, at_ms)
+        name = program.display_name or program_id
+        part = self._private(program_id, member_id, state, at_ms) if private else None
+        if rules is None:
+            return MemberCard(name, member, None, balance, Standing(), None, (), (), part)
+        offered = to_be_had(rules.rewards, at_ms)
+        return MemberCard(
+            name,
+            member,
+            rules,
+            balance,
+            standing_of(rules, state.account.tier, enrolled_ms=state.account.enrolled_ms, at_ms=at_ms),
+            next_reward(offered, balance.tier_id, balance.active),
+            tuple(expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)),
+            tuple(_rewards(offered, balance)),
+            part,
+        )
+
+    def _private(
+        self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms
+    ) -> Private:
+        code = self._referrals.code_of(program_id, member_id)
+        return Private(
+            self._given_name(program_id, member_id),
+            tuple(self._vouchers(program_id, member_id, state.holds, at_ms)),
+            tuple(self._coupons_of(program_id, member_id)),
+            self._stores.of(program_id),
+            f"{self._public_url}/card/{program_id}/?ref={code}",
+        )
+
+    def _given_name(self, program_id: ProgramId, member_id: MemberId) -> str:
+        """Return what the member wants to be called; a damaged record costs the name, not the card."""
+        try:
+            return self._members.profile(program_id, member_id).given_name
+        except SealBroken:
+            log.exception("personal data does not open", extra={"program_id": program_id})
+            return ""
+
+    def _vouchers(
+        self, program_id: ProgramId, member_id: MemberId, holds: Iterable[Hold], at_ms: Ms
+    ) -> list[CardVoucher]:
+        """Return the vouchers that a till would take, the one that ends first in front.
+
+        Each is signed anew: the same voucher under another signature, which no till tells from the first one.
+        """
+        usable = [
+            hold
+            for hold in holds
+            if hold.kind is HoldKind.VOUCHER
+            and hold.status is HoldStatus.OPEN
+            and not hold.used
+            and hold.ends_ms > at_ms
+        ]
+        usable.sort(key=lambda hold: (hold.ends_ms, hold.hold_id))
+        return [
+            CardVoucher(hold, digits_of(self._signer.voucher(program_id, member_id, hold))) for hold in usable
+        ]
+
+
+def _rewards(offered: Iterable[Reward], balance: BalanceNow) -> list[CardReward]:
+    return [
+        CardReward(
+            reward, in_tier(reward, balance.tier_id), missing_points=max(0, reward.cost - balance.active)
+        )
+        for reward in offered
+    ]
+
+
+class Stores:
+    """The stores of a program that have a confirmed till, remembered for ``STORES_FRESH_MS``."""
+
+    def __init__(self, store: Store, *, till_role: int, now_ms: Callable[[], Ms]) -> None:
+        self._store = store
+        self._till_role = till_role
+        self._now_ms = now_ms
+        self._known: dict[ProgramId, tuple[Ms, tuple[str, ...]]] = {}
+
+    def of(self, program_id: ProgramId) -> tuple[str, ...]:
+        """Return the first ``STORES_MAX`` stores by id."""
+        now_ms = self._now_ms()
+        read_ms, stores = self._known.get(program_id, (Ms(-STORES_FRESH_MS), ()))
+        if now_ms - read_ms < STORES_FRESH_MS:
+            return stores
+        stores = self._read(program_id)
+        if len(self._known) >= STORE_LISTS_MAX:
+            self._known.clear()
+        self._known[program_id] = (now_ms, stores)
+        return stores
+
+    def _read(self, program_id: ProgramId) -> tuple[str, ...]:
+        found: set[str] = set()
+        after = ""
+        for _ in range(DEVICES_MAX // DEVICES_PAGE):
+            page = self._store.devices(program_id, after=after, limit=DEVICES_PAGE)
+            found.update(
+                device.store_id
+                for device in page
+                if device.role == self._till_role and device.status is DeviceStatus.ACTIVE
+            )
+            if len(page) < DEVICES_PAGE:
+                break
+            after = page[-1].device_id
+        return tuple(sorted(found - {""})[:STORES_MAX])
