@@ -24,6 +24,7 @@ MIXINS = {
     ("checkout.mixins", "OrderPlacementMixin"): "tallystick_oscar.placing.PlacementMixin",
     ("checkout.views", "PaymentDetailsView"): "tallystick_oscar.submission.SubmissionMixin",
     ("order.utils", "OrderCreator"): "tallystick_oscar.placing.CreatorMixin",
+    ("order.utils", "OrderDispatcher"): "tallystick_oscar.mails.OrderDispatcherMixin",
     ("order.processing", "EventHandler"): "tallystick_oscar.returns.EventHandlerMixin",
 }
 """Which class of oscar gets which mixin."""
