@@ -16,6 +16,7 @@ from google.rpc import error_details_pb2, status_pb2
 from tallystick.cli import client as client_module
 from tallystick.cli.client import CallFailed, Client
 from tallystick.cli.profile import Profile
+from tallystick.security.device_link import TOKEN_MARGIN_S
 from tallystick.security.keys import generate_signing_key
 from tallystick.security.tokens import assertion_profile, verify
 from tallystick.v1 import ledger_pb2, till_pb2
@@ -185,7 +186,7 @@ def test_a_token_is_bought_once_for_many_calls_and_again_before_it_ends() -> Non
     talk(fake, many)
     assert len(fake.assertions) == 1
     assert set(fake.tokens) == {"Bearer token-1"}
-    short_lived = FakeServer(token_life_s=client_module.TOKEN_MARGIN_S)
+    short_lived = FakeServer(token_life_s=int(TOKEN_MARGIN_S))
 
     async def slowly(client: Client) -> None:
         await ask(client)

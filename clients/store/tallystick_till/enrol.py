@@ -6,19 +6,15 @@ whoever answered: a gateway that is none cannot make the two agree.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import grpc
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
-
-from tallystick.security.enrolment import normalise_code, prove_possession
-from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key, public_jwk
-from tallystick.v1 import store_pb2, till_pb2, till_pb2_grpc
+from tallystick.security.device_link import LinkLost, LinkRefused, register_key
+from tallystick.security.enrolment import normalise_code
+from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key
+from tallystick.v1 import store_pb2, till_pb2
 from tallystick_till.config import (
     CA_BYTES_MAX,
     CA_FILE,
@@ -38,11 +34,8 @@ from tallystick_till.config import (
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tallystick_till.transport import GrpcGateway, Tls
 
-CALL_S: Final = 10.0
 ASK_EVERY_S: Final = 1.0
 NOT_CONFIRMED: Final = "DEVICE_NOT_CONFIRMED"
-
-_DETAILS_KEY: Final = "grpc-status-details-bin"
 
 
 class EnrolRefused(Exception):
@@ -80,7 +73,8 @@ def enrol(
     if not (directory / KEY_FILE).exists():
         save_key(directory, generate_signing_key())
     key = load_key(directory)
-    answer = _register(gateway, authority, key, code=code, program_id=program_id)
+    tls = None if authority is None else Tls(directory / CA_FILE)
+    answer = _register(gateway, tls, key, code=code, program_id=program_id)
     if answer.fingerprint != fingerprint(key.kid):
         raise EnrolRefused("the gateway answered for another key", mend="check the address of --gateway")
     config = TillConfig(
@@ -151,51 +145,20 @@ def _confirmed(gateway: GrpcGateway) -> tuple[store_pb2.GetExposureResponse | No
 
 
 def _register(
-    gateway: str, authority: bytes | None, key: SigningKey, *, code: str, program_id: str
+    gateway: str, tls: Tls | None, key: SigningKey, *, code: str, program_id: str
 ) -> till_pb2.EnrolDeviceResponse:
-    request = till_pb2.EnrolDeviceRequest(
-        code=code,
-        program_id=program_id,
-        public_jwk=json.dumps(public_jwk(key.private_key.public_key())),
-        proof=prove_possession(key, code=code, program_id=program_id),
-    )
-    options = [("grpc.enable_http_proxy", 0)]
-    with (
-        grpc.insecure_channel(gateway, options)
-        if authority is None
-        else grpc.secure_channel(gateway, grpc.ssl_channel_credentials(authority), options)
-    ) as channel:
-        try:
-            return till_pb2_grpc.TillServiceStub(channel).EnrolDevice(request, timeout=CALL_S)
-        except grpc.RpcError as error:
-            raise _refusal(error, gateway) from error
-
-
-def _refusal(error: grpc.RpcError, gateway: str) -> EnrolRefused:
-    # What a stub raises is a call as well, which the base class does not say.
-    call: grpc.Call = error  # type: ignore[assignment]
-    reason = _reason(call)
-    if not reason:
-        return EnrolRefused(
-            f"no gateway answers at {gateway} ({call.code().name.lower()})",
-            mend="check the address and the line; if the gateway speaks TLS, name its authority with --ca",
-        )
-    mend = ""
-    if reason.startswith("ENROLMENT"):
-        mend = "have a manager make a new code with `tallystick device code`; it is good for ten minutes"
-    return EnrolRefused(f"{call.details() or 'the gateway refused'} ({reason})", mend=mend)
-
-
-def _reason(error: grpc.Call) -> str:
-    packed = next((value for name, value in error.trailing_metadata() or () if name == _DETAILS_KEY), b"")
-    info = error_details_pb2.ErrorInfo()
     try:
-        for detail in status_pb2.Status.FromString(packed).details:
-            if detail.Unpack(info):
-                return str(info.reason)
-    except (DecodeError, TypeError):
-        pass
-    return ""
+        return register_key(gateway, tls, key, code=code, program_id=program_id)
+    except LinkLost as lost:
+        raise EnrolRefused(
+            f"no gateway answers at {gateway} ({lost})",
+            mend="check the address and the line; if the gateway speaks TLS, name its authority with --ca",
+        ) from lost
+    except LinkRefused as refused:
+        mend = ""
+        if refused.reason.startswith("ENROLMENT"):
+            mend = "have a manager make a new code with `tallystick device code`; it is good for ten minutes"
+        raise EnrolRefused(f"{refused} ({refused.reason})", mend=mend) from refused
 
 
 def _authority(ca: Path | None) -> bytes | None:

@@ -3,6 +3,7 @@
 from tallystick.core.basket import Assurance
 from tallystick.security.device_profile import Profile
 from tallystick.security.ids import new_id
+from tallystick_webshop import webhooks
 from tallystick_webshop.basket import Basket, Line, ReturnLine, UpTo
 from tallystick_webshop.client import Shop
 from tallystick_webshop.errors import Away, BadRequest, NotAllowed, Refused, ShopError
@@ -58,4 +59,5 @@ __all__ = [
     "Voided",
     "WidgetToken",
     "new_id",
+    "webhooks",
 ]

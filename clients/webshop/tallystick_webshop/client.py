@@ -12,7 +12,6 @@ Calls raise Refused, Away, NotAllowed or BadRequest, see `tallystick_webshop.err
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -31,8 +30,7 @@ from tallystick.security.device_link import (
     LinkLost,
     LinkRefused,
     Tls,
-    failure_of,
-    open_channel,
+    register_key,
 )
 from tallystick.security.device_profile import (
     KEY_FILE,
@@ -44,9 +42,9 @@ from tallystick.security.device_profile import (
     write_key,
     write_profile,
 )
-from tallystick.security.enrolment import normalise_code, prove_possession
+from tallystick.security.enrolment import normalise_code
 from tallystick.security.errors import KeyRefused
-from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key, public_jwk
+from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key
 from tallystick.v1 import (
     app_pb2,
     app_pb2_grpc,
@@ -54,8 +52,6 @@ from tallystick.v1 import (
     identity_pb2_grpc,
     ledger_pb2,
     ledger_pb2_grpc,
-    till_pb2,
-    till_pb2_grpc,
     types_pb2,
     webshop_pb2,
     webshop_pb2_grpc,
@@ -90,7 +86,6 @@ BACKOFF_MAX_S: Final = 1.0
 HOLD_TTL_S: Final = 900
 TTL_MAX_S: Final = 2_592_000
 STATEMENT_MAX: Final = 100
-ENROL_S: Final = 10.0
 
 _NOT_ALLOWED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
@@ -149,22 +144,15 @@ class Shop:
             raise BadRequest("that is no enrolment code", mend="it has 12 letters and digits: K7AB-9QRS-TVWX")
         folder = Path(directory)
         key = _own_key(folder)
-        request = till_pb2.EnrolDeviceRequest(
-            code=code,
-            program_id=program_id,
-            public_jwk=json.dumps(public_jwk(key.private_key.public_key())),
-            proof=prove_possession(key, code=code, program_id=program_id),
-        )
         profile = Profile(
             server=server, program_id=program_id, device_id="", role="webshop", issuer=issuer, tls_ca=tls_ca
         )
         try:
-            with open_channel(server, _tls_of(profile)) as channel:
-                made = till_pb2_grpc.TillServiceStub(channel).EnrolDevice(request, timeout=ENROL_S)
+            made = register_key(server, _tls_of(profile), key, code=code, program_id=program_id)
         except OSError as error:
             raise BadRequest(f"{tls_ca} cannot be read", mend="name a PEM file with tls_ca") from error
-        except grpc.RpcError as error:
-            raise _error_of(failure_of(error)) from error
+        except (LinkLost, LinkRefused) as error:
+            raise _error_of(error) from error
         if made.fingerprint != fingerprint(key.kid):
             raise NotAllowed("FINGERPRINT_MISMATCH", "the gateway answered for another key")
         write_profile(folder, replace(profile, device_id=made.device_id), key)
@@ -316,17 +304,17 @@ class Shop:
         self,
         sale_id: str,
         hold: HoldRef,
+        basket: Basket,
         *,
         order: str,
-        basket: Basket | None = None,
         at: datetime | None = None,
     ) -> Sale:
-        """Turn a hold into the sale of an order. ``basket`` is the final one, when it is not the hold's.
+        """Turn a hold into the sale of an order. ``basket`` is the final one, the hold's or a changed one.
 
         What the final basket does not need goes back. Store ``sale_id`` with the order before this call: returns
         name it.
         """
-        posting = Posting.capture(sale_id, hold, order=order, basket=basket, at=at)
+        posting = Posting.capture(sale_id, hold, basket, order=order, at=at)
         return answers.sale_of(self._call(self._ledger.Capture, posting.request).decision)
 
     def void(self, void_id: str, hold: HoldRef, *, order: str = "") -> Voided:

@@ -80,17 +80,15 @@ class Posting:
         )
 
     @classmethod
-    def capture(
-        cls, sale_id: str, hold: HoldRef, *, order: str, at: datetime | None, basket: Basket | None = None
-    ) -> Self:
-        """An order whose discount a hold reserved; ``basket`` is the final one when it differs from the hold's."""
+    def capture(cls, sale_id: str, hold: HoldRef, basket: Basket, *, order: str, at: datetime | None) -> Self:
+        """An order whose discount a hold reserved; ``basket`` is the final one."""
         return cls(
             "capture",
             ledger_pb2.CaptureRequest(
                 command_id=sale_id,
                 member_id=hold.member_id,
                 hold_id=hold.hold_id,
-                basket=basket.to_pb() if basket is not None else None,
+                basket=basket.to_pb(),
                 origin=origin_to_pb(order, at),
             ),
         )

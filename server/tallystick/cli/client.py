@@ -11,18 +11,15 @@ import asyncio
 import json
 import random
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 
 from tallystick.cli.output import CommandFailed
 from tallystick.cli.profile import Profile
+from tallystick.security.device_link import NEVER_AGAIN, TOKEN_MARGIN_S, StatusDetails, details_of
 from tallystick.security.enrolment import normalise_code, prove_possession
 from tallystick.security.keys import SigningKey, public_jwk
 from tallystick.security.tokens import assertion_profile, new_token_id, sign_client_assertion
@@ -42,10 +39,6 @@ PATIENCE_S = 30.0
 """How long one call is tried again before its caller hears of it."""
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
-DETAILS_KEY = "grpc-status-details-bin"
-VIOLATIONS_SHOWN_MAX = 10
-TOKEN_MARGIN_S = 30
-"""A token is replaced that long before it ends."""
 
 # The ids make a repetition harmless, so each of these may be tried again.
 _RETRIED = (
@@ -54,19 +47,8 @@ _RETRIED = (
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
-# Exhausted for good: waiting does not make a message smaller or a maximum larger.
-_FINAL_REASONS = frozenset({"MESSAGE_TOO_LARGE", "LIMIT_REACHED"})
 
 Response = TypeVar("Response")
-
-
-@dataclass(frozen=True, slots=True)
-class _Details:
-    """What a status carries beside its text; empty when the server sent nothing."""
-
-    reason: str = ""
-    retry_after_s: float = 0.0
-    violations: tuple[str, ...] = ()
 
 
 class CallFailed(CommandFailed):
@@ -138,14 +120,15 @@ class Client:
             try:
                 return await method(request, timeout=self._deadline_s, metadata=metadata)
             except grpc.aio.AioRpcError as error:
-                details = _details_of(error)
+                details = details_of(error.trailing_metadata())
                 if details.reason == "TOKEN_EXPIRED" and not token_renewed:
                     token_renewed, self._token = True, ""
                     continue
                 if not _may_retry(error.code(), details.reason) or time.monotonic() >= give_up_at:
                     raise self._failure(error, details) from error
             self.retries += 1
-            await asyncio.sleep(max(details.retry_after_s, random.uniform(backoff_s / 2, backoff_s)))  # noqa: S311
+            asked_s = min(BACKOFF_MAX_S, details.retry_after_s)
+            await asyncio.sleep(max(asked_s, random.uniform(backoff_s / 2, backoff_s)))  # noqa: S311
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
     async def enrol_device(self, code: str, program_id: str) -> till_pb2.EnrolDeviceResponse:
@@ -189,17 +172,17 @@ class Client:
             try:
                 answer = await self.till.IssueToken(request, timeout=self._deadline_s)
             except grpc.aio.AioRpcError as error:
-                details = _details_of(error)
+                details = details_of(error.trailing_metadata())
                 if not _may_retry(error.code(), details.reason) or time.monotonic() >= give_up_at:
                     raise self._failure(error, details) from error
             else:
                 self._token = answer.access_token
                 self._token_until = bought_at + max(1, answer.expires_in_s - TOKEN_MARGIN_S)
                 return
-            await asyncio.sleep(max(details.retry_after_s, backoff_s))
+            await asyncio.sleep(max(min(BACKOFF_MAX_S, details.retry_after_s), backoff_s))
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
 
-    def _failure(self, error: grpc.aio.AioRpcError, details: _Details) -> CallFailed:
+    def _failure(self, error: grpc.aio.AioRpcError, details: StatusDetails) -> CallFailed:
         code, reason = error.code(), details.reason
         message = error.details() or "the server gave no message"
         mend = "\n            ".join(details.violations)
@@ -216,30 +199,7 @@ class Client:
 
 
 def _may_retry(code: grpc.StatusCode, reason: str) -> bool:
-    return code in _RETRIED and reason not in _FINAL_REASONS
-
-
-def _details_of(error: grpc.aio.AioRpcError) -> _Details:
-    packed = next((value for name, value in error.trailing_metadata() if name == DETAILS_KEY), b"")
-    try:
-        status = status_pb2.Status.FromString(packed)
-    except DecodeError:
-        return _Details()
-    reason, retry_after_s, violations = "", 0.0, []
-    for detail in status.details:
-        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-        bad_request = error_details_pb2.BadRequest()
-        if detail.Unpack(info):
-            reason = info.reason
-        elif detail.Unpack(retry):
-            retry_after_s = _seconds(retry.retry_delay)
-        elif detail.Unpack(bad_request):
-            violations = [f"{one.field}: {one.description}" for one in bad_request.field_violations]
-    return _Details(reason, retry_after_s, tuple(violations[:VIOLATIONS_SHOWN_MAX]))
-
-
-def _seconds(duration: Duration) -> float:
-    return min(BACKOFF_MAX_S, duration.seconds + duration.nanos / 1e9)
+    return code in _RETRIED and reason not in NEVER_AGAIN
 
 
 def _open_channel(profile: Profile, server: str) -> grpc.aio.Channel:

@@ -7,6 +7,7 @@ such devices.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,12 +19,14 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from tallystick.security.keys import SigningKey
+from tallystick.security.enrolment import prove_possession
+from tallystick.security.keys import SigningKey, public_jwk
 from tallystick.security.tokens import assertion_profile, new_token_id, sign_client_assertion
 from tallystick.v1 import till_pb2, till_pb2_grpc
 
 TOKEN_MARGIN_S = 30.0
 """A token is replaced that long before it ends."""
+REGISTER_S = 10.0
 RECEIVE_BYTES_MAX = 4 << 20
 VIOLATIONS_MAX = 10
 DOMAIN = "tallystick"
@@ -183,6 +186,23 @@ class DeviceLink:
         request = till_pb2.IssueTokenRequest(client_assertion=assertion)
         try:
             return self._devices.IssueToken(request, timeout=left_s(until))
+        except grpc.RpcError as error:
+            raise failure_of(error) from error
+
+
+def register_key(
+    server: str, tls: Tls | None, key: SigningKey, *, code: str, program_id: str
+) -> till_pb2.EnrolDeviceResponse:
+    """Register a device's key with a well-formed enrolment code. Raises LinkLost, LinkRefused and OSError."""
+    request = till_pb2.EnrolDeviceRequest(
+        code=code,
+        program_id=program_id,
+        public_jwk=json.dumps(public_jwk(key.private_key.public_key())),
+        proof=prove_possession(key, code=code, program_id=program_id),
+    )
+    with open_channel(server, tls) as channel:
+        try:
+            return till_pb2_grpc.TillServiceStub(channel).EnrolDevice(request, timeout=REGISTER_S)
         except grpc.RpcError as error:
             raise failure_of(error) from error
 

@@ -8,6 +8,8 @@ from tallystick.core.ids import NEVER_MS
 from tallystick.service.directory import Clock
 
 BACK_MAX_MS = 24 * 3_600_000
+SHOP_BACK_MAX_MS = 30 * 24 * 3_600_000
+"""A webshop keeps its orders while the gateway is away, and nobody looks at a queue on a holiday."""
 AHEAD_MAX_MS = 5 * 60_000
 
 
@@ -21,8 +23,12 @@ class Window(NamedTuple):
 ANY_TIME = Window(0, NEVER_MS)
 
 
-def window(clock: Clock, *, importer: bool, now_ms: int) -> Window:
-    """Return the window of a caller: a day back and five minutes ahead, any time for an import into a replay."""
+def window(clock: Clock, *, importer: bool, now_ms: int, webshop: bool = False) -> Window:
+    """Return the window of a caller: a day back (a webshop: 30 days) and five minutes ahead.
+
+    An import into a replay may lie at any time.
+    """
     if importer and clock is Clock.REPLAY:
         return ANY_TIME
-    return Window(now_ms - BACK_MAX_MS, now_ms + AHEAD_MAX_MS)
+    back_ms = SHOP_BACK_MAX_MS if webshop else BACK_MAX_MS
+    return Window(now_ms - back_ms, now_ms + AHEAD_MAX_MS)

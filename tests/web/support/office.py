@@ -80,6 +80,13 @@ class Office:
         )
         return self._call(self._tills.CreateEnrolmentCode, request).code
 
+    def shop_code(self, label: str) -> str:
+        """Return a one-time code for a webshop."""
+        request = till_pb2.CreateEnrolmentCodeRequest(
+            kind=till_pb2.DEVICE_KIND_WEBSHOP, role=options_pb2.ROLE_WEBSHOP, label=label
+        )
+        return self._call(self._tills.CreateEnrolmentCode, request).code
+
     def confirm(self, device_id: str, fingerprint: str) -> None:
         """Let a device in whose fingerprint was compared."""
         request = till_pb2.ConfirmDeviceRequest(device_id=device_id, fingerprint=fingerprint)

@@ -318,7 +318,8 @@ class LedgerHandlers:
     async def _window(self, caller: Principal) -> Window:
         clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
         importer = caller.role == options.ROLE_IMPORTER
-        return window(clock, importer=importer, now_ms=self._gateway.now_ms())
+        webshop = caller.role == options.ROLE_WEBSHOP
+        return window(clock, importer=importer, webshop=webshop, now_ms=self._gateway.now_ms())
 
     async def _require_member(self, program_id: ProgramId, member_id: MemberId) -> None:
         read = await self._gateway.accounts.account(program_id, member_id)
