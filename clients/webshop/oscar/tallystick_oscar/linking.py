@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core import signing
 from django.core.mail import send_mail
-from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from tallystick_webshop import Assurance, Member, Refused, new_id
@@ -102,11 +101,7 @@ def link(user: Any, member: Member) -> MemberLink:
 
 
 def _link(user: Any, member_id: str) -> MemberLink:
-    try:
-        with transaction.atomic():
-            linked, made = MemberLink.objects.get_or_create(user=user, defaults={"member_id": member_id})
-    except IntegrityError:
-        raise NotLinked("other_user") from None
+    linked, made = MemberLink.objects.get_or_create(user=user, defaults={"member_id": member_id})
     if not made and str(linked.member_id) != member_id:
         raise NotLinked("linked_already")
     return linked

@@ -9,12 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 
 class MemberLink(models.Model):
-    """A user of the shop who is a member of the program."""
+    """A user of the shop who is a member of the program. Two users may share a membership, as a household does."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tallystick_link", verbose_name=_("User")
     )
-    member_id = models.UUIDField(_("Member id"), unique=True)
+    member_id = models.UUIDField(_("Member id"), db_index=True)
     created_at = models.DateTimeField(_("Linked at"), default=timezone.now)
 
     class Meta:

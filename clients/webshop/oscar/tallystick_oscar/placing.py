@@ -107,7 +107,9 @@ def _write_capture(order: Any, priced: Priced) -> None:
         line_ids=_line_ids(order),
     )
     reference = HoldRef(str(checkout.hold_id), str(checkout.member_id))
-    intent = Intent.capture(str(sale.sale_id), reference, order=str(order.number), at=order.date_placed)
+    intent = Intent.capture(
+        str(sale.sale_id), reference, priced.basket, order=str(order.number), at=order.date_placed
+    )
     outbox.add(intent, sale=sale, checkout=checkout)
 
 

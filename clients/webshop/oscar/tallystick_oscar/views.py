@@ -30,7 +30,6 @@ _NOT_LINKED = {
     "unknown": _("We do not know this code. Please show a fresh one in your card."),
     "no_proof": _("A number alone is no proof. Please use the code that your card shows on the phone."),
     "blocked": _("This membership cannot be used at the moment."),
-    "other_user": _("Another account of this shop has this membership already."),
     "linked_already": _("Your account has another membership already. Take that one off first."),
 }
 
