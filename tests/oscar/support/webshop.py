@@ -56,7 +56,11 @@ class Webshop:
         self.data = place / "webshop"
         self._place = place
         self._child: Child | None = None
-        self.settings = {"DEMO_SHOP_HOLD_S": str(hold_s), "DEMO_SHOP_AWAY_S": "0", "DEMO_SHOP_POST_AT_ONCE": "1"}
+        self.settings = {
+            "DEMO_SHOP_HOLD_S": str(hold_s),
+            "DEMO_SHOP_AWAY_S": "0",
+            "DEMO_SHOP_POST_AT_ONCE": "1",
+        }
         profile, key = shop.installation.profile()
         write_profile(self.data / "gateway", replace(profile, server=self.line.address), key)
 
@@ -71,8 +75,16 @@ class Webshop:
 
     def start(self, **settings: str) -> None:
         """Start the shop and wait until it answers."""
-        command = [sys.executable, str(DEMO / "manage.py"), "runserver", "--noreload", f"127.0.0.1:{self.port}"]
-        self._child = Child(command, place=self._place, name="webshop", env={**self._environment(), **settings})
+        command = [
+            sys.executable,
+            str(DEMO / "manage.py"),
+            "runserver",
+            "--noreload",
+            f"127.0.0.1:{self.port}",
+        ]
+        self._child = Child(
+            command, place=self._place, name="webshop", env={**self._environment(), **settings}
+        )
         wait_for(self._answers, "the shop to answer", within_s=START_S)
 
     def kill(self) -> None:
@@ -101,7 +113,7 @@ class Webshop:
 
     def link(self, email: str, member_id: str) -> None:
         """Link a user to a member as if they had proved it."""
-        self._write("DELETE FROM tallystick_oscar_memberlink")
+        self.unlink()
         self.link_also(email, member_id)
 
     def link_also(self, email: str, member_id: str) -> None:
@@ -111,6 +123,21 @@ class Webshop:
             "SELECT id, ?, datetime('now') FROM auth_user WHERE email = ?",
             member_id.replace("-", ""),
             email,
+        )
+
+    def unlink(self) -> None:
+        """Take every membership off its account."""
+        self._write("DELETE FROM tallystick_oscar_memberlink")
+
+    def add_user(self, email: str, password: str) -> None:
+        """Let somebody open an account."""
+        self.manage(
+            "shell",
+            "--verbosity",
+            "0",
+            "--command",
+            "from django.contrib.auth import get_user_model as g;"
+            f"g().objects.create_user({email.split('@')[0]!r}, {email!r}, {password!r})",
         )
 
     def orders(self) -> list[Order]:

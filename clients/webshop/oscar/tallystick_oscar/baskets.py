@@ -13,9 +13,8 @@ from typing import Any
 from tallystick.core.currency import exponent
 from tallystick.core.ids import AMOUNT_MINOR_MAX
 from tallystick.core.money import spread
-from tallystick_webshop import Basket, BadRequest, Line
-
 from tallystick_oscar import conf
+from tallystick_webshop import BadRequest, Basket, Line
 
 PPM = 1_000_000
 SKU_MAX = 64
@@ -147,9 +146,9 @@ def net_of_lines(
 ) -> list[int]:
     """Return each line's price without tax after its discount, in minor units.
 
-    ``totals`` are the net totals of the tax groups as the gateway answered them. A line without a discount keeps its own
-    net; the rest of its group's total is spread over the others by what is left of each, by largest remainder. So the
-    lines sum to exactly the totals of all groups that have a discount.
+    ``totals`` are the net totals of the tax groups as the gateway answered them. A line without a discount keeps
+    its own net; the rest of its group's total is spread over the others by what is left of each, by largest remainder.
+    So the lines sum to exactly the totals of all groups that have a discount.
     """
     left = [line.amount_minor - part for line, part in zip(basket.lines, discounts, strict=True)]
     result = list(own_nets)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning as CheckWarning
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as CheckWarning
 
 from tallystick_oscar import conf
 

@@ -45,8 +45,6 @@ def choose(session: Any, choice: Choice) -> None:
     session.pop(QUOTE_KEY, None)
 
 
-
-
 def from_json(value: object) -> Choice:
     """Read a choice. Points outside their range, or anything that is no list of words, is left out."""
     if not isinstance(value, dict):

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core import signing
 from django.urls import reverse
-from tallystick_webshop import Claim, Refused
 
 from tallystick_oscar import baskets
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import OrderSale
+from tallystick_webshop import Claim, Refused
 
 SALT = "tallystick_oscar.claims"
 

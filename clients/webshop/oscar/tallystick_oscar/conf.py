@@ -1,4 +1,4 @@
-"""The settings of this application, each with its default. They are read when they are used, so tests can change them."""
+"""The settings of this application, each with its default; they are read whenever they are used."""
 
 from __future__ import annotations
 

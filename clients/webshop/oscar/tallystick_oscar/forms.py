@@ -6,8 +6,8 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from tallystick.core.ids import POINTS_MAX
 
+from tallystick.core.ids import POINTS_MAX
 from tallystick_oscar.choice import COUPON_MAX, REWARDS_MAX, WORD_MAX, Choice
 
 CODE_MAX = 400

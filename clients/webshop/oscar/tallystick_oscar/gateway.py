@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.exceptions import ImproperlyConfigured
-from tallystick_webshop import Away, NotAllowed, Shop
 
 from tallystick_oscar import conf
+from tallystick_webshop import Away, NotAllowed, Shop, ShopError
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -33,7 +33,9 @@ class _Door:
         with self._lock:
             if self._shop is None or self._pid != os.getpid() or self._profile != profile:
                 if not profile:
-                    raise ImproperlyConfigured("set TALLYSTICK_PROFILE to what `manage.py tallystick_enrol` wrote")
+                    raise ImproperlyConfigured(
+                        "set TALLYSTICK_PROFILE to what `manage.py tallystick_enrol` wrote"
+                    )
                 self._shop = Shop.open(profile, deadline_s=conf.get("TALLYSTICK_TIMEOUT_S"))
                 self._pid, self._profile = os.getpid(), profile
             return self._shop
@@ -53,13 +55,15 @@ def calling(*, patient: bool = False) -> Iterator[Shop]:
     if not patient and time.monotonic() < _door.away_until_s:
         raise Away("the gateway was away a moment ago")
     try:
-        yield _door.shop()
-    except NotAllowed as error:
-        logger.error("The gateway does not let this shop in: %s", error)
+        shop = _door.shop()
+    except (ShopError, ImproperlyConfigured) as error:
+        logger.exception("The gateway cannot be asked")
         _rest()
         raise Away(str(error)) from error
-    except (OSError, ImproperlyConfigured) as error:
-        logger.error("The gateway cannot be asked: %s", error)
+    try:
+        yield shop
+    except NotAllowed as error:
+        logger.exception("The gateway does not let this shop in")
         _rest()
         raise Away(str(error)) from error
     except Away as error:

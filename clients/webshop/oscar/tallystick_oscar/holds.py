@@ -8,14 +8,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from tallystick_webshop import Away, BadRequest, HoldRef, Refused, ShopError, new_id
-from tallystick_webshop import Posting as Intent
 
 from tallystick_oscar import baskets, conf, outbox
 from tallystick_oscar.choice import Choice, from_json
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import Checkout
 from tallystick_oscar.pricing import Priced, priced_from_checkout
+from tallystick_webshop import Away, BadRequest, HoldRef, Refused, ShopError, new_id
+from tallystick_webshop import Posting as Intent
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -56,7 +56,7 @@ def hold(member_id: str, choice: Choice, basket: Any, priced: Priced) -> Checkou
         # Nobody knows whether points are reserved now.
         give_back(checkout)
         raise
-    promised = _promised(priced, held.benefits, basket)
+    promised = _promised(priced, held.benefits)
     if not promised.costs_as(priced):
         give_back(checkout)
         raise Refused("PRICE_CHANGED", "the hold's discount is another one than the quote's")
@@ -74,7 +74,7 @@ def hold(member_id: str, choice: Choice, basket: Any, priced: Priced) -> Checkou
     return checkout
 
 
-def _promised(quoted: Priced, benefits: Any, basket: Any) -> Priced:
+def _promised(quoted: Priced, benefits: Any) -> Priced:
     """Return the price that a hold promises, with the nets of lines that have no discount as they were quoted."""
     if quoted.basket.prices_include_tax and tuple(benefits.line_discounts) == quoted.line_discounts:
         nets = baskets.net_of_lines(
@@ -153,4 +153,3 @@ def _claim(member_id: str, choice: Choice, basket: Any, priced: Priced) -> Check
             )
     except IntegrityError as error:
         raise Elsewhere from error
-

@@ -8,11 +8,11 @@ from django.core import signing
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.urls import reverse
-from tallystick_webshop import Assurance, Member, Refused, new_id
 
 from tallystick_oscar import conf
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import Joining, MemberLink
+from tallystick_webshop import Assurance, Member, Refused, new_id
 
 SALT = "tallystick_oscar.linking"
 LINK_S = 3600

@@ -5,8 +5,8 @@ a class from what it found and one of this package's mixins. So one line in the 
 
     OSCAR_DYNAMIC_CLASS_LOADER = "tallystick_oscar.loading.class_loader"
 
-A shop with a loader of its own names that in TALLYSTICK_CLASS_LOADER. A shop that would rather see every override in its
-own forks uses the mixins by hand and leaves the loader alone.
+A shop with a loader of its own names that in TALLYSTICK_CLASS_LOADER. A shop that would rather see every override in
+its own forks uses the mixins by hand and leaves the loader alone.
 """
 
 from __future__ import annotations

@@ -12,7 +12,10 @@ class MemberLink(models.Model):
     """A user of the shop who is a member of the program. Two users may share a membership, as a household does."""
 
     user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tallystick_link", verbose_name=_("User")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="tallystick_link",
+        verbose_name=_("User"),
     )
     member_id = models.UUIDField(_("Member id"), db_index=True)
     created_at = models.DateTimeField(_("Linked at"), default=timezone.now)
@@ -75,7 +78,7 @@ class Checkout(models.Model):
     class Meta:
         verbose_name = _("Checkout")
         verbose_name_plural = _("Checkouts")
-        constraints = [  # noqa: RUF012 - Django's own form
+        constraints = [
             models.UniqueConstraint(
                 fields=["basket_id"],
                 condition=models.Q(state__in=["holding", "held"]),
@@ -154,7 +157,7 @@ class Posting(models.Model):
     class Meta:
         verbose_name = _("Posting")
         verbose_name_plural = _("Postings")
-        indexes = [models.Index(fields=["state", "due_at"], name="tallystick_due")]  # noqa: RUF012 - Django's own form
+        indexes = [models.Index(fields=["state", "due_at"], name="tallystick_due")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.command_id}"

@@ -109,7 +109,9 @@ class RewardsBenefit:
         if priced is None or not priced.discount_minor:
             return get_class("offer.results", "ZERO_DISCOUNT")
         apply_priced(basket, priced, offer)
-        result = get_class("offer.results", "BasketDiscount")(to_decimal(priced.discount_minor, basket.currency))
+        result = get_class("offer.results", "BasketDiscount")(
+            to_decimal(priced.discount_minor, basket.currency)
+        )
         result.is_final = True
         result.description = described(priced)
         return result

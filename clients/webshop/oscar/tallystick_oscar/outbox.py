@@ -11,13 +11,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from tallystick_webshop import Away, BadRequest, Refused, Sale, new_id
-from tallystick_webshop import Posting as Intent
 
 from tallystick_oscar import baskets, conf
 from tallystick_oscar.choice import from_json
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import Checkout, OrderSale, Posting
+from tallystick_webshop import Away, BadRequest, Refused, Sale, new_id
+from tallystick_webshop import Posting as Intent
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -119,7 +119,9 @@ def _learn(posting: Posting, answer: Any) -> None:
     elif posting.kind == CANCEL_CLAIM:
         from tallystick_oscar.returns import claim_cancelled
 
-        claim_cancelled(sale, str(answer), [(no, quantity) for no, quantity in json.loads(posting.intent)["pieces"]])
+        claim_cancelled(
+            sale, str(answer), [(no, quantity) for no, quantity in json.loads(posting.intent)["pieces"]]
+        )
 
 
 def _refused(posting: Posting, error: Refused) -> None:
@@ -138,7 +140,11 @@ def _refused(posting: Posting, error: Refused) -> None:
 def _sell_instead(posting: Posting, error: Refused) -> None:
     """The hold was over when the order was posted: take the same points from what the member has now."""
     sale, checkout = posting.sale, posting.checkout
-    if error.reason not in {"HOLD_EXPIRED", "HOLD_CLOSED", "HOLD_UNKNOWN"} or sale is None or checkout is None:
+    if (
+        error.reason not in {"HOLD_EXPIRED", "HOLD_CLOSED", "HOLD_UNKNOWN"}
+        or sale is None
+        or checkout is None
+    ):
         return
     choice = from_json(checkout.choice_json)
     sale.sale_id = new_id()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.core.cache import cache
-from tallystick_webshop import Card, Movement, Refused, ShopError
 
 from tallystick_oscar import baskets
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.pricing import Priced, Rewards, rewards_of
-from tallystick_oscar.words import notice_away, notice_of
+from tallystick_oscar.words import kind_of, notice_away, notice_of
+from tallystick_webshop import Card, Movement, Refused, ShopError
 
 CARD_S = 15
 STATEMENT_LINES = 20
@@ -40,7 +41,8 @@ class Account:
     """What the account page shows."""
 
     card: Card
-    movements: tuple[Movement, ...]
+    movements: tuple[tuple[Movement, str], ...]
+    worth: Decimal
 
 
 def panel_of(request: Any, basket: Any) -> Panel:
@@ -63,9 +65,12 @@ def account_of(member_id: str) -> Account | None:
     """Return what the account page shows; None when the gateway cannot be asked."""
     try:
         with calling() as shop:
-            return Account(shop.card(member_id), shop.statement(member_id, limit=STATEMENT_LINES))
+            card, movements = shop.card(member_id), shop.statement(member_id, limit=STATEMENT_LINES)
     except ShopError:
         return None
+    cache.set(_key(member_id), card, CARD_S)
+    told = tuple((one, kind_of(one.kind)) for one in movements)
+    return Account(card, told, baskets.to_decimal(card.balance.worth_minor, card.currency or "EUR"))
 
 
 def card_of(member_id: str) -> Card:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext
-from tallystick_webshop import BadRequest, HoldRef, ShopError, new_id
-from tallystick_webshop import Posting as Intent
 
 from tallystick_oscar import baskets, holds, outbox
 from tallystick_oscar.models import Checkout, OrderSale
 from tallystick_oscar.pricing import Priced, member_of
 from tallystick_oscar.signals import hold_lost
+from tallystick_webshop import BadRequest, HoldRef, ShopError, new_id
+from tallystick_webshop import Posting as Intent
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -31,7 +31,9 @@ class PlacementMixin:
                 holds.ensure(basket, priced)
             except (ShopError, holds.Elsewhere) as error:
                 logger.warning("Order %s: its hold is over and cannot be renewed: %s", order_number, error)
-                hold_lost.send_robust(sender=type(self), order_number=order_number, basket=basket, error=error)
+                hold_lost.send_robust(
+                    sender=type(self), order_number=order_number, basket=basket, error=error
+                )
                 raise _unable(
                     gettext(
                         "Your payment took too long, and the points are no longer reserved. The order was not placed: "
@@ -92,7 +94,9 @@ def on_order_placed(order: Any, user: Any = None, **_more: Any) -> None:
 def _write_capture(order: Any, priced: Priced) -> None:
     checkout = Checkout.objects.filter(basket_id=order.basket_id, state=Checkout.State.HELD).first()
     if checkout is None or checkout.fingerprint != priced.fingerprint:
-        raise _unable(gettext("The points of this order are not reserved. Please look at the total and order again."))
+        raise _unable(
+            gettext("The points of this order are not reserved. Please look at the total and order again.")
+        )
     if tuple(checkout.line_discounts) != priced.line_discounts:
         raise _unable(gettext("The discount of this order is not the one that was reserved."))
     if not checkout.move(Checkout.State.PLACED, Checkout.State.HELD):

@@ -6,13 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tallystick_webshop import Away, BadRequest, Basket, Refused
-
 from tallystick_oscar import baskets, conf
 from tallystick_oscar.choice import QUOTE_KEY, Choice, choose, chosen
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import Checkout, MemberLink
 from tallystick_oscar.words import notice_away, notice_of
+from tallystick_webshop import Away, BadRequest, Basket, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Rewards:
         self.notice = ""
 
     def price(self, basket: Any) -> Priced | None:
-        """Return what the choice does to a basket after oscar's own offers; None, and a notice, when it does nothing."""
+        """Return what the choice does to a basket after oscar's own offers; None, with a notice, when nothing."""
         try:
             told = baskets.from_basket(basket)
         except BadRequest as error:
@@ -145,7 +144,8 @@ def held_for(basket_id: int | None, mark: str) -> Checkout | None:
 def priced_from(basket: Any, mark: str, told: Basket, benefits: Any, *, hold_id: str = "") -> Priced:
     """Return the price that a quote or a hold answered."""
     own = [
-        baskets.to_minor(line.line_price_excl_tax_incl_discounts, told.currency) for line in basket.all_lines()
+        baskets.to_minor(line.line_price_excl_tax_incl_discounts, told.currency)
+        for line in basket.all_lines()
     ]
     nets = (
         baskets.net_of_lines(
@@ -178,4 +178,3 @@ def priced_from_checkout(checkout: Checkout) -> Priced:
         0,
         str(checkout.hold_id),
     )
-

@@ -10,12 +10,12 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from tallystick_webshop import Away, Refused, ReturnEffects, ReturnLine, ShopError, new_id
-from tallystick_webshop import Posting as Intent
 
 from tallystick_oscar import baskets, conf, outbox
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import OrderSale, Posting
+from tallystick_webshop import Away, Refused, ReturnEffects, ReturnLine, ShopError, new_id
+from tallystick_webshop import Posting as Intent
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -108,7 +108,9 @@ def preview(order: Any, lines: Sequence[tuple[Any, int]]) -> Preview:
     except Away:
         return Preview(refund, order.currency, None, "away")
     except Refused as error:
-        return Preview(refund, order.currency, None, "waits" if error.reason == "SALE_UNKNOWN" else str(error))
+        return Preview(
+            refund, order.currency, None, "waits" if error.reason == "SALE_UNKNOWN" else str(error)
+        )
     except ShopError as error:
         return Preview(refund, order.currency, None, str(error))
     return Preview(baskets.to_decimal(effects.refund_minor, order.currency), order.currency, effects)
@@ -134,7 +136,11 @@ def _due(line: Any, quantity: int, currency: str) -> int:
 def _parts(sale: OrderSale | None, lines: Sequence[tuple[Any, int]]) -> list[ReturnLine]:
     """Name lines as the sale does. What the sale does not have came back before a guest claimed the rest."""
     places = {pk: place for place, pk in enumerate(sale.line_ids if sale else (), 1)}
-    return [ReturnLine(places[line.pk], quantity) for line, quantity in lines if quantity > 0 and line.pk in places]
+    return [
+        ReturnLine(places[line.pk], quantity)
+        for line, quantity in lines
+        if quantity > 0 and line.pk in places
+    ]
 
 
 def _return_claim(sale: OrderSale, parts: Sequence[ReturnLine]) -> Posting | None:

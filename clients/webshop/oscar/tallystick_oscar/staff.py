@@ -43,7 +43,9 @@ class ReturnView(UserPassesTestMixin, View):
         shown = returns.preview(order, asked)
         if request.POST.get("confirm") != _seal(order, shown):
             if "confirm" in request.POST:
-                messages.warning(request, gettext("Something has changed. Nothing was returned: please look again."))
+                messages.warning(
+                    request, gettext("Something has changed. Nothing was returned: please look again.")
+                )
             return self._page(request, order, form, shown)
         self._return(order, asked, shown, form.cleaned_data["reference"])
         messages.success(
@@ -53,7 +55,9 @@ class ReturnView(UserPassesTestMixin, View):
         )
         return redirect("dashboard:order-detail", number=order.number)
 
-    def _return(self, order: Any, asked: list[tuple[Any, int]], shown: returns.Preview, reference: str) -> None:
+    def _return(
+        self, order: Any, asked: list[tuple[Any, int]], shown: returns.Preview, reference: str
+    ) -> None:
         """Let oscar's order processing do it: the goods as a shipping event, the money as a payment event."""
         handler = get_class("order.processing", "EventHandler")(self.request.user)
         goods = get_model("order", "ShippingEventType").objects.get_or_create(

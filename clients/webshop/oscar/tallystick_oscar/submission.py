@@ -13,11 +13,11 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
-from tallystick_webshop import Away, ShopError
 
 from tallystick_oscar import holds
 from tallystick_oscar.pricing import Priced, rewards_of
 from tallystick_oscar.words import notice_away, notice_changed, notice_of
+from tallystick_webshop import Away, ShopError
 
 logger = logging.getLogger("tallystick_oscar")
 
@@ -62,9 +62,9 @@ class SubmissionMixin:
         """Hold what the basket uses; return where the customer goes instead when it cannot be had."""
         priced: Priced | None = getattr(basket, "tallystick", None)
         shown = self.request.session.get(SHOWN_KEY)
-        if _used_rewards(shown) or priced is not None:
-            if shown != _total_of(basket, order_total):
-                return self._show_again(notice_changed())
+        rewarded = _used_rewards(shown) or priced is not None
+        if rewarded and shown != _total_of(basket, order_total):
+            return self._show_again(notice_changed())
         if priced is None:
             return None
         rewards = rewards_of(self.request)

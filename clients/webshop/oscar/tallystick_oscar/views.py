@@ -11,10 +11,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import TemplateView, View
-from tallystick_webshop import Away, ShopError
 
 from tallystick_oscar import claims, linking
-from tallystick_oscar.choice import choose, Choice
+from tallystick_oscar.choice import Choice, choose
 from tallystick_oscar.forms import CodeForm, UseForm
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import MemberLink, OrderSale
@@ -22,6 +21,7 @@ from tallystick_oscar.panel import account_of, forget_card
 from tallystick_oscar.pricing import member_of, rewards_of
 from tallystick_oscar.using import use
 from tallystick_oscar.words import notice_away, notice_of
+from tallystick_webshop import Away, ShopError
 
 _NOT_LINKED = {
     "expired": _("This link is too old. Please ask for a new one."),
@@ -69,13 +69,15 @@ class _MemberAction(LoginRequiredMixin, View):
         return redirect("tallystick:account")
 
     def _joined(self) -> None:
-        messages.success(self.request, gettext("You are a member. Points for your orders come to this account."))
+        messages.success(
+            self.request, gettext("You are a member. Points for your orders come to this account.")
+        )
 
 
 class JoinView(_MemberAction):
     """Join, or link, by the account's address: at once when the shop knows it to be the user's, else by a mail."""
 
-    http_method_names = ["post"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         if not getattr(request.user, "email", ""):
@@ -91,7 +93,7 @@ class JoinView(_MemberAction):
 class ConfirmView(_MemberAction):
     """The link in the mail."""
 
-    http_method_names = ["get"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["get"]
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
         return self._do(lambda: (linking.confirm(request.user, token), self._joined()))
@@ -100,7 +102,7 @@ class ConfirmView(_MemberAction):
 class CodeView(_MemberAction):
     """Link by the code that the card shows."""
 
-    http_method_names = ["post"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = CodeForm(request.POST)
@@ -113,19 +115,21 @@ class CodeView(_MemberAction):
 class UnlinkView(LoginRequiredMixin, View):
     """Take the membership off the account; it goes on without the shop."""
 
-    http_method_names = ["post"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         MemberLink.objects.filter(user_id=request.user.pk).delete()
         choose(request.session, Choice())
-        messages.success(request, gettext("Your account is no longer linked. Your points stay with your card."))
+        messages.success(
+            request, gettext("Your account is no longer linked. Your points stay with your card.")
+        )
         return redirect("tallystick:account")
 
 
 class UseView(View):
     """Choose what the basket uses. What the form holds is only a wish: the gateway decides."""
 
-    http_method_names = ["post"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         rewards, form = rewards_of(request), UseForm(request.POST)
@@ -141,7 +145,7 @@ class UseView(View):
 class WidgetTokenView(View):
     """A token for the widget on the basket page, for the member who is signed in, good for a few minutes."""
 
-    http_method_names = ["get"]  # noqa: RUF012 - Django's own form
+    http_method_names = ["get"]
 
     def get(self, request: HttpRequest) -> HttpResponse:
         member_id = member_of(request.user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.utils.translation import gettext
+
 from tallystick_webshop import BadRequest, Refused, ShopError
 
 _REFUSED: dict[str, Callable[[], str]] = {
@@ -24,7 +25,9 @@ _REFUSED: dict[str, Callable[[], str]] = {
     "COUPON_NOT_NOW": lambda: gettext("This code cannot be used today."),
     "COUPON_NOT_APPLICABLE": lambda: gettext("Nothing in your basket fits this code."),
     "CURRENCY_MISMATCH": lambda: gettext("Points cannot be used in this currency."),
-    "HOLDS_TOO_MANY": lambda: gettext("Several of your orders wait for payment. Please try again a little later."),
+    "HOLDS_TOO_MANY": lambda: gettext(
+        "Several of your orders wait for payment. Please try again a little later."
+    ),
 }
 
 
@@ -47,3 +50,26 @@ def notice_away() -> str:
 def notice_changed() -> str:
     """Return what is said before somebody would pay another total than the one they saw."""
     return gettext("The total has changed. Nothing has been paid: please look at it again before you order.")
+
+
+_KINDS: dict[str, Callable[[], str]] = {
+    "sale": lambda: gettext("Purchase"),
+    "capture": lambda: gettext("Purchase"),
+    "earn": lambda: gettext("Points earned"),
+    "burn": lambda: gettext("Points used"),
+    "hold": lambda: gettext("Reserved for an order"),
+    "void": lambda: gettext("Given back"),
+    "hold_release": lambda: gettext("Given back"),
+    "return": lambda: gettext("Return"),
+    "reverse": lambda: gettext("Undone"),
+    "adjust": lambda: gettext("Adjusted"),
+    "expire": lambda: gettext("Expired"),
+    "mature": lambda: gettext("Ready to use"),
+    "tier": lambda: gettext("New level"),
+}
+
+
+def kind_of(kind: str) -> str:
+    """Return what a movement of the statement was; a kind that this package does not know keeps its own word."""
+    word = _KINDS.get(kind)
+    return word() if word else kind.replace("_", " ")

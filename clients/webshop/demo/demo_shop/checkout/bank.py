@@ -46,16 +46,21 @@ class BankView(OrderPlacementMixin, TemplateView):
         order_kwargs = submission.pop("order_kwargs")
         total, number = submission["order_total"], self.checkout_session.get_order_number()
         note_payment(self, number, total, WAYS["bank"])
+        if str(total.incl_tax) != request.session[AMOUNT_KEY]:
+            return self._not_placed("The total has changed since. Please look at it and order again.")
         try:
-            if str(total.incl_tax) != request.session[AMOUNT_KEY]:
-                raise UnableToPlaceOrder("The total has changed since. Please look at it and order again.")
             return self.handle_order_placement(number, **submission, **order_kwargs)
         except UnableToPlaceOrder as error:
-            self.restore_frozen_basket()
-            messages.error(request, f"{error} What was paid is on its way back.")
-            return redirect("basket:summary")
+            return self._not_placed(str(error))
+
+    def _not_placed(self, why: str) -> HttpResponse:
+        self.restore_frozen_basket()
+        messages.error(self.request, f"{why} What was paid is on its way back.")
+        return redirect("basket:summary")
 
     def _basket(self) -> Any:
         """Return the basket that is being paid; None when there is none any more."""
-        found = Basket.objects.filter(pk=self.checkout_session.get_submitted_basket_id(), status=Basket.FROZEN)
+        found = Basket.objects.filter(
+            pk=self.checkout_session.get_submitted_basket_id(), status=Basket.FROZEN
+        )
         return found.first() if AMOUNT_KEY in self.request.session else None

@@ -24,7 +24,12 @@ class PaymentDetailsView(OscarPaymentDetailsView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         chosen = self.checkout_session.payment_method() or "card"
-        return {**super().get_context_data(**kwargs), "ways": WAYS.items(), "way": chosen, "way_name": WAYS.get(chosen)}
+        return {
+            **super().get_context_data(**kwargs),
+            "ways": WAYS.items(),
+            "way": chosen,
+            "way_name": WAYS.get(chosen),
+        }
 
     def handle_payment_details_submission(self, request: HttpRequest) -> HttpResponse:
         way = request.POST.get("way", "card")

@@ -7,103 +7,193 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('order', '0021_billingaddress_code_shippingaddress_code'),
+        # The first one: a shop may be on any 4.x, and may have forked the app.
+        ("order", "__first__"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Checkout',
+            name="Checkout",
             fields=[
-                ('hold_id', models.UUIDField(primary_key=True, serialize=False, verbose_name='Hold id')),
-                ('basket_id', models.BigIntegerField(db_index=True, verbose_name='Basket')),
-                ('member_id', models.UUIDField(verbose_name='Member id')),
-                ('state', models.CharField(choices=[('holding', 'Asking for a hold'), ('held', 'On hold'), ('placed', 'Ordered'), ('dropped', 'Given back'), ('lapsed', 'Run out')], default='holding', max_length=8, verbose_name='State')),
-                ('fingerprint', models.CharField(max_length=64, verbose_name='Fingerprint of the basket')),
-                ('points', models.BigIntegerField(default=0, verbose_name='Points')),
-                ('discount_minor', models.BigIntegerField(default=0, verbose_name='Discount in minor units')),
-                ('line_discounts', models.JSONField(default=list)),
-                ('line_nets', models.JSONField(default=list)),
-                ('basket_json', models.JSONField(default=dict)),
-                ('choice_json', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='Made at')),
-                ('expires_at', models.DateTimeField(null=True, verbose_name='Held until')),
+                ("hold_id", models.UUIDField(primary_key=True, serialize=False, verbose_name="Hold id")),
+                ("basket_id", models.BigIntegerField(db_index=True, verbose_name="Basket")),
+                ("member_id", models.UUIDField(verbose_name="Member id")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("holding", "Asking for a hold"),
+                            ("held", "On hold"),
+                            ("placed", "Ordered"),
+                            ("dropped", "Given back"),
+                            ("lapsed", "Run out"),
+                        ],
+                        default="holding",
+                        max_length=8,
+                        verbose_name="State",
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64, verbose_name="Fingerprint of the basket")),
+                ("points", models.BigIntegerField(default=0, verbose_name="Points")),
+                ("discount_minor", models.BigIntegerField(default=0, verbose_name="Discount in minor units")),
+                ("line_discounts", models.JSONField(default=list)),
+                ("line_nets", models.JSONField(default=list)),
+                ("basket_json", models.JSONField(default=dict)),
+                ("choice_json", models.JSONField(default=dict)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="Made at"),
+                ),
+                ("expires_at", models.DateTimeField(null=True, verbose_name="Held until")),
             ],
             options={
-                'verbose_name': 'Checkout',
-                'verbose_name_plural': 'Checkouts',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['holding', 'held'])), fields=('basket_id',), name='tallystick_one_open_checkout')],
+                "verbose_name": "Checkout",
+                "verbose_name_plural": "Checkouts",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["holding", "held"])),
+                        fields=("basket_id",),
+                        name="tallystick_one_open_checkout",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Joining',
+            name="Joining",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('member_id', models.UUIDField()),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("member_id", models.UUIDField()),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'Joining',
-                'verbose_name_plural': 'Joinings',
+                "verbose_name": "Joining",
+                "verbose_name_plural": "Joinings",
             },
         ),
         migrations.CreateModel(
-            name='MemberLink',
+            name="MemberLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('member_id', models.UUIDField(db_index=True, verbose_name='Member id')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='Linked at')),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='tallystick_link', to=settings.AUTH_USER_MODEL, verbose_name='User')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("member_id", models.UUIDField(db_index=True, verbose_name="Member id")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="Linked at"),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tallystick_link",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="User",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'Member link',
-                'verbose_name_plural': 'Member links',
+                "verbose_name": "Member link",
+                "verbose_name_plural": "Member links",
             },
         ),
         migrations.CreateModel(
-            name='OrderSale',
+            name="OrderSale",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sale_id', models.UUIDField(unique=True, verbose_name='Sale id')),
-                ('member_id', models.UUIDField(null=True, verbose_name='Member id')),
-                ('points', models.BigIntegerField(default=0, verbose_name='Points used')),
-                ('discount_minor', models.BigIntegerField(default=0, verbose_name='Discount in minor units')),
-                ('earned_points', models.BigIntegerField(null=True, verbose_name='Points earned')),
-                ('basket_json', models.JSONField(default=dict)),
-                ('line_ids', models.JSONField(default=list)),
-                ('claim_sent', models.BooleanField(default=False)),
-                ('order', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='tallystick_sale', to='order.order')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sale_id", models.UUIDField(unique=True, verbose_name="Sale id")),
+                ("member_id", models.UUIDField(null=True, verbose_name="Member id")),
+                ("points", models.BigIntegerField(default=0, verbose_name="Points used")),
+                ("discount_minor", models.BigIntegerField(default=0, verbose_name="Discount in minor units")),
+                ("earned_points", models.BigIntegerField(null=True, verbose_name="Points earned")),
+                ("basket_json", models.JSONField(default=dict)),
+                ("line_ids", models.JSONField(default=list)),
+                ("claim_sent", models.BooleanField(default=False)),
+                (
+                    "order",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tallystick_sale",
+                        to="order.order",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'Sale',
-                'verbose_name_plural': 'Sales',
+                "verbose_name": "Sale",
+                "verbose_name_plural": "Sales",
             },
         ),
         migrations.CreateModel(
-            name='Posting',
+            name="Posting",
             fields=[
-                ('seq', models.BigAutoField(primary_key=True, serialize=False)),
-                ('command_id', models.UUIDField(unique=True, verbose_name='Command id')),
-                ('kind', models.CharField(max_length=16, verbose_name='Kind')),
-                ('intent', models.TextField(verbose_name='What is posted')),
-                ('state', models.CharField(choices=[('waiting', 'To be posted'), ('posted', 'Posted'), ('refused', 'Refused')], default='waiting', max_length=8, verbose_name='State')),
-                ('tries', models.PositiveIntegerField(default=0, verbose_name='Tries')),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='Next try')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='Made at')),
-                ('posted_at', models.DateTimeField(null=True, verbose_name='Answered at')),
-                ('reason', models.CharField(blank=True, max_length=64, verbose_name='Reason')),
-                ('message', models.CharField(blank=True, max_length=500, verbose_name='Message')),
-                ('checkout', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='tallystick_oscar.checkout')),
-                ('sale', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='postings', to='tallystick_oscar.ordersale')),
+                ("seq", models.BigAutoField(primary_key=True, serialize=False)),
+                ("command_id", models.UUIDField(unique=True, verbose_name="Command id")),
+                ("kind", models.CharField(max_length=16, verbose_name="Kind")),
+                ("intent", models.TextField(verbose_name="What is posted")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "To be posted"), ("posted", "Posted"), ("refused", "Refused")],
+                        default="waiting",
+                        max_length=8,
+                        verbose_name="State",
+                    ),
+                ),
+                ("tries", models.PositiveIntegerField(default=0, verbose_name="Tries")),
+                ("due_at", models.DateTimeField(default=django.utils.timezone.now, verbose_name="Next try")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="Made at"),
+                ),
+                ("posted_at", models.DateTimeField(null=True, verbose_name="Answered at")),
+                ("reason", models.CharField(blank=True, max_length=64, verbose_name="Reason")),
+                ("message", models.CharField(blank=True, max_length=500, verbose_name="Message")),
+                (
+                    "checkout",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="tallystick_oscar.checkout",
+                    ),
+                ),
+                (
+                    "sale",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="postings",
+                        to="tallystick_oscar.ordersale",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'Posting',
-                'verbose_name_plural': 'Postings',
-                'indexes': [models.Index(fields=['state', 'due_at'], name='tallystick_due')],
+                "verbose_name": "Posting",
+                "verbose_name_plural": "Postings",
+                "indexes": [models.Index(fields=["state", "due_at"], name="tallystick_due")],
             },
         ),
     ]

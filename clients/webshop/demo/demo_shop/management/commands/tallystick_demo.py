@@ -13,10 +13,10 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from oscar.apps.catalogue.categories import create_from_breadcrumbs
 from oscar.core.loading import get_model
-from tallystick_oscar.models import MemberLink
 
 from demo_shop.people import PEOPLE, SHOPPER
 from demo_shop.pictures import picture
+from tallystick_oscar.models import MemberLink
 
 STOCK = 10_000
 
@@ -36,13 +36,55 @@ class Article:
 
 
 ARTICLES = (
-    Article("COF-1", "House blend, 500 g", "Nutty and round, roasted on Tuesdays.", "8.99", "food", "Coffee", "bag", "#8c5a3c"),
-    Article("COF-2", "Single farm, 250 g", "Bright, with a little lime.", "7.49", "food", "Coffee", "bag", "#4f7a5b"),
-    Article("TEA-1", "Green tea, 100 g", "First flush, whole leaves.", "6.25", "food", "Tea", "box", "#7c9a5e"),
-    Article("BOO-1", "The patient cup", "A book about brewing slowly.", "19.90", "food", "Books", "book", "#a63d40"),
-    Article("MUG-1", "Mug, 300 ml", "Stoneware, for the dishwasher.", "12.95", "goods", "Equipment", "mug", "#3d6b8c"),
-    Article("PRE-1", "French press, 1 l", "Glass and steel.", "34.90", "goods", "Equipment", "press", "#6b4226"),
-    Article("KET-1", "Kettle", "Whistles when it is done.", "59.00", "goods", "Equipment", "kettle", "#c77d3a"),
+    Article(
+        "COF-1",
+        "House blend, 500 g",
+        "Nutty and round, roasted on Tuesdays.",
+        "8.99",
+        "food",
+        "Coffee",
+        "bag",
+        "#8c5a3c",
+    ),
+    Article(
+        "COF-2",
+        "Single farm, 250 g",
+        "Bright, with a little lime.",
+        "7.49",
+        "food",
+        "Coffee",
+        "bag",
+        "#4f7a5b",
+    ),
+    Article(
+        "TEA-1", "Green tea, 100 g", "First flush, whole leaves.", "6.25", "food", "Tea", "box", "#7c9a5e"
+    ),
+    Article(
+        "BOO-1",
+        "The patient cup",
+        "A book about brewing slowly.",
+        "19.90",
+        "food",
+        "Books",
+        "book",
+        "#a63d40",
+    ),
+    Article(
+        "MUG-1",
+        "Mug, 300 ml",
+        "Stoneware, for the dishwasher.",
+        "12.95",
+        "goods",
+        "Equipment",
+        "mug",
+        "#3d6b8c",
+    ),
+    Article(
+        "PRE-1", "French press, 1 l", "Glass and steel.", "34.90", "goods", "Equipment", "press", "#6b4226"
+    ),
+    Article(
+        "KET-1", "Kettle", "Whistles when it is done.", "59.00", "goods", "Equipment", "kettle", "#c77d3a"
+    ),
     Article("FIL-1", "Paper filters, 100", "Unbleached.", "3.33", "goods", "Equipment", "box", "#c9b08a"),
 )
 
@@ -53,8 +95,12 @@ class Command(BaseCommand):
     help = "Load the demo shop: articles, people, a country to ship to."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--member", default="", metavar="UUID", help=f"Link {SHOPPER.email} to this member.")
-        parser.add_argument("--host", default="127.0.0.1:8000", help="Where the shop is reached, for links in mails.")
+        parser.add_argument(
+            "--member", default="", metavar="UUID", help=f"Link {SHOPPER.email} to this member."
+        )
+        parser.add_argument(
+            "--host", default="127.0.0.1:8000", help="Where the shop is reached, for links in mails."
+        )
 
     @transaction.atomic
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -86,7 +132,8 @@ def _article(article: Article) -> None:
     if product_model.objects.filter(upc=article.sku).exists():
         return
     kind, _made = get_model("catalogue", "ProductClass").objects.get_or_create(
-        slug=article.kind, defaults={"name": article.kind.title(), "requires_shipping": True, "track_stock": True}
+        slug=article.kind,
+        defaults={"name": article.kind.title(), "requires_shipping": True, "track_stock": True},
     )
     product = product_model.objects.create(
         upc=article.sku, title=article.title, description=f"<p>{article.text}</p>", product_class=kind
@@ -111,7 +158,9 @@ def _person(person: Any) -> None:
     users = get_user_model().objects
     if users.filter(email=person.email).exists():
         return
-    user = users.create_user(person.email.split("@")[0], person.email, person.password, first_name=person.first_name)
+    user = users.create_user(
+        person.email.split("@")[0], person.email, person.password, first_name=person.first_name
+    )
     user.is_staff = user.is_superuser = person.staff
     user.save()
     if person.staff:

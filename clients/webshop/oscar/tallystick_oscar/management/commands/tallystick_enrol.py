@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from tallystick_webshop import Shop, ShopError
 
 from tallystick_oscar import conf
+from tallystick_webshop import Shop, ShopError
 
 
 class Command(BaseCommand):
@@ -16,11 +16,17 @@ class Command(BaseCommand):
     help = "Enrol this shop with a gateway."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--gateway", required=True, metavar="HOST:PORT", help="Address of the gateway's gRPC.")
+        parser.add_argument(
+            "--gateway", required=True, metavar="HOST:PORT", help="Address of the gateway's gRPC."
+        )
         parser.add_argument("--program", required=True, help="The program's id.")
         parser.add_argument("--code", required=True, help="The manager's code, such as K7AB-9QRS-TVWX.")
-        parser.add_argument("--issuer", required=True, help="The gateway's issuer, as `tallystick settings` says.")
-        parser.add_argument("--tls-ca", default="", metavar="FILE", help="The authority of its certificate (PEM).")
+        parser.add_argument(
+            "--issuer", required=True, help="The gateway's issuer, as `tallystick settings` says."
+        )
+        parser.add_argument(
+            "--tls-ca", default="", metavar="FILE", help="The authority of its certificate (PEM)."
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         profile = conf.get("TALLYSTICK_PROFILE")
@@ -39,4 +45,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(f"Registered as {made.device_id}.")
         self.stdout.write(f"Fingerprint {made.fingerprint}")
-        self.stdout.write(f"A manager confirms it: tallystick device confirm {made.device_id} '{made.fingerprint}'")
+        self.stdout.write(
+            f"A manager confirms it: tallystick device confirm {made.device_id} '{made.fingerprint}'"
+        )

@@ -18,9 +18,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--loop", action="store_true", help="Go on until it is stopped.")
-        parser.add_argument("--every", type=float, default=10.0, metavar="S", help="Seconds between rounds (10).")
+        parser.add_argument(
+            "--every", type=float, default=10.0, metavar="S", help="Seconds between rounds (10)."
+        )
         parser.add_argument("--now", action="store_true", help="Do not wait for the pauses after failures.")
-        parser.add_argument("--retry-refused", action="store_true", help="Send refused ones again as they are.")
+        parser.add_argument(
+            "--retry-refused", action="store_true", help="Send refused ones again as they are."
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["retry_refused"]:
