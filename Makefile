@@ -26,6 +26,10 @@ run: $(READY) generated ## Set up everything and serve on SQLite
 till: $(READY) generated ## Set a till up beside `make run` and serve the cashier's screen
 	@$(BIN)/python -m tools.till $(ARGS)
 
+.PHONY: shop
+shop: $(READY) generated ## Serve a webshop with rewards, with a gateway of its own
+	@$(BIN)/python -m tools.shop $(ARGS)
+
 .PHONY: demo
 demo: $(READY) generated ## Play a day of sales against a server of its own
 	@$(BIN)/tallystick demo $(ARGS)

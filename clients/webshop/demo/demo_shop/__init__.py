@@ -1,0 +1,1 @@
+"""A small shop that sells coffee and what belongs to it, in euro, at Germany's two tax rates."""

@@ -1,0 +1,1 @@
+"""Oscar's checkout has no models."""

@@ -1,0 +1,8 @@
+"""The demo shop for a WSGI server."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "demo_shop.settings")
+application = get_wsgi_application()

@@ -1,0 +1,220 @@
+"""Postings on their way: written with what they tell of, sent after the commit, and again until they are decided."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from tallystick_oscar import baskets, conf
+from tallystick_oscar.choice import from_json
+from tallystick_oscar.gateway import calling
+from tallystick_oscar.models import Checkout, OrderSale, Posting
+from tallystick_webshop import Away, BadRequest, Refused, Sale, new_id
+from tallystick_webshop import Posting as Intent
+
+logger = logging.getLogger("tallystick_oscar")
+
+BACKOFF_FIRST_S = 5
+BACKOFF_MAX_S = 900
+BATCH_MAX = 200
+MESSAGE_MAX = 500
+CANCEL_CLAIM = "cancel_claim"
+
+HARMLESS = {("void", "HOLD_UNKNOWN"), ("void", "HOLD_EXPIRED"), ("void", "HOLD_CLOSED")}
+"""Nothing is on hold any more, which is what was wanted."""
+
+
+def add(intent: Intent, *, sale: OrderSale | None = None, checkout: Checkout | None = None) -> Posting:
+    """Write a posting into the present transaction; it is sent when that has been committed."""
+    return _add(intent.id, intent.kind, intent.to_json(), sale, checkout)
+
+
+def add_cancel_claim(sale: OrderSale, pieces: Sequence[tuple[int, int]]) -> Posting:
+    """Write down that a guest's claim is to end, as some pieces (line number, quantity) came back."""
+    intent = {"claim_id": str(sale.sale_id), "pieces": [list(one) for one in pieces]}
+    return _add(new_id(), CANCEL_CLAIM, json.dumps(intent), sale, None)
+
+
+def _add(
+    command_id: str, kind: str, intent: str, sale: OrderSale | None, checkout: Checkout | None
+) -> Posting:
+    posting = Posting.objects.create(
+        command_id=command_id, kind=kind, intent=intent, sale=sale, checkout=checkout
+    )
+    if conf.get("TALLYSTICK_POST_AT_ONCE"):
+        transaction.on_commit(lambda: post_now(posting.pk), robust=True)
+    return posting
+
+
+def post_now(seq: int) -> None:
+    """Send one posting if its turn has come. Nothing is raised: what does not go now goes later."""
+    posting = Posting.objects.filter(seq=seq, state=Posting.State.WAITING).first()
+    if posting is not None and not _waits_for_another(posting):
+        post(posting, patient=False)
+
+
+def post_due(*, now: datetime | None = None, everything: bool = False) -> tuple[int, int]:
+    """Send what is due, the oldest first; return how many were decided and how many still wait.
+
+    ``everything`` does not wait for the pauses after failures. Stops at the first posting that finds no gateway.
+    """
+    now = now or timezone.now()
+    lapse(now)
+    waiting = Posting.objects.filter(state=Posting.State.WAITING)
+    due = waiting if everything else waiting.filter(due_at__lte=now)
+    done = 0
+    for posting in due.order_by("seq")[:BATCH_MAX]:
+        if _waits_for_another(posting):
+            continue
+        if not post(posting, patient=True):
+            break
+        done += 1
+    return done, waiting.count()
+
+
+def lapse(now: datetime) -> int:
+    """Note the holds that ran out: the gateway has given their points back by itself."""
+    return Checkout.objects.filter(
+        Q(state__in=Checkout.OPEN), Q(expires_at__lt=now - timedelta(minutes=1))
+    ).update(state=Checkout.State.LAPSED)
+
+
+def post(posting: Posting, *, patient: bool) -> bool:
+    """Send one posting; say whether it was decided. It may be sent twice at the same time: its id sees to that."""
+    try:
+        with calling(patient=patient) as shop:
+            if posting.kind == CANCEL_CLAIM:
+                answer: Any = shop.cancel_claim(json.loads(posting.intent)["claim_id"])
+            else:
+                answer = shop.post(Intent.from_json(posting.intent))
+    except Away as error:
+        _later(posting, str(error))
+        return False
+    except Refused as error:
+        _refused(posting, error)
+        return True
+    except BadRequest as error:
+        _close(posting, Posting.State.REFUSED, "BAD_REQUEST", str(error))
+        return True
+    with transaction.atomic():
+        _close(posting, Posting.State.POSTED)
+        _learn(posting, answer)
+    return True
+
+
+def _learn(posting: Posting, answer: Any) -> None:
+    """Keep what the answer tells about the order."""
+    sale = posting.sale
+    if sale is None:
+        return
+    if isinstance(answer, Sale):
+        OrderSale.objects.filter(pk=sale.pk).update(earned_points=answer.earned_points)
+    elif posting.kind == CANCEL_CLAIM:
+        from tallystick_oscar.returns import claim_cancelled
+
+        claim_cancelled(
+            sale, str(answer), [(no, quantity) for no, quantity in json.loads(posting.intent)["pieces"]]
+        )
+
+
+def _refused(posting: Posting, error: Refused) -> None:
+    if (posting.kind, error.reason) in HARMLESS:
+        _close(posting, Posting.State.POSTED, error.reason, error.message)
+        return
+    logger.error("The gateway refused %s: %s", posting, error)
+    with transaction.atomic():
+        _close(posting, Posting.State.REFUSED, error.reason, error.message)
+        if posting.kind == "capture" and conf.get("TALLYSTICK_EXPIRED_HOLD") == "sale":
+            _sell_instead(posting, error)
+        elif posting.kind == "sale" and posting.sale is not None and posting.sale.points:
+            _sell_without_points(posting, error)
+
+
+def _sell_instead(posting: Posting, error: Refused) -> None:
+    """The hold was over when the order was posted: take the same points from what the member has now."""
+    sale, checkout = posting.sale, posting.checkout
+    if (
+        error.reason not in {"HOLD_EXPIRED", "HOLD_CLOSED", "HOLD_UNKNOWN"}
+        or sale is None
+        or checkout is None
+    ):
+        return
+    choice = from_json(checkout.choice_json)
+    sale.sale_id = new_id()
+    sale.save(update_fields=["sale_id"])
+    intent = Intent.sale(
+        str(sale.sale_id),
+        str(sale.member_id),
+        baskets.from_json(sale.basket_json),
+        order=str(sale.order.number),
+        at=sale.order.date_placed,
+        points=choice.points or None,
+        rewards=choice.rewards,
+        coupons=choice.coupons,
+    )
+    add(intent, sale=sale, checkout=checkout)
+
+
+def _sell_without_points(posting: Posting, error: Refused) -> None:
+    """The points are gone and the discount was given: book the order as it was paid, for a person to look at.
+
+    The lines are told with the discount taken off, so the member earns on what was paid and a return pays back no more.
+    """
+    sale, checkout = posting.sale, posting.checkout
+    assert sale is not None
+    paid = baskets.from_json(sale.basket_json)
+    if checkout is not None:
+        paid = baskets.less(paid, checkout.line_discounts)
+    logger.error(
+        "Order %s was sold with a discount of %s that no points were taken for (%s)",
+        sale.order.number,
+        sale.discount_minor,
+        error.reason,
+    )
+    sale.sale_id, sale.points, sale.basket_json = new_id(), 0, baskets.to_json(paid)
+    sale.save(update_fields=["sale_id", "points", "basket_json"])
+    add(
+        Intent.sale(
+            str(sale.sale_id),
+            str(sale.member_id),
+            paid,
+            order=str(sale.order.number),
+            at=sale.order.date_placed,
+        ),
+        sale=sale,
+    )
+
+
+def _waits_for_another(posting: Posting) -> bool:
+    """Whether something older of the same order has not been decided: a return comes after its sale."""
+    if posting.sale_id is None:
+        return False
+    return Posting.objects.filter(
+        sale_id=posting.sale_id, state=Posting.State.WAITING, seq__lt=posting.seq
+    ).exists()
+
+
+def _later(posting: Posting, message: str) -> None:
+    pause_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(posting.tries, 10))
+    Posting.objects.filter(pk=posting.pk, state=Posting.State.WAITING).update(
+        tries=posting.tries + 1,
+        due_at=timezone.now() + timedelta(seconds=pause_s),
+        message=message[:MESSAGE_MAX],
+    )
+
+
+def _close(posting: Posting, state: str, reason: str = "", message: str = "") -> None:
+    Posting.objects.filter(pk=posting.pk, state=Posting.State.WAITING).update(
+        state=state,
+        tries=posting.tries + 1,
+        posted_at=timezone.now(),
+        reason=reason,
+        message=message[:MESSAGE_MAX],
+    )

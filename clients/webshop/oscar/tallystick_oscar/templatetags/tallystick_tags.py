@@ -1,0 +1,45 @@
+"""What templates show of rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from tallystick_oscar import claims, conf
+from tallystick_oscar.models import OrderSale
+from tallystick_oscar.panel import panel_of
+from tallystick_oscar.pricing import rewards_of
+
+register = template.Library()
+
+
+@register.inclusion_tag("tallystick_oscar/panel.html", takes_context=True)
+def tallystick_panel(context: dict[str, Any]) -> dict[str, Any]:
+    """The rewards of the basket page."""
+    request, basket = context["request"], context["basket"]
+    return {
+        "request": request,
+        "csrf_token": context.get("csrf_token"),
+        "panel": panel_of(request, basket),
+        "public_url": conf.get("TALLYSTICK_PUBLIC_URL"),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def tallystick_notice(context: dict[str, Any]) -> str:
+    """Why rewards do nothing on this page; empty when they do, or when none were chosen."""
+    rewards = rewards_of(context.get("request"))
+    return rewards.notice if rewards else ""
+
+
+@register.simple_tag
+def tallystick_sale(order: Any) -> OrderSale | None:
+    """What an order is to the program."""
+    return OrderSale.objects.filter(order=order).first()
+
+
+@register.simple_tag
+def tallystick_claim_link(order: Any) -> str:
+    """The path of the page that gives an order's points to whoever has the link."""
+    return claims.link_of(order)

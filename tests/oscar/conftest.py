@@ -1,0 +1,56 @@
+"""Fixtures of the shop's tests: one gateway, till, webshop and browser for each module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.e2e.support.processes import survivors
+from tests.oscar.support.pages import Customer
+from tests.oscar.support.webshop import Webshop, open_webshop
+from tests.web.conftest import one_at_a_time
+from tests.web.support.browser import Camera, open_browser, open_context
+from tests.web.support.shop import RULES, Shop, open_shop
+from tools import web
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for the processes of a module; afterwards none of them is left."""
+    yield tmp_path_factory.mktemp("oscar")
+    assert survivors() == []
+
+
+@pytest.fixture(scope="module")
+def shop(place: Path) -> Iterator[Shop]:
+    """A gateway, and a store with a till."""
+    with one_at_a_time():
+        web.build()
+    with open_shop(place) as one:
+        # No leases: what a till sets aside would blur what a shop's hold does.
+        one.office.publish({**RULES, "offline": {"lease_share_percent": 0}})
+        yield one
+
+
+@pytest.fixture(scope="module")
+def webshop(place: Path, shop: Shop) -> Iterator[Webshop]:
+    """The demo shop on that gateway."""
+    with open_webshop(place, shop) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The browser of a module."""
+    with open_browser(Camera(tmp_path_factory.mktemp("camera") / "camera.y4m")) as one:
+        yield one
+
+
+@pytest.fixture
+def customer(browser: Browser, webshop: Webshop) -> Iterator[Customer]:
+    """Somebody who has never been here."""
+    with open_context(browser) as context:
+        yield Customer(context.new_page(), webshop)
