@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -77,7 +78,7 @@ class TestConsents:
             list(threads.map(lambda one: people.add_consent(PROGRAM, ANN, one), words))
         kept = [one.granted for one in people.consents(PROGRAM, ANN)]
         assert kept
-        assert all(one is not after for one, after in zip(kept, kept[1:], strict=False))
+        assert all(one is not after for one, after in pairwise(kept))
 
     def test_behind_a_thousand_words_only_those_are_let_go_that_others_replaced(
         self, people: Store, monkeypatch: pytest.MonkeyPatch

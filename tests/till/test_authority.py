@@ -117,6 +117,31 @@ def test_a_blocked_member_earns_and_burns_nothing(world: World) -> None:
     assert world.till.sale(world.ask()).earned_points == 50
 
 
+def test_locked_points_are_earned_and_not_burned_not_even_with_a_lease(world: World) -> None:
+    world.snapshot.put(Known(ANNA, 10, 1000, "", 3))
+    world.hub.leases[ANNA] = 500
+    world.meet()
+    assert reason_of_burn(world) == "MEMBER_LOCKED"
+    assert world.till.sale(world.ask()).earned_points == 50
+    assert world.hub.leases[ANNA] == 500
+
+
+def test_points_that_are_unlocked_are_burned_again_as_soon_as_the_till_hears_of_it(world: World) -> None:
+    world.snapshot.put(Known(ANNA, 10, 1000, "", 3))
+    world.meet()
+    assert reason_of_burn(world) == "MEMBER_LOCKED"
+    world.snapshot.put(Known(ANNA, 11, 1000, "", 0))
+    world.meet()
+    assert rights(world.till.sale(world.ask(burn=300))) == [("floor", 300)]
+
+
+def test_a_status_that_the_till_does_not_know_burns_nothing(world: World) -> None:
+    world.snapshot.put(Known(ANNA, 10, 1000, "", 9))
+    world.meet()
+    assert reason_of_burn(world) == "MEMBER_BLOCKED"
+    assert world.till.sale(world.ask()).earned_points == 50
+
+
 def test_a_typed_number_burns_nothing(world: World) -> None:
     world.meet(ANNA_CARD, "typed")
     assert reason_of_burn(world) == "ABOVE_ASSURANCE_CAP"

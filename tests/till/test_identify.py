@@ -129,6 +129,17 @@ def test_an_erased_member_is_unknown_and_a_blocked_one_is_shown_as_blocked(world
     )
 
 
+def test_a_member_who_has_locked_the_points_is_shown_as_locked(world: World) -> None:
+    world.snapshot.put(Known(ANNA, 11, 70, "", 3))
+    found = world.till.identify(ANNA_CARD)
+    assert isinstance(found, Identified)
+    assert (found.member.status, found.member.burn_limit_points, found.member.burn_limit_reason) == (
+        "locked",
+        0,
+        "MEMBER_LOCKED",
+    )
+
+
 def test_the_gateway_tells_name_and_balance_and_the_name_is_not_kept(world: World) -> None:
     world.gateway.names[ANNA] = "Annabella"
     world.gateway.balances[ANNA] = 4321

@@ -24,7 +24,22 @@ ABOVE_FLOOR = "ABOVE_FLOOR"
 FLOOR_SPENT = "FLOOR_SPENT"
 HUB_AWAY = "HUB_AWAY"
 MEMBER_BLOCKED = "MEMBER_BLOCKED"
+MEMBER_LOCKED = "MEMBER_LOCKED"
 VOUCHER_USED = "VOUCHER_USED"
+
+
+OPEN, BLOCKED, LOCKED = 0, 1, 3
+"""What a snapshot says of a member's points; 2 is a tombstone."""
+
+_STOPS = {OPEN: "", LOCKED: MEMBER_LOCKED}
+
+
+def stop_of(status: int) -> str:
+    """Return why nothing of a member may be burned; empty when something may.
+
+    What a newer gateway says and this till does not know stops a burn too: it must be heavier than nothing.
+    """
+    return _STOPS.get(status, MEMBER_BLOCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +111,10 @@ class Burns:
         )
 
     def limits(
-        self, rules: RuleSet, member_id: MemberId, *, shown: int, blocked: bool, voucher: VoucherView | None
+        self, rules: RuleSet, member_id: MemberId, *, shown: int, stopped: str, voucher: VoucherView | None
     ) -> Limits:
-        """Return what may be burned of a member now without asking."""
-        stop = self.stop() or (MEMBER_BLOCKED if blocked else "")
+        """Return what may be burned of a member now without asking; ``stopped`` says why nothing of this one may."""
+        stop = self.stop() or stopped
         if stop:
             return Limits(0, 0, 0, shown, stop)
         voucher_points = voucher.points if voucher else 0

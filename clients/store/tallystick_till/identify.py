@@ -12,7 +12,7 @@ from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
 from tallystick.core.rules.scanning import Scanning
-from tallystick.security.code import code_to_digits, scanned_code
+from tallystick.security.code import Scanned, scanned_code
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
 from tallystick.security.identifiers import (
     CARD_KINDS,
@@ -23,6 +23,7 @@ from tallystick.security.identifiers import (
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, member_pb2, types_pb2
 from tallystick.wire.advices import Unreadable, from_digits, id_text, read_advice
+from tallystick_till.authority import stop_of
 from tallystick_till.clock import TillClock
 from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
@@ -46,7 +47,7 @@ SCAN_CHARS_MAX = 8_192
 CODE_DIGITS_MIN = 60
 """A voucher or receipt has at least so many digits; no card and no telephone number has."""
 
-TOMBSTONE, BLOCKED = 2, 1
+TOMBSTONE = 2
 _AIM = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _SCANNED = frozenset({"wedge", "camera"})
 _REASONS = {
@@ -59,13 +60,16 @@ _BIDI_AND_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A member at the counter: how sure the scan was and what the gateway said, in memory only."""
+    """A member at the counter: how sure the scan was and what the gateway said, in memory only.
+
+    ``stopped`` says why nothing of the member's points may be burned, empty when something may.
+    """
 
     member_id: MemberId
     assurance: Assurance
     at_ms: int
     tier_id: str
-    blocked: bool
+    stopped: str
     told: Told | None = None
     name: str = ""
 
@@ -139,11 +143,11 @@ class People:
             return answer or local
         return answer if answer and not self._is_new(local) else self.meet(local, assurance)
 
-    def _member_code(self, code: bytes) -> Found:
+    def _member_code(self, code: Scanned) -> Found:
         """Return whose code it is. The gateway has the last word; a code that was used here does not reach it."""
         shown = self._codes.check(code)
         if self._link.online and shown != NotIdentified("REPLAYED"):
-            answer = self._ask(code_to_digits(code), Assurance.TYPED, aim_id="", region="", typed=False)
+            answer = self._ask(code.digits, Assurance.TYPED, aim_id="", region="", typed=False)
             if answer is not None:
                 return answer
         return shown if isinstance(shown, NotIdentified) else self.meet(shown.known, shown.assurance)
@@ -268,7 +272,7 @@ class People:
                 assurance,
                 self._machine.monotonic_ms(),
                 known.tier_id,
-                known.status == BLOCKED,
+                stop_of(known.status),
             )
         )
 
@@ -310,7 +314,7 @@ class People:
                 level,
                 self._machine.monotonic_ms(),
                 said.tier_id,
-                said.status != member_pb2.MEMBER_STATUS_OPEN,
+                stop_of(said.status - member_pb2.MEMBER_STATUS_OPEN),
                 Told(said.balance.active, self._facts.answered_ids(member_id)),
                 said.display_name,
             )
@@ -340,7 +344,7 @@ class People:
         known = self._facts.known(member_id)
         if known is None or known.status == TOMBSTONE:
             return None
-        return Seen(member_id, Assurance.TYPED, 0, known.tier_id, known.status == BLOCKED)
+        return Seen(member_id, Assurance.TYPED, 0, known.tier_id, stop_of(known.status))
 
     def news_of(self, member_id: MemberId) -> None:
         """Go by the snapshot again: it has just been told of the member."""
@@ -352,5 +356,5 @@ class People:
             del self._seen[member_id]
             return
         self._seen[member_id] = Seen(
-            member_id, seen.assurance, seen.at_ms, known.tier_id, known.status == BLOCKED, None, seen.name
+            member_id, seen.assurance, seen.at_ms, known.tier_id, stop_of(known.status), None, seen.name
         )

@@ -7,7 +7,7 @@ from tallystick.core.rules.match import holds_at, moment_of
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import TierState
-from tallystick_till.authority import ABOVE_FLOOR, MEMBER_BLOCKED, Burns
+from tallystick_till.authority import ABOVE_FLOOR, MEMBER_BLOCKED, MEMBER_LOCKED, Burns
 from tallystick_till.clock import TillClock
 from tallystick_till.errors import NO_RULES
 from tallystick_till.facts import Facts
@@ -20,6 +20,7 @@ from tallystick_till.words import label
 
 REWARDS_SHOWN = 3
 ABOVE_ASSURANCE_CAP = "ABOVE_ASSURANCE_CAP"
+_STATUSES = {"": "open", MEMBER_BLOCKED: "blocked", MEMBER_LOCKED: "locked"}
 
 
 class MemberViews:
@@ -62,7 +63,7 @@ class MemberViews:
             points,
             worth,
             int(seen.assurance),
-            "blocked" if seen.blocked else "open",
+            _STATUSES[seen.stopped],
             "snapshot" if seen.told is None else "server",
             self._link.contact_ms if seen.told is None else int(self._clock.now_ms()),
             limit,
@@ -71,13 +72,13 @@ class MemberViews:
         )
 
     def _limit(self, rules: RuleSet, seen: Seen, points: int, voucher: VoucherView | None) -> tuple[int, str]:
-        if seen.blocked:
-            return 0, MEMBER_BLOCKED
+        if seen.stopped:
+            return 0, seen.stopped
         stop = self._burns.stop_asking()
         if self._link.online and voucher is None:
             limit, reason = (0, stop) if stop else (points, "")
         else:
-            limits = self._burns.limits(rules, seen.member_id, shown=points, blocked=False, voucher=voucher)
+            limits = self._burns.limits(rules, seen.member_id, shown=points, stopped="", voucher=voucher)
             limit = limits.available
             reason = limits.stop or (ABOVE_FLOOR if limit < points else "")
         cap = rules.burning.assurance_caps[seen.assurance]

@@ -77,7 +77,7 @@ class Clock(Protocol):
 class Known:
     """What the snapshot says of a member. ``seq`` is the member's last entry that it contains.
 
-    ``tier_id`` is empty for none; ``status`` is 0 open, 1 blocked, 2 erased.
+    ``tier_id`` is empty for none; ``status`` is 0 open, 1 blocked, 2 erased, 3 locked.
     """
 
     member_id: MemberId

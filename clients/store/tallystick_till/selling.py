@@ -205,7 +205,7 @@ class Seller:
     def _limits(self, plan: _Plan) -> Limits:
         shown = self._facts.shown(plan.seen.member_id, plan.seen.told)
         return self._burns.limits(
-            plan.rules, plan.seen.member_id, shown=shown, blocked=plan.seen.blocked, voucher=plan.voucher
+            plan.rules, plan.seen.member_id, shown=shown, stopped=plan.seen.stopped, voucher=plan.voucher
         )
 
     def _origin(self, plan: _Plan) -> Origin:

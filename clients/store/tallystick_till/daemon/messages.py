@@ -43,6 +43,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     ),
     "HUB_AWAY": "The till that keeps the store's vouchers does not answer. Start it, or sell without the voucher.",
     "MEMBER_BLOCKED": "This member is blocked: points are earned and not spent.",
+    "MEMBER_LOCKED": "The member has locked the points in the app: they are earned and not spent until unlocked there.",
     # Refusals of a single sale.
     "INSUFFICIENT_POINTS": "The member has not enough points for that. Spend fewer.",
     "ABOVE_FLOOR": "While the line is down this many points cannot be spent here. Spend fewer, or none.",

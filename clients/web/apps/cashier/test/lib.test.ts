@@ -72,6 +72,11 @@ test("a blocked member is red, whatever the points", () => {
   assert.deepEqual(verdictOn(blocked), { tone: "bad", word: "answer.blocked", reason: "MEMBER_BLOCKED" });
 });
 
+test("a member who has locked the points is amber: earning goes on", () => {
+  const locked = member({ status: "locked", points: 500, burn_limit_reason: "MEMBER_LOCKED" });
+  assert.deepEqual(verdictOn(locked), { tone: "warn", word: "answer.earn_only", reason: "MEMBER_LOCKED" });
+});
+
 test("a new member with few points is no cause for alarm", () => {
   for (const burn_limit_reason of ["", "INSUFFICIENT_POINTS", "BELOW_MINIMUM"]) {
     assert.equal(verdictOn(member({ points: 3, burn_limit_reason })).tone, "ok");

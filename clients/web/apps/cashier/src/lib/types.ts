@@ -81,7 +81,7 @@ export interface Member {
   points: number;
   worth_minor: number;
   assurance: number;
-  status: "open" | "blocked";
+  status: "open" | "blocked" | "locked";
   source: "server" | "snapshot";
   as_of_ms: number;
   burn_limit_points: number;

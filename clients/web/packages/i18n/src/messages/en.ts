@@ -301,4 +301,6 @@ export const en = {
   "reason.INVALID": "It makes no sense to the server. Call support.",
   "reason.SCAN_CUT_OFF": "The scan was cut off. Scan again.",
   "reason.MEMBER_BLOCKED": "This member is blocked: points are earned, but not redeemed.",
+  "reason.MEMBER_LOCKED":
+    "The member has locked the points: they are earned, but not redeemed until the member unlocks them.",
 } as const;

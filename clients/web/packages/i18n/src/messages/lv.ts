@@ -328,4 +328,6 @@ export const lv: Catalog<"lv"> = {
   "reason.INVALID": "Serveris to nesaprot. Zvaniet atbalstam.",
   "reason.SCAN_CUT_OFF": "Skenēšana tika pārtraukta. Noskenējiet vēlreiz.",
   "reason.MEMBER_BLOCKED": "Dalībnieks ir bloķēts: punktus krāj, bet tos nevar izmantot.",
+  "reason.MEMBER_LOCKED":
+    "Dalībnieks ir noslēdzis savus punktus: tos krāj, bet izmantot var tikai pēc tam, kad dalībnieks tos atslēdz.",
 };

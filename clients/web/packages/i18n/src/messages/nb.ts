@@ -302,4 +302,6 @@ export const nb: Catalog<"nb"> = {
   "reason.INVALID": "Serveren kan ikke tolke det. Ring brukerstøtten.",
   "reason.SCAN_CUT_OFF": "Skanningen ble avbrutt. Skann igjen.",
   "reason.MEMBER_BLOCKED": "Medlemmet er sperret: poeng tjenes opp, men løses ikke inn.",
+  "reason.MEMBER_LOCKED":
+    "Medlemmet har låst poengene: poeng tjenes opp, men løses ikke inn før medlemmet låser dem opp.",
 };

@@ -342,4 +342,6 @@ export const pl: Catalog<"pl"> = {
   "reason.INVALID": "Serwer nie może tego zrozumieć. Zadzwoń po pomoc.",
   "reason.SCAN_CUT_OFF": "Skan został przerwany. Zeskanuj ponownie.",
   "reason.MEMBER_BLOCKED": "Uczestnik jest zablokowany: punkty się zbierają, ale nie można ich wymienić.",
+  "reason.MEMBER_LOCKED":
+    "Uczestnik zablokował swoje punkty: punkty się zbierają, ale można je wymienić dopiero, gdy je odblokuje.",
 };

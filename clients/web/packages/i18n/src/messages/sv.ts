@@ -301,4 +301,6 @@ export const sv: Catalog<"sv"> = {
   "reason.INVALID": "Servern kan inte tolka det. Ring supporten.",
   "reason.SCAN_CUT_OFF": "Skanningen bröts. Skanna igen.",
   "reason.MEMBER_BLOCKED": "Medlemmen är spärrad: poäng tjänas in men löses inte in.",
+  "reason.MEMBER_LOCKED":
+    "Medlemmen har låst sina poäng: poäng tjänas in men löses inte in förrän medlemmen låser upp dem.",
 };
