@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from email.utils import parseaddr
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -95,6 +96,10 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = _setting(
         (), "Web origins that may call from a browser, such as https://card.example.org; separated by commas."
+    )
+    proxies: tuple[str, ...] = _setting(
+        (),
+        "Addresses or networks of proxies before http_listen whose X-Forwarded-For is believed; separated by commas.",
     )
     region: str = _setting("GB", "Country (ISO 3166) of telephone numbers that are written without one.")
     public_url: str = _setting(
@@ -336,6 +341,7 @@ def _check(settings: Settings) -> None:
     _check_wallets(settings)
     _check_mail(settings)
     _check_nats(settings)
+    _check_proxies(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
     if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
@@ -386,6 +392,16 @@ def _check_nats(settings: Settings) -> None:
     stream = settings.nats_stream
     if not stream or not stream.isascii() or not stream.replace("_", "").replace("-", "").isalnum():
         raise SettingsRefused(f"nats_stream is {stream!r}; write letters, digits, '-' and '_'")
+
+
+def _check_proxies(settings: Settings) -> None:
+    for proxy in settings.proxies:
+        try:
+            ip_network(proxy)
+        except ValueError:
+            raise SettingsRefused(
+                f"proxies has {proxy!r}; write an address or a network, for example 10.0.0.0/24"
+            ) from None
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

@@ -176,6 +176,7 @@ def open_gateway(
         store, keys=keys, now_ms=now_ms, profile=profile, role_name=role_name(options_pb2.ROLE_APP)
     )
     door = Door(store, codes, app_tokens)
+    passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
     advices = Advices(
         store,
         rulebook,
@@ -232,7 +233,7 @@ def open_gateway(
             mailer=mailer,
             note_referral=referrals.note,
         ),
-        passkeys=Passkeys(store, members, door, face, keys=keys, now_ms=now_ms),
+        passkeys=passkeys,
         wallets=wallets,
         consents=consents,
         referrals=referrals,
@@ -255,6 +256,7 @@ def open_gateway(
             members,
             identity,
             codes,
+            passkeys,
             consents,
             referrals,
             wallets,
