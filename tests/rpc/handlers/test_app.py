@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -344,6 +346,11 @@ class TestExport:
         assert told["entries"][1]["rewards"][0]["reward_id"] == "five-off"
         assert told["entries"][2]["explanations"][0]["rule_id"] == "base"
         assert told["older_entries_left_out"] is False
+
+    def test_the_guide_names_each_key(self, world: World) -> None:
+        guide = (Path(__file__).parents[3] / "docs" / "guides" / "card-data.md").read_text()
+        named = set(re.findall(r"^\| `([a-z_]+)` \|", guide, re.MULTILINE))
+        assert named == exported(world, world.enrol()).keys()
 
     def test_the_same_data_makes_the_same_bytes(self, world: World) -> None:
         ann = world.enrol("ann@example.org")
