@@ -172,6 +172,7 @@ def open_gateway(
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
+    passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,
@@ -213,7 +214,7 @@ def open_gateway(
             mailer=mailer,
             note_referral=referrals.note,
         ),
-        passkeys=Passkeys(store, members, door, face, keys=keys, now_ms=now_ms),
+        passkeys=passkeys,
         wallets=wallets,
         consents=consents,
         referrals=referrals,
@@ -236,6 +237,7 @@ def open_gateway(
             members,
             identity,
             codes,
+            passkeys,
             consents,
             referrals,
             wallets,

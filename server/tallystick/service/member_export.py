@@ -15,12 +15,14 @@ from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.state import Hold, Lot
+from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
+from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
@@ -44,6 +46,7 @@ class MemberExport:
         members: Members,
         identity: Identity,
         codes: Codes,
+        passkeys: Passkeys,
         consents: Consents,
         referrals: Referrals,
         wallets: Wallets,
@@ -57,6 +60,7 @@ class MemberExport:
         self._members = members
         self._identity = identity
         self._codes = codes
+        self._passkeys = passkeys
         self._consents = consents
         self._referrals = referrals
         self._wallets = wallets
@@ -110,6 +114,15 @@ class MemberExport:
             "devices": [
                 _device(device, self._codes.label_of(program_id, device))
                 for device in self._codes.devices(program_id, member_id)
+            ],
+            "passkeys": [
+                {
+                    "passkey_id": base64url_encode(one.credential_id),
+                    "label": self._passkeys.label_of(program_id, one),
+                    "added_at": _instant(one.added_ms),
+                    "used_at": _instant(one.used_ms),
+                }
+                for one in self._passkeys.all_of(program_id, member_id)
             ],
             "passes": [
                 {
