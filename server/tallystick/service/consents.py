@@ -48,16 +48,6 @@ class Consents:
         self._members.living(program_id, member_id)
         return self._directory.consents(program_id, member_id)
 
-    def is_granted(
-        self, program_id: ProgramId, member_id: MemberId, purpose: ConsentPurpose, channel: ConsentChannel
-    ) -> bool:
-        """Return whether a message may be sent. Raises ``NotFound``."""
-        return any(
-            one.granted
-            for one in self.all_of(program_id, member_id)
-            if (one.purpose, one.channel) == (purpose, channel)
-        )
-
     def say(
         self,
         program_id: ProgramId,

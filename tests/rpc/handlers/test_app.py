@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tallystick.core.ids import MemberId
 from tallystick.security.keys import generate_signing_key
 from tallystick.service import member_export
 from tallystick.service.enrolment import canonical_jwk
+from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallet_store import Wallet
 from tallystick.v1 import advice_pb2, ledger_pb2, member_pb2, store_pb2
 from tallystick.v1 import app_pb2 as pb
@@ -344,6 +347,11 @@ class TestExport:
         assert told["entries"][2]["explanations"][0]["rule_id"] == "base"
         assert told["older_entries_left_out"] is False
 
+    def test_the_guide_names_each_key(self, world: World) -> None:
+        guide = (Path(__file__).parents[3] / "docs" / "guides" / "card-data.md").read_text()
+        named = set(re.findall(r"^\| `([a-z_]+)` \|", guide, re.MULTILINE))
+        assert named == exported(world, world.enrol()).keys()
+
     def test_the_same_data_makes_the_same_bytes(self, world: World) -> None:
         ann = world.enrol("ann@example.org")
         world.sell(ann, 10_000)
@@ -370,8 +378,15 @@ class TestExport:
         jwk = canonical_jwk(generate_signing_key().verify_key)
         world.gateway.codes.register(SHOP, MemberId(ann), jwk, label="My phone")
         world.gateway.wallets.issue(SHOP, MemberId(ann), Wallet.APPLE)
+        passkeys = world.gateway.passkeys
+        label = passkeys._sealed(SHOP, MemberId(ann), "My key")
+        passkey = Passkey(MemberId(ann), b"credential", b"key", 1, label, Ms(START_MS))
+        assert world.store.add_passkey(SHOP, passkey, most=1) is not None
         told = exported(world, ann)
         assert told["devices"][0]["label"] == "My phone"
+        (key,) = told["passkeys"]
+        assert (key["label"], key["added_at"]) == ("My key", "2026-03-01T12:00:00.000Z")
+        assert key["used_at"] is None
         assert told["passes"][0]["wallet"] == "APPLE"
         assert told["cards"] == []
 

@@ -122,6 +122,9 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "RevokeCardDevice": {**member, "device_id": ids.get("phone", "A" * 43)},
         "SetSpendLock": {**member, "locked": True},
         "SetConsent": {**member, "purpose": "CONSENT_PURPOSE_OFFERS", "channel": "CONSENT_CHANNEL_SMS"},
+        "EraseMe": {**member, "session_id": "x", "code": "123456"},
+        "FinishAddPasskey": {**member, "session_id": "x", "credential_json": "{}"},
+        "RemovePasskey": {**member, "passkey_id": "eA"},
         "IssueWalletPass": {**member, "wallet": "WALLET_KIND_APPLE"},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
@@ -270,8 +273,12 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     assert after >= before
 
 
-# What a member's own call comes to where it is not OK: no wallet is set up here.
-OWN = {"IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF"}
+# What a member's own call comes to where it is not OK: no wallet is set up here, and there is no such session.
+OWN = {
+    "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
+    "EraseMe": "REFUSED",
+    "FinishAddPasskey": "REFUSED",
+}
 
 
 @pytest.mark.parametrize(
