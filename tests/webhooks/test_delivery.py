@@ -130,7 +130,8 @@ def test_what_fails_is_tried_as_the_standard_suggests_and_given_up_after_three_d
     receiver.answer = lambda _: 503
     hooks.set(receiver.url)
     world.enrol()
-    began, waits = world.now_ms, []
+    began = world.now_ms
+    waits: list[int] = []
     hooks.deliver()
     while (one := hooks.messages()[0]).state is WAITING and len(waits) < 20:
         assert one.answer == "503"
