@@ -292,6 +292,17 @@ def test_messages_that_failed_are_sent_once_more(events: Store) -> None:
     assert events.replay_deliveries(OTHER_PROGRAM, "mail", since=Ms(0), now=later) == 0
 
 
+def test_messages_of_a_member_that_are_sent_once_more_come_one_after_the_other(events: Store) -> None:
+    put(events)
+    queue(events, *(event(number, 1 + number % 2) for number in range(1, 7)))
+    for number in range(1, 7):
+        note(events, number, FAILED)
+    assert events.replay_deliveries(PROGRAM, "mail", since=None, now=NOW) == 6
+    assert claim(events) == ["evt_1", "evt_2"]
+    note(events, 1, DELIVERED)
+    assert claim(events) == ["evt_3"]
+
+
 def test_all_messages_since_an_instant_are_sent_once_more(events: Store) -> None:
     put(events)
     queue(events, event(1, at=NOW - 9), event(2, 2, at=NOW - 5), event(3, 3), event(4, 4))

@@ -326,9 +326,17 @@ class SqlDeliveries(SqlSession):
         again = (
             update(t.event_delivery)
             .where(*_of_endpoint(program_id, webhook_id), which)
-            .values(state=WAITING, tries=0, since_ms=now, next_ms=now)
+            .values(state=WAITING, tries=0, since_ms=now)
         )
-        return self._run(program_id, lambda connection: int(connection.execute(again).rowcount), write=True)
+
+        def work(connection: Connection) -> int:
+            _locked_place(connection, program_id)
+            count = int(connection.execute(again).rowcount)
+            if count:
+                _line_up(connection, program_id, webhook_id, now=now)
+            return count
+
+        return self._run(program_id, work, write=True)
 
 
 def _of_endpoint(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
@@ -357,7 +365,10 @@ def _let_first_go(
 def _line_up(connection: Connection, program_id: ProgramId, webhook_id: str, *, now: Ms) -> None:
     """Let the first message of every member go now that waits for an endpoint, and the others wait behind it."""
     waiting = _waiting(program_id, webhook_id)
-    first = select(func.min(_d.number)).where(*waiting).group_by(_d.member_id)
+    # Of the same table, and yet a look of its own at it.
+    line = t.event_delivery.alias("line").c
+    in_line = (line.program_id == program_id, line.webhook_id == webhook_id, line.state == WAITING)
+    first = select(func.min(line.number)).where(*in_line).group_by(line.member_id)
     connection.execute(update(t.event_delivery).where(*waiting).values(next_ms=NEVER_MS))
     connection.execute(
         update(t.event_delivery)
