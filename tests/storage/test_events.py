@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tallystick.core.ids import Ms
+from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.state import MemberStatus
 from tallystick.service.event_store import (
     WEBHOOKS_MAX,
@@ -58,11 +58,11 @@ def queue(events: Store, *made: Event, seen: tuple[SeenMember, ...] = (), now: i
 def claim(events: Store, name: str = "mail", now: int = NOW, limit: int = 50) -> list[str]:
     until = Ms(now + 60_000)
     due = events.claim_deliveries(PROGRAM, name, now=Ms(now), until=until, limit=limit)
-    return [one.event.message_id for one in due]
+    return sorted(one.event.message_id for one in due)
 
 
 def note(events: Store, number: int, state: DeliveryState, next_ms: int = 0, answer: str = "200") -> None:
-    events.note_deliveries(PROGRAM, "mail", [Tried(number, state, answer, Ms(next_ms))])
+    events.note_deliveries(PROGRAM, "mail", [Tried(number, state, answer, Ms(next_ms))], now=NOW)
 
 
 def states(events: Store, name: str = "mail") -> list[tuple[str, DeliveryState]]:
@@ -164,6 +164,50 @@ def test_of_each_member_one_message_is_sent_at_a_time_and_in_order(events: Store
     assert claim(events) == ["evt_3"]
 
 
+def test_a_message_that_is_queued_while_the_one_before_is_noted_is_not_left_behind(events: Store) -> None:
+    put(events)
+    queue(events, event(1))
+    for number in range(1, 30):
+        together = threading.Barrier(2)
+
+        def run(work: str, number: int = number, together: threading.Barrier = together) -> None:
+            together.wait(30)
+            if work == "queue":
+                assert queue(events, event(number + 1))
+            else:
+                note(events, number, DELIVERED)
+
+        assert claim(events) == [f"evt_{number}"]
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(run, ("queue", "note")))
+    assert claim(events) == ["evt_30"]
+
+
+def test_one_that_waits_behind_another_says_no_time(events: Store) -> None:
+    put(events)
+    queue(events, event(1), event(2), event(3, 2))
+    found = events.deliveries(PROGRAM, "mail", state=None, before=None, limit=9)
+    assert [(one.number, one.next_ms) for one in found] == [(3, NOW), (2, NEVER_MS), (1, NOW)]
+    queue(events, event(4))
+    note(events, 1, DELIVERED)
+    note(events, 3, WAITING, next_ms=NOW + 5)
+    found = events.deliveries(PROGRAM, "mail", state=WAITING, before=None, limit=9)
+    assert [(one.number, one.next_ms) for one in found] == [(4, NEVER_MS), (3, NOW + 5), (2, NOW)]
+
+
+def test_what_is_sent_once_more_goes_before_what_waits_already(events: Store) -> None:
+    put(events)
+    queue(events, event(1), event(2), event(3))
+    note(events, 1, FAILED)
+    note(events, 2, WAITING, next_ms=NOW + 9_000)
+    assert events.replay_deliveries(PROGRAM, "mail", since=None, now=NOW) == 1
+    assert claim(events) == ["evt_1"]
+    note(events, 2, WAITING, next_ms=NOW)
+    assert claim(events) == []
+    note(events, 1, DELIVERED)
+    assert claim(events) == ["evt_2"]
+
+
 def test_what_a_process_died_sending_is_sent_by_another(events: Store) -> None:
     put(events)
     queue(events, event(1))
@@ -217,7 +261,7 @@ def test_messages_that_waited_for_a_person_begin_their_days_anew(events: Store) 
     events.pause_endpoint(PROGRAM, "mail")
     put(events, now=NOW + 5_000_000, url="https://other.example")
     due = events.claim_deliveries(PROGRAM, "mail", now=Ms(NOW + 5_000_000), until=UNTIL, limit=9)
-    assert [(one.number, one.since_ms) for one in due] == [(1, NOW + 5_000_000), (2, NOW + 5_000_000)]
+    assert sorted((one.number, one.since_ms) for one in due) == [(1, NOW + 5_000_000), (2, NOW + 5_000_000)]
 
 
 def test_changing_an_endpoint_that_was_not_paused_leaves_its_messages_alone(events: Store) -> None:
@@ -242,10 +286,21 @@ def test_messages_that_failed_are_sent_once_more(events: Store) -> None:
     }
     later = Ms(NOW + 100)
     assert events.replay_deliveries(PROGRAM, "mail", since=None, now=later) == 1
-    (due,) = events.claim_deliveries(PROGRAM, "mail", now=later, until=UNTIL, limit=9)
-    assert (due.number, due.tries, due.since_ms) == (1, 0, later)
+    due = events.claim_deliveries(PROGRAM, "mail", now=later, until=UNTIL, limit=9)
+    assert sorted((one.number, one.tries, one.since_ms) for one in due) == [(1, 0, later), (3, 0, NOW)]
     assert events.replay_deliveries(PROGRAM, "mail", since=None, now=later) == 0
     assert events.replay_deliveries(OTHER_PROGRAM, "mail", since=Ms(0), now=later) == 0
+
+
+def test_messages_of_a_member_that_are_sent_once_more_come_one_after_the_other(events: Store) -> None:
+    put(events)
+    queue(events, *(event(number, 1 + number % 2) for number in range(1, 7)))
+    for number in range(1, 7):
+        note(events, number, FAILED)
+    assert events.replay_deliveries(PROGRAM, "mail", since=None, now=NOW) == 6
+    assert claim(events) == ["evt_1", "evt_2"]
+    note(events, 1, DELIVERED)
+    assert claim(events) == ["evt_3"]
 
 
 def test_all_messages_since_an_instant_are_sent_once_more(events: Store) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import h11
 import pytest
 
 from tallystick.events import http_post
@@ -88,14 +89,14 @@ def test_an_answer_that_never_ends_counts_by_its_status(monkeypatch: pytest.Monk
 
 def test_no_more_than_a_little_of_an_answer_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = 0
-    receive = http_post.h11.Connection.receive_data
+    receive = h11.Connection.receive_data
 
     def count(self: Any, data: bytes) -> None:
         nonlocal taken
         taken += len(data)
         receive(self, data)
 
-    monkeypatch.setattr(http_post.h11.Connection, "receive_data", count)
+    monkeypatch.setattr(h11.Connection, "receive_data", count)
     head = b"HTTP/1.1 200 OK\r\ncontent-length: 20000000\r\n\r\n"
     with raw_server(head + b"x" * 20_000_000) as url:
         assert post(url, timeout_s=10) == 200

@@ -224,7 +224,7 @@ class Deliveries:
             return await self._posted(endpoint, headers, one)
 
         tried = await asyncio.gather(*(send(one) for one in due))
-        await asyncio.to_thread(self._store.note_deliveries, program_id, name, tried)
+        await asyncio.to_thread(self._store.note_deliveries, program_id, name, tried, now=self._now_ms())
         if any(one.answer == str(GONE) for one in tried):
             log.warning("an endpoint is gone and paused", extra={"webhook_id": name})
             await asyncio.to_thread(self._store.pause_endpoint, program_id, name)

@@ -131,7 +131,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message to an endpoint as people see it."""
+    """A message to an endpoint as people see it; ``next_ms`` of one that waits behind another is NEVER_MS."""
 
     number: int
     message_id: str
@@ -216,7 +216,9 @@ class EventStore(Protocol):
         """Return messages that are due, of each member none but the first that waits, and keep them from others."""
         ...
 
-    def note_deliveries(self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried]) -> None:
+    def note_deliveries(
+        self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried], *, now: Ms
+    ) -> None:
         """Note what came of sending messages; one that does not wait any more stays as it is."""
         ...
 
@@ -233,7 +235,10 @@ class EventStore(Protocol):
         ...
 
     def replay_deliveries(self, program_id: ProgramId, webhook_id: str, *, since: Ms | None, now: Ms) -> int:
-        """Let messages wait again that failed, or all of events since an instant; return how many."""
+        """Let messages wait again that failed, or all of events since an instant; return how many.
+
+        All that wait for the endpoint are due then. What is being sent at this moment may come twice.
+        """
         ...
 
     def forget_events(self, program_id: ProgramId, *, before: Ms) -> int:

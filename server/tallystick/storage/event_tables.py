@@ -62,6 +62,16 @@ Index(
     **where("state = 1"),
 )
 
+# Only the first message of a member that waits has a time: those behind it are not looked at, however many they are.
+Index(
+    "event_delivery_due_idx",
+    event_delivery.c.program_id,
+    event_delivery.c.webhook_id,
+    event_delivery.c.next_ms,
+    event_delivery.c.number,
+    **where("state = 1"),
+)
+
 Index(
     "event_delivery_failed_idx",
     event_delivery.c.program_id,

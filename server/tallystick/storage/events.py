@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
-from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.event_store import (
     WEBHOOKS_MAX,
@@ -30,6 +30,9 @@ from tallystick.storage.sessions import SqlSession
 
 FORGET_PAGE = 1_000
 """Most events that one call removes."""
+
+MEMBERS_AT_ONCE = 500
+"""Most members that one statement names."""
 
 WAITING = int(DeliveryState.WAITING)
 _ENDPOINT = tuple(t.webhook.c[name] for name in Endpoint.__dataclass_fields__)
@@ -77,9 +80,7 @@ class SqlEndpoints(SqlSession):
         own = (_w.program_id == program_id, _w.webhook_id == endpoint.webhook_id)
         others = select(func.count()).select_from(t.webhook).where(_w.program_id == program_id)
         values = _endpoint_values(program_id, endpoint)
-        woken = update(t.event_delivery).where(
-            *_of_endpoint(program_id, endpoint.webhook_id), _d.state == WAITING
-        )
+        woken = update(t.event_delivery).where(*_waiting(program_id, endpoint.webhook_id))
 
         def work(connection: Connection) -> bool:
             if _locked_place(connection, program_id) is None:
@@ -88,7 +89,8 @@ class SqlEndpoints(SqlSession):
             if was_paused is not None:
                 connection.execute(update(t.webhook).where(*own).values(values))
                 if was_paused and not endpoint.paused:
-                    connection.execute(woken.values(since_ms=now, next_ms=now))
+                    connection.execute(woken.values(since_ms=now))
+                    _line_up(connection, program_id, endpoint.webhook_id, now=now)
                 return True
             if (connection.scalar(others) or 0) >= WEBHOOKS_MAX:
                 return False
@@ -240,21 +242,10 @@ class SqlDeliveries(SqlSession):
         self, program_id: ProgramId, webhook_id: str, *, now: Ms, until: Ms, limit: int
     ) -> list[Due]:
         """Return messages that are due, of each member none but the first that waits, and keep them from others."""
-        earlier = t.event_delivery.alias("earlier")
-        e = earlier.c
-        waits_before = exists().where(
-            e.program_id == _d.program_id,
-            e.webhook_id == _d.webhook_id,
-            e.member_id == _d.member_id,
-            e.state == WAITING,
-            e.number < _d.number,
-        )
         query = (
             select(_d.number, _d.tries, _d.since_ms)
-            .where(
-                *_of_endpoint(program_id, webhook_id), _d.state == WAITING, _d.next_ms <= now, ~waits_before
-            )
-            .order_by(_d.number)
+            .where(*_waiting(program_id, webhook_id), _d.next_ms <= now)
+            .order_by(_d.next_ms, _d.number)
             .limit(min(limit, PAGE_MAX))
             .with_for_update(skip_locked=True)
         )
@@ -275,20 +266,21 @@ class SqlDeliveries(SqlSession):
 
         return self._run(program_id, work, write=True)
 
-    def note_deliveries(self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried]) -> None:
+    def note_deliveries(
+        self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried], *, now: Ms
+    ) -> None:
         """Note what came of sending messages; one that does not wait any more stays as it is."""
+        waiting = _waiting(program_id, webhook_id)
 
         def work(connection: Connection) -> None:
+            # In turn with those who queue: else both could leave it to the other to let the next message go.
+            _locked_place(connection, program_id)
             for one in sorted(tried, key=lambda one: one.number):
-                own = (
-                    *_of_endpoint(program_id, webhook_id),
-                    _d.number == one.number,
-                    _d.state == WAITING,
-                )
                 values = {"state": int(one.state), "answer": one.answer, "next_ms": one.next_ms}
-                connection.execute(
-                    update(t.event_delivery).where(*own).values({**values, "tries": _d.tries + 1})
-                )
+                noted = update(t.event_delivery).where(*waiting, _d.number == one.number)
+                changed = noted.values({**values, "tries": _d.tries + 1}).returning(_d.member_id)
+                for (member_id,) in connection.execute(changed).all():
+                    _let_first_go(connection, program_id, webhook_id, member_id, now=now)
 
         self._run(program_id, work, write=True)
 
@@ -334,13 +326,55 @@ class SqlDeliveries(SqlSession):
         again = (
             update(t.event_delivery)
             .where(*_of_endpoint(program_id, webhook_id), which)
-            .values(state=WAITING, tries=0, since_ms=now, next_ms=now)
+            .values(state=WAITING, tries=0, since_ms=now)
         )
-        return self._run(program_id, lambda connection: int(connection.execute(again).rowcount), write=True)
+
+        def work(connection: Connection) -> int:
+            _locked_place(connection, program_id)
+            count = int(connection.execute(again).rowcount)
+            if count:
+                _line_up(connection, program_id, webhook_id, now=now)
+            return count
+
+        return self._run(program_id, work, write=True)
 
 
 def _of_endpoint(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
     return _d.program_id == program_id, _d.webhook_id == webhook_id
+
+
+def _waiting(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
+    return *_of_endpoint(program_id, webhook_id), _d.state == WAITING
+
+
+def _let_first_go(
+    connection: Connection, program_id: ProgramId, webhook_id: str, member_id: str, *, now: Ms
+) -> None:
+    """Give the first message of a member that waits a time, and none to the one behind it."""
+    waiting = (*_waiting(program_id, webhook_id), _d.member_id == member_id)
+    query = select(_d.number, _d.next_ms).where(*waiting).order_by(_d.number).limit(2)
+    rows = connection.execute(query).all()
+    for at, (number, next_ms) in enumerate(rows):
+        if (next_ms == NEVER_MS) == (at == 0):
+            to_ms = now if at == 0 else NEVER_MS
+            connection.execute(
+                update(t.event_delivery).where(*waiting, _d.number == number).values(next_ms=to_ms)
+            )
+
+
+def _line_up(connection: Connection, program_id: ProgramId, webhook_id: str, *, now: Ms) -> None:
+    """Let the first message of every member go now that waits for an endpoint, and the others wait behind it."""
+    waiting = _waiting(program_id, webhook_id)
+    # Of the same table, and yet a look of its own at it.
+    line = t.event_delivery.alias("line").c
+    in_line = (line.program_id == program_id, line.webhook_id == webhook_id, line.state == WAITING)
+    first = select(func.min(line.number)).where(*in_line).group_by(line.member_id)
+    connection.execute(update(t.event_delivery).where(*waiting).values(next_ms=NEVER_MS))
+    connection.execute(
+        update(t.event_delivery)
+        .where(*_of_endpoint(program_id, webhook_id), _d.number.in_(first))
+        .values(next_ms=now)
+    )
 
 
 def _locked_place(connection: Connection, program_id: ProgramId) -> EventPlace | None:
@@ -359,29 +393,57 @@ def _insert_events(
     first: int,
     now: Ms,
 ) -> None:
-    rows, messages = [], []
-    for number, event in enumerate(events, first):
-        wanting = [endpoint.webhook_id for endpoint in endpoints if endpoint.wants(event.event_type)]
-        if not wanting:
-            continue
-        rows.append(
-            {
-                "program_id": program_id,
-                "number": number,
-                "message_id": event.message_id,
-                "event_type": event.event_type,
-                "member_id": event.member_id,
-                "occurred_ms": event.occurred_ms,
-                "queued_ms": now,
-                "body": event.body,
-            }
-        )
-        message = {"program_id": program_id, "number": number, "member_id": event.member_id}
-        fresh = {"state": WAITING, "tries": 0, "since_ms": now, "next_ms": now, "answer": ""}
-        messages += [{**message, **fresh, "webhook_id": webhook_id} for webhook_id in wanting]
-    if rows:
-        connection.execute(insert(t.event), rows)
-        connection.execute(insert(t.event_delivery), messages)
+    wanted = [
+        (number, event, [one.webhook_id for one in endpoints if one.wants(event.event_type)])
+        for number, event in enumerate(events, first)
+    ]
+    rows = [
+        {
+            "program_id": program_id,
+            "number": number,
+            "message_id": event.message_id,
+            "event_type": event.event_type,
+            "member_id": event.member_id,
+            "occurred_ms": event.occurred_ms,
+            "queued_ms": now,
+            "body": event.body,
+        }
+        for number, event, webhook_ids in wanted
+        if webhook_ids
+    ]
+    if not rows:
+        return
+    behind = _who_waits(connection, program_id, endpoints, {event.member_id for event in events})
+    messages = []
+    for number, event, webhook_ids in wanted:
+        for webhook_id in webhook_ids:
+            line = webhook_id, event.member_id
+            next_ms = NEVER_MS if line in behind else now
+            behind.add(line)
+            message = {"program_id": program_id, "webhook_id": webhook_id, "number": number}
+            fresh = {"state": WAITING, "tries": 0, "since_ms": now, "next_ms": next_ms, "answer": ""}
+            messages.append({**message, **fresh, "member_id": event.member_id})
+    connection.execute(insert(t.event), rows)
+    connection.execute(insert(t.event_delivery), messages)
+
+
+def _who_waits(
+    connection: Connection,
+    program_id: ProgramId,
+    endpoints: Sequence[Endpoint],
+    members: Collection[MemberId],
+) -> set[tuple[str, MemberId]]:
+    """Return (endpoint, member) of those for whom a message waits already."""
+    found: set[tuple[str, MemberId]] = set()
+    names = sorted(members)
+    for endpoint in endpoints:
+        for start in range(0, len(names), MEMBERS_AT_ONCE):
+            some = _d.member_id.in_(names[start : start + MEMBERS_AT_ONCE])
+            # One of each member that waits has a time, however many there are behind it.
+            first = (*_waiting(program_id, endpoint.webhook_id), _d.next_ms < NEVER_MS)
+            query = select(_d.member_id).where(*first, some)
+            found.update((endpoint.webhook_id, row[0]) for row in connection.execute(query))
+    return found
 
 
 def _put_seen(connection: Connection, program_id: ProgramId, seen: Sequence[SeenMember]) -> None:

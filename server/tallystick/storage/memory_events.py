@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
-from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.service.event_store import (
     WEBHOOKS_MAX,
     Delivery,
@@ -157,8 +157,7 @@ class MemoryEvents:
 
     def due_endpoints(self: Tables, program_id: ProgramId, *, now: Ms) -> list[str]:
         tables = self._of(program_id)
-        messages = list(tables.messages.items())
-        due = {key[0] for key, one in messages if one.state is WAITING and one.next_ms <= now}
+        due = {key[0] for key, message in _first_waiting(tables).items() if message.next_ms <= now}
         return sorted(one for one in due if one in tables.webhooks and not tables.webhooks[one].paused)
 
     def claim_deliveries(
@@ -166,20 +165,25 @@ class MemoryEvents:
     ) -> list[Due]:
         with self._changes() as undo:
             tables = self._of(program_id)
+            first = [
+                (one.next_ms, key) for key, one in _first_waiting(tables).items() if key[0] == webhook_id
+            ]
             taken: list[Due] = []
-            behind: set[MemberId] = set()
-            for key in sorted(key for key in tables.messages if key[0] == webhook_id):
-                message = tables.messages[key]
-                if message.state is not WAITING or message.member_id in behind:
-                    continue
-                behind.add(message.member_id)
-                if message.next_ms <= now and len(taken) < limit:
-                    event, _ = tables.events[key[1]]
+            for next_ms, key in sorted(first)[:limit]:
+                if next_ms <= now:
+                    message, (event, _) = tables.messages[key], tables.events[key[1]]
                     taken.append(Due(key[1], event, message.tries, message.since_ms))
                     undo.put(tables.messages, key, replace(message, next_ms=until))
             return taken
 
-    def note_deliveries(self: Tables, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried]) -> None:
+    def note_deliveries(
+        self: Tables,
+        program_id: ProgramId,
+        webhook_id: str,
+        tried: Sequence[Tried],
+        *,
+        now: Ms,  # noqa: ARG002 - who is first is found when it is asked for
+    ) -> None:
         with self._changes() as undo:
             messages = self._of(program_id).messages
             for one in tried:
@@ -204,14 +208,14 @@ class MemoryEvents:
         limit: int,
     ) -> list[Delivery]:
         tables = self._of(program_id)
+        first = _first_waiting(tables)
         found = []
         for key in sorted((key for key in list(tables.messages) if key[0] == webhook_id), reverse=True):
             one, (event, _) = tables.messages[key], tables.events[key[1]]
             if state in (None, one.state) and (before is None or key[1] < before):
                 names = (key[1], event.message_id, event.event_type)
-                found.append(
-                    Delivery(*names, one.state, one.tries, event.occurred_ms, one.next_ms, one.answer)
-                )
+                next_ms = one.next_ms if one.state is not WAITING or key in first else NEVER_MS
+                found.append(Delivery(*names, one.state, one.tries, event.occurred_ms, next_ms, one.answer))
         return found[:limit]
 
     def replay_deliveries(
@@ -228,4 +232,17 @@ class MemoryEvents:
                     again = replace(message, state=WAITING, tries=0, since_ms=now, next_ms=now)
                     undo.put(tables.messages, key, again)
                     count += 1
+            for key, message in list(tables.messages.items()):
+                if count and key[0] == webhook_id and message.state is WAITING:
+                    undo.put(tables.messages, key, replace(message, next_ms=now))
             return count
+
+
+def _first_waiting(tables: ProgramTables) -> dict[tuple[str, int], Message]:
+    """The messages whose turn it is, or will be: of each endpoint and member the first that waits."""
+    first: dict[tuple[str, MemberId], tuple[str, int]] = {}
+    for key in sorted(tables.messages):
+        message = tables.messages[key]
+        if message.state is WAITING:
+            first.setdefault((key[0], message.member_id), key)
+    return {key: tables.messages[key] for key in first.values()}

@@ -182,7 +182,7 @@ def test_a_paused_endpoint_says_so_and_counts_what_waits_and_what_failed(world: 
     hook(world)
     queue(world, 3)
     failed = [Tried(2, DeliveryState.FAILED, "500")]
-    world.store.note_deliveries(SHOP, "mail", failed)
+    world.store.note_deliveries(SHOP, "mail", failed, now=Ms(world.now_ms))
     paused = hook(world, paused=True)
     assert (paused.state, paused.waiting, paused.failed) == (pb.WEBHOOK_STATE_PAUSED, 2, 1)
     assert hook(world).state == pb.WEBHOOK_STATE_ACTIVE
@@ -191,7 +191,9 @@ def test_a_paused_endpoint_says_so_and_counts_what_waits_and_what_failed(world: 
 def test_messages_are_listed_page_by_page(world: World) -> None:
     hook(world)
     queue(world, 5)
-    world.store.note_deliveries(SHOP, "mail", [Tried(4, DeliveryState.DELIVERED, "200")])
+    world.store.note_deliveries(
+        SHOP, "mail", [Tried(4, DeliveryState.DELIVERED, "200")], now=Ms(world.now_ms)
+    )
     request = pb.ListDeliveriesRequest(webhook_id="mail", page_size=2)
     first = world.send(request, BOSS)
     assert [one.message_id for one in first.deliveries] == ["evt_5", "evt_4"]
@@ -215,11 +217,13 @@ def test_messages_that_failed_wait_again_when_a_person_asks(world: World) -> Non
     hook(world)
     queue(world, 3)
     failed = [Tried(n, DeliveryState.FAILED, "500") for n in (1, 2)]
-    world.store.note_deliveries(SHOP, "mail", failed)
+    world.store.note_deliveries(SHOP, "mail", failed, now=Ms(world.now_ms))
     assert world.send(pb.ReplayDeliveriesRequest(webhook_id="mail"), BOSS).replayed == 2
     since = pb.ReplayDeliveriesRequest(webhook_id="mail")
     since.since.FromMilliseconds(world.now_ms + 2)
-    world.store.note_deliveries(SHOP, "mail", [Tried(n, DeliveryState.DELIVERED, "200") for n in (1, 2, 3)])
+    world.store.note_deliveries(
+        SHOP, "mail", [Tried(n, DeliveryState.DELIVERED, "200") for n in (1, 2, 3)], now=Ms(world.now_ms)
+    )
     assert world.send(since, BOSS).replayed == 2
 
 

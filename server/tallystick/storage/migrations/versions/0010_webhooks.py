@@ -90,6 +90,7 @@ def create_deliveries() -> None:
     )
     for name, columns, condition in (
         ("waiting", ["program_id", "webhook_id", "member_id", "number"], "state = 1"),
+        ("due", ["program_id", "webhook_id", "next_ms", "number"], "state = 1"),
         ("failed", ["program_id", "webhook_id", "number"], "state = 3"),
     ):
         where = sa.text(condition)
