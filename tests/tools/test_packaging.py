@@ -21,7 +21,9 @@ def pins(path: Path, *, hashed: bool = False) -> dict[str, str]:
     return {match["name"]: match["version"] for match in pattern.finditer(path.read_text())}
 
 
-def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
         cwd=ROOT,
