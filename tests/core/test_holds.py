@@ -163,6 +163,25 @@ def test_a_reward_whose_goods_left_the_basket_is_refused_and_the_hold_stays() ->
     assert world.posted(world.capture(hold.hold_id, basket(toys))).detail.payable_minor == 0
 
 
+@pytest.mark.parametrize(("ttl_s", "late"), [(7200, False), (900, True)], ids=["open", "ran out"])
+def test_a_reward_that_a_hold_promised_is_given_although_its_hours_are_over(ttl_s: int, late: bool) -> None:
+    """A buyer pays with a discount that was there when the hold was made: it cannot go away under the payment."""
+    reward = {"id": "lunch", "kind": "money_off", "points": 100, "amount_minor": 300, "hours": "12:00-14:00"}
+    world = World(
+        rules_of(rewards=[reward], holds={"late_capture": "if_covered"}), now=at("2026-01-15T12:30")
+    )
+    world.posted(world.adjust(100))
+    goods = basket(1_000)
+    hold = world.posted(world.hold(0, spend=None, reward_ids=("lunch",), basket=goods, ttl_s=ttl_s))
+    world.now = at("2026-01-15T13:30")
+    assert world.why(world.sale_of(goods, reward_ids=("lunch",))) is Refusal.REWARD_NOT_APPLICABLE
+    capture = world.capture(hold.hold_id, goods)
+    if late:
+        assert world.why(capture) is Refusal.REWARD_NOT_APPLICABLE
+    else:
+        assert world.posted(capture).detail.payable_minor == 700
+
+
 def test_a_captured_sale_can_be_returned() -> None:
     world = world_with()
     hold = world.posted(world.hold(300, basket=basket(1_000)))

@@ -263,6 +263,25 @@ def test_capture_and_void_at_the_same_moment_end_in_one_of_the_two(street: Stree
         assert points_of(street, member_id) in {(22, 0), (500, 0)}
 
 
+def test_a_coupon_that_there_is_once_is_sold_once_and_free_again_when_its_order_came_to_nothing(
+    street: Street,
+) -> None:
+    """Two browsers with the same coupon; the first to pay does not, the second does."""
+    shop, ann, ben = street.shop, street.member(), street.member()
+    first = shop.hold(new_id(), ann, BASKET, coupons=["only-one"])
+    assert (first.benefits.discount_minor, [one.id for one in first.benefits.coupons]) == (300, ["first"])
+    assert refusal_of(lambda: shop.hold(new_id(), ben, BASKET, coupons=["ONLYONE"])) == "COUPON_USED"
+    assert (
+        refusal_of(lambda: shop.sell(new_id(), ben, BASKET, order="2301", coupons=["ONLYONE"]))
+        == "COUPON_USED"
+    )
+    shop.void(new_id(), first)
+    second = shop.hold(new_id(), ben, BASKET, coupons=["ONLYONE"])
+    sale = shop.capture(new_id(), second, BASKET, order="2302")
+    assert (sale.payable_minor, sale.earned_points) == (PRICE_MINOR - 300, 24)
+    assert refusal_of(lambda: shop.hold(new_id(), ann, BASKET, coupons=["ONLYONE"])) == "COUPON_USED"
+
+
 def test_an_order_that_shrinks_before_the_capture_gives_back_what_it_does_not_need(street: Street) -> None:
     member_id = street.member(3_000)
     held = held_points(street, member_id, points=2_780)

@@ -182,6 +182,13 @@ class Moving:
         points = 10 * min(self.reads, self.changes + 1)
         return [Lot(1, points, points, NOW, Ms(NOW + 10**10))]
 
+    def read_standing(
+        self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()
+    ) -> tuple[Account | None, list[Lot], Account | None]:
+        before = self.read_accounts(program_id, [member_id]).get(member_id)
+        lots = self.read_lots(program_id, member_id, also=also)
+        return before, lots, self.read_accounts(program_id, [member_id]).get(member_id)
+
     def read_holds(self, program_id: ProgramId, member_id: MemberId) -> list[Any]:
         return []
 

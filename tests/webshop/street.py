@@ -25,6 +25,10 @@ RULES: dict[str, Any] = {
         {"id": "five-off", "kind": "money_off", "points": 400, "amount_minor": 500},
         {"id": "free-tea", "kind": "free_item", "points": 100, "category": ["tea"]},
     ],
+    "coupons": [
+        {"id": "spring", "kind": "percent_off", "percent": 10, "code": "SPRING25", "per_member": 1000},
+        {"id": "first", "kind": "money_off", "amount_minor": 300, "code": "ONLY-ONE", "total": 1},
+    ],
     "returns": {"spent": "debt"},
 }
 

@@ -17,7 +17,17 @@ from google.rpc import error_details_pb2, status_pb2
 from tallystick.security.device_profile import write_profile
 from tallystick.security.keys import generate_signing_key
 from tallystick.v1 import identity_pb2, ledger_pb2, till_pb2, webshop_pb2
-from tallystick_webshop import Away, BadRequest, NotAllowed, Profile, Refused, Shop, ShopError, new_id
+from tallystick_webshop import (
+    Away,
+    BadRequest,
+    NotAllowed,
+    Profile,
+    Refused,
+    Shop,
+    ShopError,
+    WidgetToken,
+    new_id,
+)
 from tallystick_webshop.errors import MENDS
 from tests.webshop.street import shirts_and_tea
 
@@ -96,6 +106,12 @@ def gateway() -> Iterator[Gateway]:
                     "Identify",
                     identity_pb2.IdentifyRequest,
                     identity_pb2.IdentifyResponse(not_identified=unknown),
+                ),
+                (
+                    "WebshopService",
+                    "IssueWidgetToken",
+                    webshop_pb2.IssueWidgetTokenRequest,
+                    webshop_pb2.IssueWidgetTokenResponse(access_token="page", expires_in_s=300),
                 ),
                 (
                     "WebshopService",
@@ -207,7 +223,7 @@ def test_nobody_at_the_address_is_a_gateway_that_is_away(gateway: Gateway) -> No
         (fails(grpc.StatusCode.FAILED_PRECONDITION, "DEVICE_NOT_CONFIRMED"), NotAllowed, "device confirm"),
         (fails(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT"), BadRequest, "INVALID_INPUT"),
         (fails(grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE"), BadRequest, "MESSAGE_TOO_LARGE"),
-        (fails(grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND"), BadRequest, "versions"),
+        (fails(grpc.StatusCode.UNIMPLEMENTED, "METHOD_NOT_FOUND"), BadRequest, "update it"),
         (fails(grpc.StatusCode.NOT_FOUND, "MEMBER_NOT_FOUND"), Refused, "MEMBER_UNKNOWN"),
     ],
 )
@@ -253,6 +269,13 @@ def test_a_claim_that_another_has_redeemed_is_refused(shop: Shop) -> None:
     with pytest.raises(Refused, match="another member has redeemed the claim") as raised:
         shop.redeem_claim(new_id(), "code")
     assert raised.value.reason == "TAKEN"
+
+
+def test_a_page_gets_a_token_for_its_member_and_its_origin(shop: Shop, gateway: Gateway) -> None:
+    member_id = new_id()
+    assert shop.widget_token(member_id, "https://shop.example") == WidgetToken("page", 300)
+    sent = webshop_pb2.IssueWidgetTokenRequest.FromString(gateway.requests[0])
+    assert (sent.member_id, sent.origin) == (member_id, "https://shop.example")
 
 
 def test_a_hold_of_nothing_or_for_ever_is_refused_before_it_is_sent(shop: Shop, gateway: Gateway) -> None:

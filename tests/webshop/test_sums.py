@@ -30,24 +30,31 @@ baskets = st.builds(
     basket=baskets,
     points=st.sampled_from(["max", UpTo(990), 0]),
     rewards=st.lists(st.sampled_from(["five-off", "free-tea"]), unique=True),
+    coupons=st.sampled_from([[], ["spring-25"]]),
     data=st.data(),
 )
 def test_quote_hold_capture_and_returns_agree_to_the_minor_unit(
-    street: Street, basket: Basket, points: str | UpTo | int, rewards: list[str], data: st.DataObject
+    street: Street,
+    basket: Basket,
+    points: str | UpTo | int,
+    rewards: list[str],
+    coupons: list[str],
+    data: st.DataObject,
 ) -> None:
     shop, member_id = street.shop, street.member(10_000)
     try:
-        quote = shop.quote(member_id, basket, points=points, rewards=rewards)
+        quote = shop.quote(member_id, basket, points=points, rewards=rewards, coupons=coupons)
     except Refused as refused:
-        assert refused.reason == "REWARD_NOT_APPLICABLE"  # noqa: PT017 (a property's own way out)
-        rewards = []
+        assert refused.reason in {"REWARD_NOT_APPLICABLE", "COUPON_NOT_APPLICABLE"}  # noqa: PT017 (a way out)
+        rewards = coupons = []
         quote = shop.quote(member_id, basket, points=points)
     assert sum(quote.line_discounts) == quote.discount_minor
     assert sum(quote.line_burned) == quote.burned_points
     assert sum(quote.line_earned) == quote.earned_points
     assert sum(one.gross_minor for one in quote.tax_totals) == quote.payable_minor
-    if quote.burned_points:
-        held = shop.hold(new_id(), member_id, basket, points=points, rewards=rewards)
+    assert [coupon.id for coupon in quote.coupons] == ["spring"] * len(coupons)
+    if quote.burned_points or coupons:
+        held = shop.hold(new_id(), member_id, basket, points=points, rewards=rewards, coupons=coupons)
         sale = shop.capture(new_id(), held, basket, order="3001")
     else:
         sale = shop.sell(new_id(), member_id, basket, order="3001")

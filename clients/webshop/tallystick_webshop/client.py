@@ -87,7 +87,14 @@ HOLD_TTL_S: Final = 900
 TTL_MAX_S: Final = 2_592_000
 STATEMENT_MAX: Final = 100
 
-_NOT_ALLOWED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+# With the first two the gateway does not let the shop in; with the third somebody has to set something up first.
+_NOT_ALLOWED = frozenset(
+    {
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
 
 Response = TypeVar("Response", bound=Message)
 
@@ -443,12 +450,14 @@ def _error_of(failure: LinkLost | LinkRefused) -> ShopError:
     if isinstance(failure, LinkLost):
         return Away(f"the gateway does not answer ({failure})")
     message, reason = str(failure), failure.reason
-    if failure.status in _NOT_ALLOWED or reason == "DEVICE_NOT_CONFIRMED":
+    if failure.status in _NOT_ALLOWED:
         return NotAllowed(reason, message)
     if reason in {"MEMBER_NOT_FOUND", "REQUEST_ID_REUSED"}:
         # For a shop these are decisions about a member, whichever method finds them.
         return Refused("MEMBER_UNKNOWN" if reason == "MEMBER_NOT_FOUND" else reason, message, failure.details)
-    mend = "; ".join(failure.violations) or "compare the versions of this package and of the gateway"
+    older = failure.status is grpc.StatusCode.UNIMPLEMENTED
+    mend = "the gateway is older than this package: update it" if older else "correct what the message names"
+    mend = "; ".join(failure.violations) or mend
     return BadRequest(f"{message} ({reason})", mend=mend, violations=failure.violations)
 
 

@@ -123,6 +123,7 @@ MENDS: Mapping[str, str] = {
 
 NOT_ALLOWED_MENDS: Mapping[str, str] = {
     "DEVICE_NOT_CONFIRMED": "a manager confirms the fingerprint with `tallystick device confirm`",
+    "WEB_ORIGIN_NOT_ALLOWED": "add the page's origin to the gateway's setting cors_origins and restart it",
     "ASSERTION_INVALID": "compare the profile's issuer with the gateway's, and this machine's clock with the time",
     "ROLE_NOT_ALLOWED": "use a profile whose role is webshop",
     "ORIGIN_MISMATCH": "give no store or the one that the shop was enrolled for",

@@ -37,7 +37,7 @@ from tallystick.core.rules.benefit import Benefit, benefit_of
 from tallystick.core.rules.match import Moment, moment_of
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import bucket_day, current_tier
-from tallystick.core.state import Alloc, Hold, Lot
+from tallystick.core.state import Alloc, Hold, HoldStatus, Lot
 
 
 class Priced(NamedTuple):
@@ -87,10 +87,12 @@ def price(
     assurance: Assurance,
     coupons: Sequence[CouponUse] = (),
     spare_coupons: bool = False,
+    promised: bool = False,
 ) -> Priced | Refused:
     """Price a basket: what is taken off by coupons and for points, what the rest earns, what counts towards the tier.
 
-    With ``spare_coupons`` a coupon that fits nothing in the basket is left out instead of refused.
+    With ``spare_coupons`` a coupon that fits nothing in the basket is left out instead of refused; rewards that were
+    ``promised`` are to be had although their time is over.
     """
     if no := check_basket(rules, basket):
         return no
@@ -108,6 +110,7 @@ def price(
             assurance=assurance,
             moment=moment,
             coupons=() if isinstance(chosen, Refused) else chosen,
+            promised=promised,
         )
         if isinstance(asked, Refused):
             return asked
@@ -247,6 +250,7 @@ def post_capture_sale(
         assurance=hold.assurance,
         coupons=coupons,
         spare_coupons=True,
+        promised=hold.status is HoldStatus.OPEN,
     )
     if isinstance(priced, Refused):
         return priced

@@ -42,10 +42,12 @@ def benefit_of(
     assurance: Assurance,
     moment: Moment,
     coupons: Sequence[Redeemed] = (),
+    promised: bool = False,
 ) -> Benefit | Refused:
     """Price coupons, rewards and points against a basket, or say why not.
 
     ``available`` is what may be burned: the balance at the server, the authority less what was burned at a till.
+    Rewards that were ``promised``, by a hold that is open, are not asked about their tier and time again.
     """
     count = len(basket.lines)
     left: list[int] = [line.amount_minor for line in basket.lines]
@@ -53,7 +55,7 @@ def benefit_of(
     line_points = [0] * count
     used, spared = _apply_coupons(coupons, basket, left, pieces_milli) if coupons else ([], [])
     applied: list[AppliedReward] = []
-    rewards = _rewards_of(rules, reward_ids, moment)
+    rewards = _rewards_of(rules, reward_ids, None if promised else moment)
     if isinstance(rewards, Refused):
         return rewards
     for reward in rewards:
@@ -154,14 +156,16 @@ def _first_no(burning: Burning, points: int, most: int | None, *, available: int
     return None
 
 
-def _rewards_of(rules: RuleSet, reward_ids: Sequence[str], moment: Moment) -> list[Reward] | Refused:
-    """Return the rewards asked for, or the first reason why one of them is not to be had."""
+def _rewards_of(rules: RuleSet, reward_ids: Sequence[str], moment: Moment | None) -> list[Reward] | Refused:
+    """Return the rewards asked for, or the first reason why one of them is not to be had (at a moment, if any)."""
     by_id = {reward.reward_id: reward for reward in rules.rewards}
     rewards = []
     for reward_id in reward_ids:
         if reward_id not in by_id:
             return refused(Refusal.REWARD_UNKNOWN, reward_id=reward_id)
         rewards.append(by_id[reward_id])
+    if moment is None:
+        return rewards
     for reward in rewards:
         if reward.when.tiers and moment.tier_id not in reward.when.tiers:
             return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
