@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from tallystick.core.command import ReturnLine
 from tallystick.core.entry import EntryKind, Refusal
-from tallystick.core.ids import MemberId
+from tallystick.core.ids import MemberId, ProgramId
 from tallystick.service.coupon_ports import CodeState
-from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound
+from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, StoreConflict
+from tallystick.service.ports import Transaction
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
 from tests.service.coupons import CouponDesk, told, used
@@ -311,3 +313,22 @@ def test_a_card_shows_what_its_member_can_use_now(desk: CouponDesk) -> None:
     assert [one.code for one in desk.coupons.coupons_of(CLUB, ANN)] == ["ALWAYS"]
     with pytest.raises(NotFound):
         desk.coupons.coupons_of(CLUB, NOBODY)
+
+
+def test_a_batch_that_loses_its_commit_uses_a_coupon_once_when_it_is_run_again(
+    desk: CouponDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = desk.codes()
+    real, lost = desk.store.transaction, [True]
+
+    @contextmanager
+    def once_lost(program_id: ProgramId) -> Iterator[Transaction]:
+        with real(program_id) as transaction:
+            yield transaction
+            if lost and lost.pop():
+                raise StoreConflict("the connection was lost before COMMIT was answered")
+
+    monkeypatch.setattr(desk.store, "transaction", once_lost)
+    entry = desk.posted(desk.buys(code.text, "summer 25"))
+    assert (lost, used(entry)) == ([], [("birthday", 300), ("summer", 500)])
+    assert (desk.counted("birthday"), desk.counted("summer")) == ((1, 1, 0), (1, 1, 0))

@@ -344,18 +344,19 @@ def _spend(spend: Spend | None) -> object:
     return None if spend is None else (spend.points, spend.up_to)
 
 
-def _coupons(coupons: tuple[CouponRef, ...]) -> list[object]:
-    """What came later has no place in the encoding of a command that does without it."""
-    return [[coupon.token for coupon in coupons]] if coupons else []
+def _coupons(coupons: tuple[CouponRef, ...]) -> object:
+    return [coupon.token for coupon in coupons]
 
 
 def _sale(c: Sale) -> list[object]:
-    return [_basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance), *_coupons(c.coupons)]
+    asked = [_basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+    # What came later has no place in the encoding of a command that does without it.
+    return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
 def _hold(c: PlaceHold) -> list[object]:
     asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
-    return [*asked, *_coupons(c.coupons)]
+    return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
 def _settle(c: SettleSale) -> list[object]:

@@ -159,7 +159,7 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
     )
     totals = tax_totals(basket, benefit.discounts)
     detail = Detail(
-        explanations=(*_coupon_explanations(benefit), *_burn_explanations(benefit), *accrual.explanations),
+        explanations=(*_explanations(benefit), *accrual.explanations),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
@@ -179,12 +179,17 @@ def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Seque
     return spread(1, [max(0, amount) for amount in eligible]) if any(eligible) else (0,) * len(eligible)
 
 
-def _coupon_explanations(benefit: Benefit) -> tuple[Explanation, ...]:
+def _explanations(benefit: Benefit) -> tuple[Explanation, ...]:
+    """Say what was taken off, in the order in which it was."""
+    told = _burn_explanations(benefit)
+    if not (benefit.coupons or benefit.spared):
+        return told
     used = [
         Explanation(coupon.coupon_id, 0, 0, "coupon", (("discount_minor", str(coupon.discount_minor)),))
         for coupon in benefit.coupons
     ]
-    return (*used, *(Explanation(coupon_id, 0, 0, "coupon_given_back") for coupon_id in benefit.spared))
+    spared = [Explanation(coupon_id, 0, 0, "coupon_given_back") for coupon_id in benefit.spared]
+    return (*used, *spared, *told)
 
 
 def _burn_explanations(benefit: Benefit) -> tuple[Explanation, ...]:

@@ -34,6 +34,7 @@ from tallystick.core.command import (
     Command,
     PlaceHold,
     ReturnLease,
+    Sale,
     SettleSale,
     Void,
 )
@@ -145,11 +146,12 @@ class Batch:
             self._inbox = self._tx.inbox({item_id_of(fact.slot.digest) for fact in facts})
         commands = [submission.command for submission in self._submissions]
         ids = {command.command_id for command in commands}
-        ids.update(ref for command in commands if (ref := refers_to(command)))
+        ids.update(refs := {ref for command in commands if (ref := refers_to(command))})
         members = {command.member_id for command in commands}
         self._loaded, self._known = self._tx.locked(members, ids)
         latest: dict[MemberId, int] = {}
         whole: set[MemberId] = set()
+        naming: list[Command] = []
         for submission in self._submissions:
             command = submission.command
             if self._known_to(submission) or command.member_id not in self._loaded:
@@ -159,6 +161,8 @@ class Batch:
             latest[member] = max(latest.get(member, as_of_ms), self._occurred_ms(submission))
             if needs_lots(command):
                 whole.add(member)
+            if isinstance(command, (Sale, PlaceHold)) and command.coupons:
+                naming.append(command)
         whole.update(member for member, at_ms in latest.items() if self._loaded[member].due_ms <= at_ms)
         holds, lots = self._load_whole(commands, whole) if whole else ({}, {})
         for member, account in self._loaded.items():
@@ -171,29 +175,35 @@ class Batch:
             else:
                 state = MemberState(account, rest_due_ms=account.due_ms)
             self._states[member] = state
-        self._coupons = self._load_coupons(latest)
+        self._coupons = self._load_coupons(naming, refs, latest)
 
-    def _load_coupons(self, latest: dict[MemberId, int]) -> CouponBook | None:
-        """Load the coupons that this batch may use or free; what was decided before needs none."""
-        commands = [s.command for s in self._submissions if not self._known_to(s)]
-        named = {hold_id for command in commands for hold_id in _holds_named(command)}
-        holds = [
-            hold
+    def _load_coupons(
+        self, naming: list[Command], refs: set[CommandId], latest: dict[MemberId, int]
+    ) -> CouponBook | None:
+        """Load the coupons that commands name, and those that captured, ended and reversed ones may free."""
+        reserving = [
+            (member, hold)
             for member, of_member in self._holds_before.items()
             for hold in of_member.values()
-            if hold.coupons and (hold.hold_id in named or hold.expires_ms <= latest.get(member, 0))
+            if hold.coupons
+        ]
+        asked = (
+            {hold_id for s in self._submissions for hold_id in _holds_named(s.command)} if reserving else ()
+        )
+        holds = [
+            hold
+            for member, hold in reserving
+            if hold.hold_id in asked or hold.expires_ms <= latest.get(member, 0)
         ]
         sales = [
             known.answer
-            for command in commands
-            if (ref := refers_to(command))
-            and (known := self._known.get(ref))
-            and isinstance(known.answer, Entry)
+            for ref in refs
+            if (known := self._known.get(ref)) and isinstance(known.answer, Entry)
         ]
         return load_book(
             self._tx,
             self._rules_for(0),
-            commands=commands,
+            commands=naming,
             holds=holds,
             sales=sales,
             members=self._loaded,
@@ -448,6 +458,7 @@ class Batch:
 
     def _keep(self, entry: Entry, fingerprint: bytes) -> None:
         text = detail_to_text(entry.detail)
+        assert self._coupons or not entry.detail.coupons, "what an entry uses or frees was locked"
         self._changes.entries.append(NewEntry(entry, fingerprint, text))
         self._refs.append(entry_ref(entry.member_id, entry.seq, entry_digest(entry, fingerprint, text)))
         sums = self._sums
