@@ -400,7 +400,9 @@ def test_a_member_with_ten_devices_revokes_one_first(door: FrontDoor) -> None:
     assert isinstance(door.finish(door.start(), new_phone()), SignedIn)
 
 
-@pytest.mark.parametrize("email", ["", "ada", "0701234567", "9949943635187475", 'a"b@example.org', "a@b\nc.org"])
+@pytest.mark.parametrize(
+    "email", ["", "ada", "0701234567", "9949943635187475", 'a"b@example.org', "a@b\nc.org"]
+)
 def test_a_text_that_is_no_address_is_refused_by_its_field(door: FrontDoor, email: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         door.start(email)

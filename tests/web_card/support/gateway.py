@@ -89,7 +89,9 @@ class Gateway:
         while time.monotonic() < until:
             mails = self._log.read_text().split("Mail to ")[1:]
             codes = [
-                found[0] for mail in mails if mail.startswith(address) and (found := re.findall(r"\b\d{6}\b", mail))
+                found[0]
+                for mail in mails
+                if mail.startswith(address) and (found := re.findall(r"\b\d{6}\b", mail))
             ]
             if len(codes) > after:
                 return codes[-1]
