@@ -54,7 +54,9 @@ class Inbox:
         assert isinstance(content, bytes)
         with self.came:
             self.mails.append(message_from_bytes(content, policy=policy.default))
-            self.encrypted.append(session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None)
+            self.encrypted.append(
+                session.ssl is not None or server.transport.get_extra_info("sslcontext") is not None
+            )
             self.came.notify_all()
         return "250 OK"
 

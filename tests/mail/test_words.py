@@ -53,7 +53,9 @@ def test_every_language_says_code_program_and_time_and_links_to_nothing(language
 
 
 def test_a_name_of_several_lines_writes_no_header_of_its_own() -> None:
-    sent = message_of(mail(name="Nord\r\nBcc: eve@example.org\n" + "x" * 300), sender="card@example.org", now=NOW)
+    sent = message_of(
+        mail(name="Nord\r\nBcc: eve@example.org\n" + "x" * 300), sender="card@example.org", now=NOW
+    )
     assert "Bcc" not in sent
     assert sent["Subject"].startswith("048213 is your code for Nord Bcc: eve@example.org x")
     assert len(sent["Subject"]) < 160

@@ -91,9 +91,7 @@ class FrontDoor:
         """The code of the newest mail."""
         return self.post.mails[-1].code
 
-    def finish(
-        self, started: Started, phone: Phone, code: str = "", **more: str
-    ) -> SignedIn | NotSignedIn:
+    def finish(self, started: Started, phone: Phone, code: str = "", **more: str) -> SignedIn | NotSignedIn:
         return self.sign_in.finish_email_code(
             SHOP, started.session_id, code or self.code, phone.device, **more
         )

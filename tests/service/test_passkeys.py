@@ -213,23 +213,27 @@ def test_an_authenticator_that_is_another_or_has_verified_nobody_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "null", "[" * 8_000, '{"id":"AA","rawId":"AA","type":"public-key","response":{}}', "\ud800", "1e999"],
+    [
+        "",
+        "{}",
+        "null",
+        "[" * 8_000,
+        '{"id":"AA","rawId":"AA","type":"public-key","response":{}}',
+        "\ud800",
+        "1e999",
+    ],
 )
 def test_an_answer_that_is_none_is_refused(door: FrontDoor, ada: MemberId, text: str) -> None:
     passkeys = door.gateway.passkeys
     asked = passkeys.start(SHOP)
     assert passkeys.finish(SHOP, asked.session_id, text, new_phone().device) == REFUSED
     to_add = passkeys.start_add(SHOP, ada)
-    refused = passkeys.finish_add(
-        SHOP, ada, session_id=to_add.session_id, credential_json=text, label=""
-    )
+    refused = passkeys.finish_add(SHOP, ada, session_id=to_add.session_id, credential_json=text, label="")
     assert refused == REFUSED
 
 
 @pytest.mark.parametrize("part", ["clientDataJSON", "authenticatorData", "signature"])
-def test_an_answer_of_which_a_bit_was_changed_is_refused(
-    door: FrontDoor, ada: MemberId, part: str
-) -> None:
+def test_an_answer_of_which_a_bit_was_changed_is_refused(door: FrontDoor, ada: MemberId, part: str) -> None:
     key, passkeys = added(door, ada), door.gateway.passkeys
     challenge = passkeys.start(SHOP)
     answer = json.loads(key.get(challenge.options_json))
@@ -240,7 +244,8 @@ def test_an_answer_of_which_a_bit_was_changed_is_refused(
 
 
 @pytest.mark.parametrize(
-    "made", [{"algorithm": -257}, {"rp_id": "example.org"}, {"flags": USER_PRESENT}, {"origin": "https://e.org"}]
+    "made",
+    [{"algorithm": -257}, {"rp_id": "example.org"}, {"flags": USER_PRESENT}, {"origin": "https://e.org"}],
 )
 def test_a_new_passkey_that_is_not_as_asked_for_is_not_kept(
     door: FrontDoor, ada: MemberId, made: dict[str, Any]
@@ -255,9 +260,7 @@ def test_a_member_cannot_finish_what_another_has_begun_nor_take_a_known_passkey(
     bob, passkeys, key = door.signed_in(BOB).member_id, door.gateway.passkeys, authenticator()
     challenge = passkeys.start_add(SHOP, ada)
     made = key.create(challenge.options_json)
-    taken = passkeys.finish_add(
-        SHOP, bob, session_id=challenge.session_id, credential_json=made, label=""
-    )
+    taken = passkeys.finish_add(SHOP, bob, session_id=challenge.session_id, credential_json=made, label="")
     assert taken == OVER
     assert isinstance(add(door, ada, key), Passkey)
     assert add(door, bob, key) == REFUSED

@@ -118,7 +118,15 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
 ) -> None:
     tables = ["account", "ledger", "lot", "hold", "journal", "identifier", "person", "device", "posting"]
     tables += ["assertion_use", "till_chain", "inbox_item", "cashier", "card_batch", "card", "card_device"]
-    tables += ["wallet_pass", "wallet_registration", "wallet_place", "sign_in", "passkey", "consent", "referral"]
+    tables += [
+        "wallet_pass",
+        "wallet_registration",
+        "wallet_place",
+        "sign_in",
+        "passkey",
+        "consent",
+        "referral",
+    ]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)

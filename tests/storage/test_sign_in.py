@@ -161,9 +161,7 @@ def test_sweeps_side_by_side_get_in_nobodys_way(directory: Store) -> None:
 
 
 def passkey(number: int = 1, *, owner: int = 1, **more: object) -> Passkey:
-    plain = Passkey(
-        member_id(owner), f"credential-{number}".encode(), b"key", 4, b"sealed", Ms(NOW + number)
-    )
+    plain = Passkey(member_id(owner), f"credential-{number}".encode(), b"key", 4, b"sealed", Ms(NOW + number))
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
@@ -205,9 +203,7 @@ def test_a_count_goes_up_or_counts_nothing(directory: Store) -> None:
 
 def test_a_count_is_used_once_however_many_ask(directory: Store) -> None:
     directory.add_passkey(PROGRAM, passkey())
-    won = side_by_side(
-        lambda _: directory.use_passkey(PROGRAM, b"credential-1", sign_count=5, now=NOW), 6
-    )
+    won = side_by_side(lambda _: directory.use_passkey(PROGRAM, b"credential-1", sign_count=5, now=NOW), 6)
     assert sorted(map(bool, won)) == [False] * 5 + [True]
 
 

@@ -147,7 +147,7 @@ def serve_gateway(
 
         gateway.revocations.refresh()
         pipeline = Pipeline(
-            services(gateway),
+            services(gateway, passes=None if wallets is None else wallets.maker),
             authenticator=Authenticator(
                 profile=gateway.token_profile,
                 keys=verify_keys,

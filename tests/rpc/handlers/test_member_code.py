@@ -14,6 +14,7 @@ from tallystick.rpc.convert.member_codes import credential_to_pb
 from tallystick.security.code import (
     CREDENTIAL_TTL_MAX_S,
     Code,
+    Scanned,
     code_from_digits,
     code_to_digits,
     issue_credential,
@@ -404,7 +405,7 @@ def test_keys_are_exchanged_without_a_day_on_which_codes_fail(world: World, tmp_
         assert raw is not None
         told = told_keys(world)
         assert isinstance(open_code(raw, program_id=SHOP, server_keys=told), Code), hour
-        assert isinstance(world.gateway.codes.read(SHOP, raw), CodeScan), hour
+        assert isinstance(world.gateway.codes.read(SHOP, Scanned(raw)), CodeScan), hour
     assert signers == {first, new}
     assert set(told) == {new}
 

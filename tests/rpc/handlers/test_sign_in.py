@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,7 +106,7 @@ def device_of(phone: Phone) -> app_pb2.DeviceKey:
 
 
 @pytest.fixture
-def street(world: World) -> Iterator[Street]:
+def street(world: World) -> Street:
     return Street(world)
 
 
@@ -129,9 +127,7 @@ def test_a_person_signs_in_and_the_token_shows_the_card_of_that_person_only(stre
     assert (answer.device.device_id, answer.device.label) == (phone.key.kid, "Ada's phone")
     assert answer.credential.program_id == SHOP
     assert answer.credential.credential
-    card = street.send(
-        app_pb2.GetCardRequest(member_id=answer.member_id), token=answer.access_token
-    ).card
+    card = street.send(app_pb2.GetCardRequest(member_id=answer.member_id), token=answer.access_token).card
     assert card.member_id == answer.member_id
     bob = street.signed_in(BOB)
     refused = street.refused(app_pb2.GetCardRequest(member_id=bob.member_id), token=answer.access_token)
@@ -164,9 +160,7 @@ def test_an_app_buys_the_next_token_and_a_revoked_one_buys_none(street: Street) 
             token_id=new_token_id(),
             now_s=street.world.now_ms // 1000,
         )
-        return app_pb2.IssueAppTokenRequest(
-            program_id=SHOP, member_id=answer.member_id, assertion=assertion
-        )
+        return app_pb2.IssueAppTokenRequest(program_id=SHOP, member_id=answer.member_id, assertion=assertion)
 
     get = app_pb2.GetCardRequest(member_id=answer.member_id)
     assert street.refused(get, token=answer.access_token).reason == "TOKEN_EXPIRED"
