@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tallystick.security.code import Code, open_code, scanned_code
+from tallystick.security.code import Code, code_from_digits, open_code
 from tallystick.security.key_dir import load_key_dir
 from tests.e2e.support.processes import Child, python
 from tests.e2e.support.server import PROGRAM, free_port
@@ -90,7 +90,7 @@ class Gateway:
     def opened(self, digits: str) -> Code:
         """Read a code as a till does that has nothing but the gateway's public keys."""
         now_s = int(time.time())
-        raw = scanned_code(digits)
+        raw = code_from_digits(digits)
         assert raw is not None, "that is no code"
         keys = load_key_dir(self.data_dir / "keys", now_s=now_s).signing.verify_keys(now_s)
         code = open_code(raw, program_id=PROGRAM, server_keys=keys)
