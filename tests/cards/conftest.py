@@ -26,6 +26,9 @@ class NumberCodes:
     def code_for(self, _program_id: ProgramId, member: Member) -> MemberCode:
         return MemberCode(member.number)
 
+    def rotating_code_for(self, _program_id: ProgramId, member: Member, serial: str) -> MemberCode:
+        return MemberCode(member.number, totp_key=serial.encode()[:20])
+
 
 @pytest.fixture(scope="session")
 def signer() -> PassSigner:

@@ -23,9 +23,12 @@ from tallystick.cards.google import SAVE_URL, GooglePasses, Logo
 from tallystick.cards.google_api import GoogleApi, GoogleAway, GoogleRefused, ServiceAccount, load_account
 from tallystick.cards.google_objects import loyalty_class, loyalty_object
 from tallystick.cards.refused import PassRefused
-from tallystick.cards.totp import totp
+from tallystick.core.basket import Assurance
 from tallystick.core.ids import MemberId, Ms
-from tallystick.service.wallets import MemberCode
+from tallystick.security.code import scanned_code
+from tallystick.security.totp import totp
+from tallystick.service.codes import CodeScan
+from tallystick.service.wallets import MemberCode, SignedCodes
 from tests.cards.conftest import NumberCodes
 from tests.cards.discovery import faults
 from tests.cards.google_service import GoogleService, served
@@ -97,8 +100,27 @@ def test_the_link_names_the_object_and_holds_nothing_of_it(
     stored = google.stored[name]
     assert (stored["accountId"], stored["classId"], stored["state"]) == (number, f"{ISSUER}.{SHOP}", "ACTIVE")
     assert stored["loyaltyPoints"]["balance"] == {"int": 900}
-    assert stored["barcode"] == {"type": "QR_CODE", "value": number, "alternateText": number}
+    assert stored["rotatingBarcode"]["valuePattern"] == number + "{totp_timestamp_seconds}{totp_value_0}"
+    assert stored["rotatingBarcode"]["alternateText"] == number
+    assert "barcode" not in {name for name, value in stored.items() if value is not None}
     assert google.stored[f"{ISSUER}.{SHOP}"]["programLogo"]["sourceUri"]["uri"].startswith(PUBLIC_URL)
+
+
+def test_what_a_phone_shows_of_a_pass_is_what_the_gateway_takes(
+    shop: Shop, passes: GooglePasses, google: GoogleService
+) -> None:
+    """A phone knows the object alone: its pattern, its key, and the time."""
+    passes._codes = SignedCodes(shop.gateway.codes)
+    _, name, _ = issued(shop, passes)
+    shown = google.stored[name]["rotatingBarcode"]
+    at_s = shop.now_ms // 1000 // 30 * 30
+    password = totp(bytes.fromhex(shown["totpDetails"]["parameters"][0]["key"]), at_s)
+    text = shown["valuePattern"].replace("{totp_timestamp_seconds}", str(at_s))
+    scanned = scanned_code(text.replace("{totp_value_0}", password))
+    assert scanned is not None
+    read = shop.gateway.codes.read(SHOP, scanned)
+    assert isinstance(read, CodeScan)
+    assert read.assurance is Assurance.ROTATING_CODE
 
 
 def test_a_member_has_one_pass_whatever_number_of_links(

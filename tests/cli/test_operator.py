@@ -78,8 +78,12 @@ def test_wrong_settings_stop_the_start_with_code_2(shell: Shell) -> None:
     assert shell.run("serve", "--database", "mysql://localhost/x").code == 2
 
 
-def test_settings_are_listed_without_the_databases_password(shell: Shell) -> None:
-    secret = {"TALLYSTICK_DATABASE_URL": "postgresql://app:geheim@db/tallystick"}
+def test_settings_are_listed_without_the_passwords_in_them(shell: Shell) -> None:
+    secret = {
+        "TALLYSTICK_DATABASE_URL": "postgresql://app:geheim@db/tallystick",
+        "TALLYSTICK_SMTP_USER": "card",
+        "TALLYSTICK_SMTP_PASSWORD": "geheim-too",
+    }
     told = shell.prepare("settings", env=secret).out
     assert "TALLYSTICK_DRAIN_WAIT_S" in told
     assert "geheim" not in told

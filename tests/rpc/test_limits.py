@@ -7,10 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import pytest
 from google.protobuf.message import Message
 
 from tallystick.rpc.call import Call
-from tallystick.rpc.limits import Limits, Rate, RateLimiter
+from tallystick.rpc.limits import Limits, Rate, RateLimiter, address_of
 from tallystick.v1 import ledger_pb2, options_pb2, till_pb2
 from tests.rpc.edge import (
     GET_BALANCE,
@@ -25,6 +26,25 @@ from tests.rpc.edge import (
 )
 
 LIST_LOTS = "/tallystick.v1.LedgerService/ListLots"
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:10.0.0.7:51234", "ipv4:10.0.0.7"),
+        ("http:10.0.0.7:51234", "http:10.0.0.7"),
+        ("ipv6:[2001:db8:1:2:3:4:5:6]:443", "ipv6:2001:db8:1:2::/64"),
+        ("ipv6:%5B2001:db8:1:2::9%5D:443", "ipv6:2001:db8:1:2::/64"),
+        ("http:2001:db8:1:2:ffff::1:443", "http:2001:db8:1:2::/64"),
+        ("http:::1:443", "http:::/64"),
+        ("ipv6:[fe80::1%25eth0]:443", "ipv6:fe80::/64"),
+        ("http:::ffff:10.0.0.7:443", "http:10.0.0.7"),
+        ("unix:", "unix"),
+        ("", ""),
+    ],
+)
+def test_a_caller_is_an_address_or_a_network_of_ipv6_whatever_the_port(peer: str, address: str) -> None:
+    assert address_of(peer) == address
 
 
 def test_a_burst_is_allowed_and_then_the_rate_holds() -> None:

@@ -19,8 +19,11 @@ from tallystick.security.code import (
     CREDENTIAL,
     DEVICE_CODE,
     SERVER_CODE,
+    SERVER_CODE_DIGITS,
     Code,
     CodeReason,
+    Scanned,
+    Stamp,
     code_from_digits,
     code_to_digits,
     issue_credential,
@@ -381,7 +384,72 @@ def test_far_too_many_digits_are_never_made_a_number() -> None:
 )
 def test_what_a_wedge_puts_around_a_code_is_taken_off(noise: str) -> None:
     raw = device_code()
-    assert scanned_code(noise.format(code_to_digits(raw))) == raw
+    assert scanned_code(noise.format(code_to_digits(raw))) == Scanned(raw)
+
+
+def test_the_time_and_the_password_behind_a_servers_code_are_told_from_it() -> None:
+    raw = server_code()
+    digits = code_to_digits(raw)
+    assert len(digits) == SERVER_CODE_DIGITS
+    scanned = scanned_code(f"\x02{digits}177236640000000042\r")
+    assert scanned == Scanned(raw, Stamp(1_772_366_400, "00000042"))
+    assert scanned.digits == f"{digits}177236640000000042"
+    assert Scanned(raw).digits == digits
+
+
+@pytest.mark.parametrize("added", ["1", "0" * 17, "0" * 19])
+def test_a_stamp_of_another_length_makes_no_code(added: str) -> None:
+    scanned = scanned_code(code_to_digits(server_code()) + added)
+    assert scanned is None or opened(scanned.raw) is CodeReason.FORMAT
+
+
+def test_a_servers_code_has_the_same_length_whatever_is_in_it() -> None:
+    numbers = random.Random(7)
+    for _ in range(20):
+        key = generate_signing_key()
+        raw = issue_server_code(
+            key,
+            program_id=PROGRAM,
+            pseudonym=numbers.randbytes(8),
+            expires_s=numbers.choice([2**24, NOW_S, 2**32 - 1]),
+            rotating=numbers.random() < 0.5,
+        )
+        assert len(code_to_digits(raw)) == SERVER_CODE_DIGITS
+
+
+def test_a_rotating_code_is_told_from_one_that_stands_still() -> None:
+    rotating = issue_server_code(
+        SERVER, program_id=PROGRAM, pseudonym=PSEUDONYM, expires_s=NOW_S, rotating=True
+    )
+    found, still = opened(rotating), opened(server_code())
+    assert isinstance(found, Code)
+    assert isinstance(still, Code)
+    assert (found.rotating, still.rotating) == (True, False)
+    other = open_code(rotating, program_id="another", server_keys=KEYS)
+    assert other is CodeReason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("off_s", "reason"),
+    [
+        (-31, CodeReason.EXPIRED),
+        (-30, None),
+        (0, None),
+        (59, None),
+        (60, CodeReason.CLOCK),
+    ],
+)
+def test_a_password_counts_in_its_period_the_one_before_and_the_one_after(
+    off_s: int, reason: CodeReason | None
+) -> None:
+    now_ms = 1_772_366_400_000
+    assert Stamp(now_ms // 1000 + off_s, "").out_of_time(now_ms) is reason
+
+
+def test_a_stamp_is_usable_until_it_is_too_old() -> None:
+    stamp = Stamp(1_772_366_400, "")
+    assert stamp.out_of_time(stamp.usable_until_ms - 1) is None
+    assert stamp.out_of_time(stamp.usable_until_ms) is CodeReason.EXPIRED
 
 
 @pytest.mark.parametrize(

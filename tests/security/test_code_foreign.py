@@ -118,7 +118,8 @@ def read(image: Image.Image) -> bytes | None:
     found = zxingcpp.read_barcodes(
         np.asarray(image), formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
     )
-    return scanned_code(found[0].text) if found else None
+    scanned = scanned_code(found[0].text) if found else None
+    return scanned.raw if scanned else None
 
 
 @pytest.mark.parametrize(

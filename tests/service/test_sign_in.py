@@ -222,6 +222,15 @@ def test_a_throttled_request_looks_like_any_other_and_lets_nobody_in(door: Front
     assert isinstance(door.finish(door.start(), new_phone()), SignedIn)
 
 
+def test_the_code_of_a_mail_that_was_not_sent_is_no_code(
+    door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.service.sign_in.new_code", lambda: "123456")
+    sent = [door.start() for _ in range(MAILS_OF_CLIENT_HOUR_MAX)]
+    assert door.finish(door.start(), new_phone(), "123456") == NotSignedIn(SignInReason.CODE_WRONG, 4)
+    assert isinstance(door.finish(sent[0], new_phone(), "123456"), SignedIn)
+
+
 def test_another_address_of_the_same_client_is_mailed_all_the_same(door: FrontDoor) -> None:
     for _ in range(MAILS_OF_CLIENT_HOUR_MAX + 1):
         door.start()
@@ -263,6 +272,15 @@ def test_a_lost_answer_may_be_asked_for_again_with_the_same_key_only(door: Front
     assert door.finish(started, new_phone()) == OVER
     door.now_ms += 10 * MINUTE_MS
     assert door.finish(started, phone) == OVER
+
+
+def test_asking_again_takes_nothing_back_that_was_changed_meanwhile(door: FrontDoor) -> None:
+    phone, started = new_phone(), door.start(language="sv")
+    answer = door.finish(started, phone)
+    assert isinstance(answer, SignedIn)
+    door.gateway.members.update_profile(SHOP, answer.member_id, {"language": "pl"})
+    assert isinstance(door.finish(started, phone), SignedIn)
+    assert door.gateway.members.profile(SHOP, answer.member_id).language == "pl"
 
 
 def test_a_used_session_answers_no_more_often_than_it_may_be_tried(door: FrontDoor) -> None:

@@ -19,6 +19,7 @@ from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import Account
 from tallystick.rpc.call import Call, Principal
 from tallystick.rpc.convert.pages import PageTokens
+from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
@@ -95,6 +96,7 @@ class Server:
         pages = PageTokens(lambda: shared_keys().blind_index_key)
         ledger = LedgerHandlers(self.gateway, pages)
         self.handlers: dict[str, Any] = {
+            "app": AppHandlers(self.gateway),
             "store": StoreHandlers(self.gateway, pages),
             "ledger": ledger,
             "identity": IdentityHandlers(self.gateway, ledger),

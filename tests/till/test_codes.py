@@ -213,6 +213,34 @@ def test_a_pass_is_known_offline_as_often_as_it_is_shown(world: World, phone: Ph
     assert refusal(world, digits) == "EXPIRED"
 
 
+def test_a_pass_with_a_password_is_known_offline_while_its_time_is_now(world: World, phone: Phone) -> None:
+    """The till cannot check the password, so it is no surer than of a pass that stands still."""
+    assert phone.codes == 0
+    now_s = START_MS // 1000
+    code = code_to_digits(
+        issue_server_code(
+            world.server_key,
+            program_id=PROGRAM,
+            pseudonym=ANNAS,
+            expires_s=now_s + 1_000,
+            rotating=True,
+        )
+    )
+    assert level(world, f"{code}{now_s}12345678") == 2
+    assert refusal(world, code) == "FORMAT", "a picture's signed part without its time"
+    assert refusal(world, f"{code}{now_s + 90}12345678") == "CLOCK"
+    world.clock.go(90)
+    assert refusal(world, f"{code}{now_s}12345678") == "EXPIRED"
+
+
+def test_a_time_behind_a_pass_that_has_none_is_no_code(world: World) -> None:
+    now_s = START_MS // 1000
+    still = code_to_digits(
+        issue_server_code(world.server_key, program_id=PROGRAM, pseudonym=ANNAS, expires_s=now_s + 60)
+    )
+    assert refusal(world, f"{still}{now_s}12345678") == "FORMAT"
+
+
 def test_keys_of_the_gateway_are_exchanged_as_the_news_say(world: World, phone: Phone) -> None:
     new = generate_signing_key()
     later = Phone(world, by=new)

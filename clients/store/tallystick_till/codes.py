@@ -16,6 +16,7 @@ from tallystick.security.code import (
     REVOKED_KIND,
     Code,
     CodeReason,
+    Scanned,
     open_code,
 )
 from tallystick_till.clock import TillClock
@@ -56,13 +57,22 @@ class CodeCheck:
         self._kept = db.number("SELECT count(*) FROM code_use")
         self._prune_at_ms = 0
 
-    def check(self, raw: bytes) -> Shown | NotIdentified:
-        """Return whose code it is. A till that does not know the time for sure identifies and does no more."""
-        code = open_code(raw, program_id=self._identity.program_id, server_keys=self._rulebook.server_keys)
+    def check(self, scanned: Scanned) -> Shown | NotIdentified:
+        """Return whose code it is. A till that does not know the time for sure identifies and does no more.
+
+        Of a pass with a password that rotates it can check the gateway's signature and the time, not the password:
+        whoever can compute a time can add one to a picture of the pass, so it counts as a code that stands still.
+        """
+        code = open_code(
+            scanned.raw, program_id=self._identity.program_id, server_keys=self._rulebook.server_keys
+        )
         if isinstance(code, CodeReason):
             return NotIdentified(code.value)
         now_ms, trusted = self._clock.now_ms(), self._clock.trusted()
-        late = code.out_of_time(now_ms)
+        stamp = scanned.stamp
+        if code.rotating is not (stamp is not None):
+            return NotIdentified(CodeReason.FORMAT.value)
+        late = code.out_of_time(now_ms) or (stamp.out_of_time(now_ms) if stamp else None)
         if late is not None:
             return NotIdentified(late.value if trusted else CodeReason.CLOCK.value)
         known = self._member(code)

@@ -12,7 +12,7 @@ from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
 from tallystick.core.rules.scanning import Scanning
-from tallystick.security.code import code_to_digits, scanned_code
+from tallystick.security.code import Scanned, scanned_code
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
 from tallystick.security.identifiers import (
     CARD_KINDS,
@@ -143,11 +143,11 @@ class People:
             return answer or local
         return answer if answer and not self._is_new(local) else self.meet(local, assurance)
 
-    def _member_code(self, code: bytes) -> Found:
+    def _member_code(self, code: Scanned) -> Found:
         """Return whose code it is. The gateway has the last word; a code that was used here does not reach it."""
         shown = self._codes.check(code)
         if self._link.online and shown != NotIdentified("REPLAYED"):
-            answer = self._ask(code_to_digits(code), Assurance.TYPED, aim_id="", region="", typed=False)
+            answer = self._ask(code.digits, Assurance.TYPED, aim_id="", region="", typed=False)
             if answer is not None:
                 return answer
         return shown if isinstance(shown, NotIdentified) else self.meet(shown.known, shown.assurance)

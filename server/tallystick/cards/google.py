@@ -87,7 +87,9 @@ class GooglePasses:
         notify: bool,
     ) -> None:
         card = self._wallets.card(program_id, found.member_id)
-        code = None if card.ended else self._codes.code_for(program_id, card.member)
+        code = None
+        if not card.ended:
+            code = self._codes.rotating_code_for(program_id, card.member, found.serial)
         send(OBJECT, loyalty_object(self._issuer_id, found.serial, card, code, notify=notify))
         self._wallets.served(program_id, found, code or NO_CODE)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from tallystick.cards import words
 from tallystick.cards.apple_pass import Look
-from tallystick.cards.totp import DIGITS, PERIOD_S
 from tallystick.core.currency import exponent
 from tallystick.core.ids import ProgramId
+from tallystick.security.totp import DIGITS, PERIOD_S
 from tallystick.service.wallets import Card, MemberCode
 
 INT32_MAX = 2**31 - 1

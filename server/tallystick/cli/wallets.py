@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tallystick.cards.google import GooglePasses
     from tallystick.rpc.connect_server import Mount
     from tallystick.service.gateway import Gateway
+    from tallystick.service.pass_maker import PassMaker
 
 log = logging.getLogger("tallystick.wallet")
 
@@ -31,6 +32,7 @@ class WalletParts:
     """What a serving process needs for passes."""
 
     delivery: Delivery
+    maker: PassMaker
     mounts: dict[str, Mount] = field(default_factory=dict)
 
 
@@ -41,10 +43,12 @@ def open_wallets(settings: Settings, gateway: Gateway, *, demo: bool) -> WalletP
     from tallystick.cards.delivery import Delivery
     from tallystick.cards.google import Logo
     from tallystick.cards.google_objects import LOGO_PATH
+    from tallystick.cards.makers import Makers
 
     mounts: dict[str, Mount] = {}
-    if settings.apple_pass_type or demo:
-        mounts[ROUTE] = AppleService(gateway.wallets, apple_passes(settings, gateway), gateway.pool)
+    made = apple_passes(settings, gateway) if settings.apple_pass_type or demo else None
+    if made is not None:
+        mounts[ROUTE] = AppleService(gateway.wallets, made, gateway.pool)
     google = google_passes(settings, gateway) if settings.google_issuer_id else None
     if google is not None:
         mounts[LOGO_PATH] = Logo(_look(settings), gateway.pool)
@@ -52,7 +56,7 @@ def open_wallets(settings: Settings, gateway: Gateway, *, demo: bool) -> WalletP
         return None
     apple = _apns(settings)
     delivery = Delivery(gateway.store, gateway.wallets, apple=apple, google=google, now_ms=gateway.now_ms)
-    return WalletParts(delivery, mounts)
+    return WalletParts(delivery, Makers(made, google), mounts)
 
 
 def apple_passes(settings: Settings, gateway: Gateway) -> ApplePasses:

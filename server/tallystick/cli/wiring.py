@@ -148,7 +148,7 @@ def serve_gateway(
 
         gateway.revocations.refresh()
         pipeline = Pipeline(
-            services(gateway),
+            services(gateway, passes=None if wallets is None else wallets.maker),
             authenticator=Authenticator(
                 profile=gateway.token_profile,
                 keys=verify_keys,
@@ -234,6 +234,7 @@ def _server_settings(settings: Settings, worker: int | None) -> ServerSettings:
         http_address=settings.http_listen,
         ops_address=ops,
         origins=settings.cors_origins,
+        proxies=settings.proxies,
         tls=tls,
         http_tls=http_tls,
         drain_wait_s=settings.drain_wait_s,

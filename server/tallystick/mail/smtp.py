@@ -1,4 +1,4 @@
-"""Mails by SMTP (RFC 5321): taken at once into a bounded queue, delivered beside the calls, tried again when it helps."""
+"""Mails by SMTP (RFC 5321): taken at once, delivered beside the calls, and tried again when that helps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mails say, in five languages: short, plain, with nothing to click on and nothing that tells who has read them."""
+"""What mails say, in five languages: short, plain, nothing to click on, nothing that tells who has read them."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from urllib.parse import unquote
 
 from tallystick.v1 import options_pb2
 
@@ -71,7 +73,8 @@ class Limits:
     ``in_flight_max`` is the number of calls of the whole process that are worked on at once; open streams are not
     among them, and have ``streams_max`` for the process and ``streams_of_device_max``. ``rates`` are by
     Role; a role without one is not limited (the importer). Public methods count by address, all others by
-    device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that carry batches (BATCH_BYTES_MAX).
+    device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that carry batches
+    (BATCH_BYTES_MAX).
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX
@@ -132,5 +135,14 @@ class RateLimiter:
 
 
 def address_of(peer: str) -> str:
-    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7"."""
-    return peer.rpartition(":")[0]
+    """The address of a peer without its port: "ipv4:10.0.0.7:51234" is "ipv4:10.0.0.7".
+
+    Of an IPv6 address it is the network of 64 bits: one caller has all of them (RFC 6177).
+    """
+    address = peer.rpartition(":")[0]
+    kind, _, host = address.partition(":")
+    try:
+        ip = IPv6Address(unquote(host).strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    return f"{kind}:{ip.ipv4_mapped or IPv6Network((ip, 64), strict=False)}"

@@ -7,9 +7,12 @@ Two layers of COSE_Sign1 (RFC 9052), ES256, both CWT (RFC 8392):
     code         by the device, every 30 seconds   protected {1: -7, 13: credential}   payload {6: iat, 7: cti}
 
 A wallet pass cannot sign; it shows a code of the server's alone: protected {1: -7, 4: kid}, payload {2: pseudonym,
-4: exp}. Header 13 is ``kcwt`` (RFC 9528): a CWT with the key that verifies. The external data of each signature is a
-context, a zero byte and the program, so that no layer serves as another, nor in another program. The kid is the first
-8 bytes of the RFC 7638 thumbprint; the device's key is a point with its y as a sign (RFC 9053 section 7.1.1).
+4: exp}. Where the wallet adds a password that rotates (RFC 6238), the code has a context of its own, and behind its 242
+digits stand the time (10) and the password (8): it does not count without them.
+
+Header 13 is ``kcwt`` (RFC 9528): a CWT with the key that verifies. The external data of each signature is a context, a
+zero byte and the program, so that no layer serves as another, nor in another program. The kid is the first 8 bytes of
+the RFC 7638 thumbprint; the device's key is a point with its y as a sign (RFC 9053 section 7.1.1).
 
 On the screen the bytes are the decimal digits of ``0x02 || bytes``: vouchers and receipts begin with 0x01. A code that
 a device signed has 589 digits at most and fits QR version 11-M, one of the server alone 242 and version 6-M.
@@ -24,7 +27,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import cbor2
 from cryptography.hazmat.primitives import serialization
@@ -32,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.security.encoding import base64url_decode
 from tallystick.security.keys import SIGNATURE_BYTES, SigningKey, VerifyKey, thumbprint
+from tallystick.security.totp import DIGITS, PERIOD_S
 
 PSEUDONYM_BYTES = 8
 KID_BYTES = 8
@@ -49,6 +53,14 @@ CODE_DIGITS_MIN = 200
 CODE_DIGITS_MAX = 604
 """What QR version 11-M holds; nothing longer is turned into a number."""
 
+SERVER_CODE_DIGITS = 242
+"""A server's code has no parts of variable length, so the digits behind it can be told from it."""
+
+STAMP_DIGITS = 10
+PASSWORD_DIGITS = DIGITS
+STEPS_OFF_MAX = 1
+"""How many periods of the password a phone may be behind or ahead."""
+
 PSEUDONYM_KIND = "pseudonym"
 REVOKED_KIND = "revoked_device"
 """Two kinds of identifiers that no scan gives: a member's pseudonym, and a device of the member that counts no more.
@@ -58,6 +70,7 @@ Both reach tills as tags among the member's, so that a till refuses what was rev
 
 CREDENTIAL = b"tallystick.credential.v1"
 SERVER_CODE = b"tallystick.server-code.v1"
+ROTATING_CODE = b"tallystick.rotating-code.v1"
 DEVICE_CODE = b"tallystick.device-code.v1"
 
 _TYPE = 2
@@ -92,7 +105,7 @@ class Code:
     """A code whose signatures hold. ``device`` is None for one that the server alone signed.
 
     ``expires_s`` ends the credential, or the server's code. Until ``burn_from_s`` the device may look and not burn
-    (0: from the beginning). ``issued_s`` and ``cti`` are the device's.
+    (0: from the beginning). ``issued_s`` and ``cti`` are the device's. A ``rotating`` one counts with a password only.
     """
 
     pseudonym: bytes
@@ -101,6 +114,7 @@ class Code:
     burn_from_s: int = 0
     issued_s: int = 0
     cti: bytes = b""
+    rotating: bool = False
 
     @property
     def use(self) -> str:
@@ -130,6 +144,43 @@ class Code:
         return CodeReason.EXPIRED if ahead_ms < -AGE_MAX_MS else None
 
 
+class Stamp(NamedTuple):
+    """What a wallet adds to a rotating code: seconds since 1970, and the password of their period."""
+
+    at_s: int
+    password: str
+
+    @property
+    def step(self) -> int:
+        """The number of the period."""
+        return self.at_s // PERIOD_S
+
+    @property
+    def usable_until_ms(self) -> int:
+        """From when on its age alone has it refused."""
+        return (self.step + STEPS_OFF_MAX + 1) * PERIOD_S * 1000
+
+    def out_of_time(self, now_ms: int) -> CodeReason | None:
+        """Return why the password does not count at an instant, None when it does."""
+        ahead = self.step - now_ms // 1000 // PERIOD_S
+        if ahead > STEPS_OFF_MAX:
+            return CodeReason.CLOCK
+        return CodeReason.EXPIRED if ahead < -STEPS_OFF_MAX else None
+
+
+class Scanned(NamedTuple):
+    """The bytes of a code that was scanned, and what a wallet has added to them."""
+
+    raw: bytes
+    stamp: Stamp | None = None
+
+    @property
+    def digits(self) -> str:
+        """The text that was scanned, without what scanners add."""
+        added = f"{self.stamp.at_s:0{STAMP_DIGITS}d}{self.stamp.password}" if self.stamp else ""
+        return code_to_digits(self.raw) + added
+
+
 class _Malformed(Exception):
     """The bytes are no code."""
 
@@ -144,10 +195,13 @@ def issue_credential(
     return _dumps(_signed(key, {_ALG: _ES256, _KID: _kid(key.kid)}, payload, CREDENTIAL, program_id))
 
 
-def issue_server_code(key: SigningKey, *, program_id: str, pseudonym: bytes, expires_s: int) -> bytes:
-    """Return a code for a pass, which cannot sign."""
+def issue_server_code(
+    key: SigningKey, *, program_id: str, pseudonym: bytes, expires_s: int, rotating: bool = False
+) -> bytes:
+    """Return a code for a pass, which cannot sign; a ``rotating`` one for a wallet that adds a password to it."""
     payload: dict[int, object] = {_SUB: pseudonym, _EXP: expires_s}
-    return _dumps(_signed(key, {_ALG: _ES256, _KID: _kid(key.kid)}, payload, SERVER_CODE, program_id))
+    context = ROTATING_CODE if rotating else SERVER_CODE
+    return _dumps(_signed(key, {_ALG: _ES256, _KID: _kid(key.kid)}, payload, context, program_id))
 
 
 def sign_code(device: SigningKey, credential: bytes, *, program_id: str, issued_s: int, cti: bytes) -> bytes:
@@ -172,10 +226,17 @@ def code_from_digits(text: str) -> bytes | None:
     return raw[1:] if raw[0] == _TYPE else None
 
 
-def scanned_code(scan: str) -> bytes | None:
-    """Return the bytes of the code in a scan, None for any other scan: scanners put signs around what they read."""
+def scanned_code(scan: str) -> Scanned | None:
+    """Return the code in a scan, None for any other scan: scanners put signs around what they read."""
     found = _SCAN.fullmatch(scan)
-    return code_from_digits(found[1]) if found else None
+    if found is None:
+        return None
+    digits, stamp = found[1], None
+    if len(digits) == SERVER_CODE_DIGITS + STAMP_DIGITS + PASSWORD_DIGITS:
+        added, digits = digits[SERVER_CODE_DIGITS:], digits[:SERVER_CODE_DIGITS]
+        stamp = Stamp(int(added[:STAMP_DIGITS]), added[STAMP_DIGITS:])
+    raw = code_from_digits(digits)
+    return None if raw is None else Scanned(raw, stamp)
 
 
 def open_code(raw: bytes, *, program_id: str, server_keys: Mapping[str, VerifyKey]) -> Code | CodeReason:
@@ -198,9 +259,13 @@ def open_code(raw: bytes, *, program_id: str, server_keys: Mapping[str, VerifyKe
 def _server_code(sign1: _Signed1, program_id: str, server_keys: Mapping[str, VerifyKey]) -> Code | CodeReason:
     # Exactly these claims: a credential is public wherever its code is shown, and must not do as a code itself.
     _require_map(sign1.payload, _SUB, _EXP)
+    rotating = False
     if not sign1.by_server(server_keys, SERVER_CODE, program_id):
-        return CodeReason.BAD_SIGNATURE
-    return Code(_octets(sign1.payload[_SUB], PSEUDONYM_BYTES), _instant(sign1.payload[_EXP]))
+        rotating = sign1.by_server(server_keys, ROTATING_CODE, program_id)
+        if not rotating:
+            return CodeReason.BAD_SIGNATURE
+    pseudonym = _octets(sign1.payload[_SUB], PSEUDONYM_BYTES)
+    return Code(pseudonym, _instant(sign1.payload[_EXP]), rotating=rotating)
 
 
 def _device_code(outer: _Signed1, program_id: str, server_keys: Mapping[str, VerifyKey]) -> Code | CodeReason:

@@ -39,6 +39,9 @@ from tallystick.security.sealed_box import BoxKey, derive_box_key
 from tallystick.security.sealing import KEY_BYTES, MASTER_VERSION_MAX, MasterKeys
 
 SIGNING_KEYS_MAX = 16
+TOTP_KEY_BYTES = 20
+"""As long as what HMAC-SHA-1 gives (RFC 4226, section 4, R6)."""
+
 RELOAD_EVERY_S = 60
 ROTATION_LEAD_S = 600
 VERIFY_FOR_S = 15 * 86_400  # longer than the 14 days of the longest-lived thing that a server signs
@@ -104,6 +107,7 @@ class KeyDir:
     log_key: bytes = field(repr=False)
     tag_key: bytes = field(repr=False)
     pin_key: bytes = field(repr=False)
+    pass_key: bytes = field(repr=False)
     sign_in_key: bytes = field(repr=False)
     box: BoxKey
     sealing: tuple[SealingKey, ...]
@@ -115,6 +119,10 @@ class KeyDir:
     def store_key(self, program_id: str, store_id: str) -> bytes:
         """The store's key (32 bytes) by which a tag becomes the store's own; the tills of the store have it too."""
         return _derived_for(self.tag_key, "store", program_id, store_id)
+
+    def totp_key(self, program_id: str, serial: str) -> bytes:
+        """The key (20 bytes, RFC 4226) of the password that a pass shows; its wallet has it too."""
+        return _derived_for(self.pass_key, "totp", program_id, serial)[:TOTP_KEY_BYTES]
 
     def masters(self, now_s: int) -> MasterKeys:
         """The sealing keys, with the newest that has begun as the current one."""
@@ -185,6 +193,7 @@ def load_key_dir(path: Path, *, now_s: int) -> KeyDir:
         log_key=_derived(hashing_key, "log"),
         tag_key=_derived(hashing_key, "tags"),
         pin_key=_derived(hashing_key, "pins"),
+        pass_key=_derived(hashing_key, "passes"),
         sign_in_key=_derived(hashing_key, "sign-in"),
         box=derive_box_key(_derived(hashing_key, "box")),
         sealing=tuple(

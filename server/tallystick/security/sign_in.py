@@ -63,9 +63,7 @@ def open_for_session(key: bytes, blob: bytes, *, session_id: str, program_id: st
     masters = _masters(key, session_id, program_id)
     end = 4 + int.from_bytes(blob[:4], "big")
     wrapped, sealed = blob[4:end], blob[end + 4 :]
-    opened = open_sealed(
-        masters, wrapped, sealed, program_id=program_id, member_id=_SEALED, purpose=_SEALED
-    )
+    opened = open_sealed(masters, wrapped, sealed, program_id=program_id, member_id=_SEALED, purpose=_SEALED)
     return opened.decode()
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
-from tallystick.core.state import MemberStatus
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.keys import VerifyKey
 from tallystick.security.replay import ReplayGuard, Use
@@ -100,10 +99,7 @@ class AppTokens:
         return IssuedToken(token, ACCESS_LIFETIME_MAX_S)
 
     def _device(self, program_id: ProgramId, member_id: MemberId, kid: str) -> CardDevice:
-        """Return a device of a living member. Raises ``LookupError``."""
-        member = self._directory.member(program_id, member_id)
-        if member is None or member.status is MemberStatus.ERASED:
-            raise LookupError("no such member")
+        """Return a device of a member; one who is erased has none. Raises ``LookupError``."""
         for device in self._directory.card_devices(program_id, member_id):
             if device.kid == kid:
                 return device
@@ -120,7 +116,9 @@ class AppTokens:
                 now_s=now_ms // 1000,
             )
         if use is Use.FULL:
-            raise Overloaded("This device asks for too many tokens.", retry_after_s=30.0, reason="RATE_LIMITED")
+            raise Overloaded(
+                "This device asks for too many tokens.", retry_after_s=30.0, reason="RATE_LIMITED"
+            )
         usable_until = Ms(claims.usable_until_s * 1000)
         if not self._directory.use_assertion(
             program_id, owner, claims.token_id, usable_until=usable_until, now=now_ms

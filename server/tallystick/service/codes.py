@@ -11,6 +11,7 @@ import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import MemberId, Ms, ProgramId
@@ -22,6 +23,8 @@ from tallystick.security.code import (
     REVOKED_KIND,
     Code,
     CodeReason,
+    Scanned,
+    Stamp,
     code_to_digits,
     issue_credential,
     issue_server_code,
@@ -33,12 +36,14 @@ from tallystick.security.key_dir import KeyDir, KeyRing
 from tallystick.security.keys import SigningKey
 from tallystick.security.scan_tags import scan_tag
 from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
+from tallystick.security.totp import totp
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import CardDevice, Directory, IdentifierRow
 from tallystick.service.enrolment import canonical_jwk, device_not_found, read_public_jwk
 from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
 from tallystick.service.identity import IdentityReason, IdentityRefused
 from tallystick.service.members import Members, join_blob, split_blob
+from tallystick.service.wallet_store import Wallet, WalletStore
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +87,9 @@ _REFUSALS = {
 REVOKED = IdentityRefused(
     IdentityReason.REVOKED, "This phone was removed from the member. Ask for the card or a phone number."
 )
+INCOMPLETE = IdentityRefused(
+    IdentityReason.FORMAT, "Part of the code is missing. Scan the pass as the phone shows it now."
+)
 REPLAYED = IdentityRefused(
     IdentityReason.REPLAYED, "This code was scanned before. Wait for the app to show the next one."
 )
@@ -113,12 +121,16 @@ class ServerCode:
     expires_ms: Ms
 
 
+class CodeStore(Directory, WalletStore, Protocol):
+    """What codes need of a store."""
+
+
 class Codes:
     """The use cases around members' codes. Safe to use from several threads."""
 
     def __init__(
         self,
-        directory: Directory,
+        directory: CodeStore,
         members: Members,
         *,
         keys: Callable[[], KeyDir],
@@ -201,6 +213,12 @@ class Codes:
         self._members.get(program_id, member_id)
         return self._directory.card_devices(program_id, member_id)
 
+    def assurance_of(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> Assurance:
+        """Return how sure a device makes one that its member asks: as its codes do, so a new one burns nothing."""
+        device = self._device(program_id, member_id, device_id)
+        counts = device is not None and not device.revoked_ms and self._now_ms() >= device.burn_from_ms
+        return Assurance.DEVICE_CODE if counts else Assurance.TYPED
+
     def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
         """Return what a device's owner calls it; a damaged one costs the label, not the list."""
         wrapped, sealed = split_blob(device.sealed_label)
@@ -218,8 +236,12 @@ class Codes:
             return ""
         return text.decode()
 
-    def server_code(self, program_id: ProgramId, member_id: MemberId) -> ServerCode:
-        """Return a code for a pass, good for 14 days. Raises ``NotFound``."""
+    def server_code(
+        self, program_id: ProgramId, member_id: MemberId, *, rotating: bool = False
+    ) -> ServerCode:
+        """Return a code for a pass, good for 14 days; a ``rotating`` one for a wallet that adds the password of
+        ``totp_key``. Raises ``NotFound``.
+        """
         self._members.living(program_id, member_id)
         expires_s = self._expires_s()
         raw = issue_server_code(
@@ -227,23 +249,69 @@ class Codes:
             program_id=program_id,
             pseudonym=self._pseudonym(program_id, member_id),
             expires_s=expires_s,
+            rotating=rotating,
         )
         return ServerCode(code_to_digits(raw), Ms(expires_s * 1000))
 
-    def read(self, program_id: ProgramId, raw: bytes) -> CodeScan | IdentityRefused:
-        """Check a code and count its use: a device's code counts once, whichever process is asked."""
+    def totp_key(self, program_id: ProgramId, serial: str) -> bytes:
+        """Return the key of the password that a pass shows."""
+        return self._keys().totp_key(program_id, serial)
+
+    def read(self, program_id: ProgramId, scanned: Scanned) -> CodeScan | IdentityRefused:
+        """Check a code and count its use: a device's code counts once, whichever process is asked, and a password
+        that rotates once in its period.
+        """
         now_ms, keys = self._now_ms(), self._keys()
-        code = open_code(raw, program_id=program_id, server_keys=keys.signing.verify_keys(now_ms // 1000))
+        code = open_code(
+            scanned.raw, program_id=program_id, server_keys=keys.signing.verify_keys(now_ms // 1000)
+        )
         if isinstance(code, CodeReason):
             return IdentityRefused(*_REFUSALS[code])
         late = code.out_of_time(now_ms)
         if late is not None:
             return IdentityRefused(*_REFUSALS[late])
         token = self._token(program_id, PSEUDONYM_KIND, code.pseudonym.hex())
+        if code.rotating or scanned.stamp is not None:
+            return self._rotating(program_id, code, scanned.stamp, token, now_ms)
         refused = self._used(program_id, code, token, now_ms)
         if refused is not None:
             return refused
         return CodeScan(PSEUDONYM_KIND, token, Assurance(code.level(now_ms)))
+
+    def _rotating(
+        self, program_id: ProgramId, code: Code, stamp: Stamp | None, token: bytes, now_ms: Ms
+    ) -> CodeScan | IdentityRefused:
+        """Check the password of a pass; the signed part alone is on every picture of it and does not count."""
+        if stamp is None or not code.rotating:
+            return INCOMPLETE
+        late = stamp.out_of_time(now_ms)
+        if late is not None:
+            return IdentityRefused(*_REFUSALS[late])
+        scan = CodeScan(PSEUDONYM_KIND, token, Assurance.ROTATING_CODE)
+        owners = self._directory.find(program_id, [(PSEUDONYM_KIND, token)])
+        if not owners:
+            return scan
+        serial = self._serial_of(program_id, owners[0].member_id, stamp)
+        if serial is None:
+            return IdentityRefused(*_REFUSALS[CodeReason.BAD_SIGNATURE])
+        first = self._directory.use_assertion(
+            program_id,
+            f"pass:{serial}",
+            str(stamp.step),
+            usable_until=Ms(stamp.usable_until_ms),
+            now=now_ms,
+        )
+        return scan if first else REPLAYED
+
+    def _serial_of(self, program_id: ProgramId, member_id: MemberId, stamp: Stamp) -> str | None:
+        """Return the member's pass that shows this password now; all are compared, whichever it is."""
+        found = None
+        for one in self._directory.wallet_passes(program_id, member_id):
+            if one.wallet is Wallet.GOOGLE:
+                password = totp(self.totp_key(program_id, one.serial), stamp.at_s)
+                if hmac.compare_digest(password, stamp.password):
+                    found = one.serial
+        return found
 
     def _used(self, program_id: ProgramId, code: Code, token: bytes, now_ms: Ms) -> IdentityRefused | None:
         """Note the use of a device's code; return why it does not count."""

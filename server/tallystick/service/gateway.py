@@ -25,7 +25,7 @@ from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
-from tallystick.service.member_card import CouponsOf, MemberCards
+from tallystick.service.member_card import CouponsOf, MemberCards, no_coupons
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.passkeys import Passkeys
@@ -122,7 +122,7 @@ def open_gateway(
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
-    coupons_of: CouponsOf = lambda program_id, member_id: [],
+    coupons_of: CouponsOf = no_coupons,
 ) -> Gateway:
     """Wire the use cases onto a store.
 

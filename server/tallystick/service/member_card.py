@@ -73,6 +73,11 @@ class CardCoupon:
 CouponsOf = Callable[[ProgramId, MemberId], list[CardCoupon]]
 
 
+def no_coupons(_program_id: ProgramId, _member_id: MemberId) -> list[CardCoupon]:
+    """Return none: what stands where nobody keeps coupons."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class Private:
     """The part of a card that is for its member alone and not for the page of a webshop."""

@@ -134,9 +134,7 @@ class Door:
     ) -> SignedIn | NotSignedIn:
         """Register the device's key and sell it a first token."""
         try:
-            credential = self._codes.register(
-                program_id, member_id, device.public_jwk, label=device.label
-            )
+            credential = self._codes.register(program_id, member_id, device.public_jwk, label=device.label)
         except InvalidInput:
             return DEVICE
         except NotFound:
@@ -240,7 +238,7 @@ class SignIn:
             kid = read_public_jwk(device.public_jwk).kid
         except InvalidInput:
             return DEVICE
-        session = self._proven(program_id, session_id, code, used_by=kid)
+        session = self._proven(program_id, session_id, code)
         if isinstance(session, NotSignedIn):
             return session
         owner = self._owner(program_id, session.address_token)
@@ -272,20 +270,17 @@ class SignIn:
         member = self._members.get(program_id, member_id)
         if member.status is MemberStatus.ERASED:
             return member
-        used_by = f"erase:{member_id}"
-        session = self._proven(program_id, session_id, code, used_by=used_by)
+        session = self._proven(program_id, session_id, code)
         if isinstance(session, NotSignedIn):
             return session
         if self._owner(program_id, session.address_token) != member_id:
             return SESSION_OVER
-        if not self._use(program_id, session, used_by=used_by):
+        if not self._use(program_id, session, used_by=f"erase:{member_id}"):
             return SESSION_OVER
         return self._members.erase(program_id, member_id)
 
     def _address(self, program_id: ProgramId, email: str) -> Scan:
-        scan = self._identity.read(
-            program_id, Text(email, IdentifierKind.EMAIL), channel=Channel.APP
-        )
+        scan = self._identity.read(program_id, Text(email, IdentifierKind.EMAIL), channel=Channel.APP)
         if isinstance(scan, IdentityRefused):
             raise InvalidInput(
                 "That is no address that a code can be sent to.",
@@ -294,16 +289,14 @@ class SignIn:
             )
         return scan
 
-    def _proven(
-        self, program_id: ProgramId, session_id: str, code: str, *, used_by: str
-    ) -> SignInSession | NotSignedIn:
+    def _proven(self, program_id: ProgramId, session_id: str, code: str) -> SignInSession | NotSignedIn:
         """Return the session whose code was given; each asking takes a try."""
         key = self._keys().sign_in_key
         session_hash = hash_session(key, session_id, program_id=program_id)
         session = self._store.spend_sign_in_try(
             program_id, session_hash, SignInPurpose.EMAIL_CODE, now=self._now_ms()
         )
-        if session is None or session.used_by not in ("", used_by):
+        if session is None:
             return SESSION_OVER
         given = hash_session_code(key, code, session_id=session_id, program_id=program_id)
         if hmac.compare_digest(given, session.secret):
@@ -325,9 +318,7 @@ class SignIn:
         kept: dict[str, str] = json.loads(text)
         return kept
 
-    def _enrol(
-        self, program_id: ProgramId, session: SignInSession, kept: dict[str, str]
-    ) -> MemberId | None:
+    def _enrol(self, program_id: ProgramId, session: SignInSession, kept: dict[str, str]) -> MemberId | None:
         """Make the member of an address that nobody has, and return whose it is then; None when it cannot be."""
         assert session.member_id is not None, "a code's session names whom it would enrol"
         answer = self._identity.enrol(

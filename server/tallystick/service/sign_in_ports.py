@@ -109,7 +109,9 @@ class SignInStore(Protocol):
         """
         ...
 
-    def add_passkey(self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX) -> Passkey | None:
+    def add_passkey(
+        self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX
+    ) -> Passkey | None:
         """Store a passkey, or return it as it is stored; None when the member has ``most`` others.
 
         Raises ``NotFound`` when the member is unknown or erased, ``AlreadyExists`` when it is another member's.

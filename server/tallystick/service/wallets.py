@@ -72,6 +72,10 @@ class CodeSource(Protocol):
         """Return the code to show now."""
         ...
 
+    def rotating_code_for(self, program_id: ProgramId, member: Member, serial: str) -> MemberCode:
+        """Return the code of a pass whose wallet adds a password to it."""
+        ...
+
 
 class SignedCodes:
     """A code that the gateway has signed, another one with each look: a till verifies it without a line."""
@@ -82,6 +86,10 @@ class SignedCodes:
     def code_for(self, program_id: ProgramId, member: Member) -> MemberCode:
         made = self._codes.server_code(program_id, member.member_id)
         return MemberCode(made.digits, made.expires_ms)
+
+    def rotating_code_for(self, program_id: ProgramId, member: Member, serial: str) -> MemberCode:
+        made = self._codes.server_code(program_id, member.member_id, rotating=True)
+        return MemberCode(made.digits, made.expires_ms, self._codes.totp_key(program_id, serial))
 
 
 @dataclass(frozen=True, slots=True)

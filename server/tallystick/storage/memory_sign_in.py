@@ -69,7 +69,9 @@ class MemorySignIn(MemoryWallets):
             undo.put(sessions, session_hash, replace(session, used_by=used_by, tries_left=tries))
             return True
 
-    def add_passkey(self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX) -> Passkey | None:
+    def add_passkey(
+        self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX
+    ) -> Passkey | None:
         with self._changes() as undo:
             tables = self._of(program_id)
             member = tables.members.get(passkey.member_id)

@@ -95,7 +95,9 @@ class SqlSignIn(SqlSession):
 
         return self._run(program_id, work, write=True)
 
-    def add_passkey(self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX) -> Passkey | None:
+    def add_passkey(
+        self, program_id: ProgramId, passkey: Passkey, *, most: int = PASSKEYS_MAX
+    ) -> Passkey | None:
         """Store a passkey, or return it as stored; None when the member has ``most`` others."""
         values = {column.name: getattr(passkey, column.name) for column in _PASSKEY}
         stored = _of_credential(program_id, passkey.credential_id)

@@ -14,6 +14,7 @@ from tallystick.rpc.convert.member_codes import credential_to_pb
 from tallystick.security.code import (
     CREDENTIAL_TTL_MAX_S,
     Code,
+    Scanned,
     code_from_digits,
     code_to_digits,
     issue_credential,
@@ -37,7 +38,7 @@ from tallystick.service.codes import (
     member_pseudonym,
 )
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.v1 import identity_pb2, member_code_pb2, member_pb2, types_pb2
+from tallystick.v1 import identity_pb2, member_code_pb2, member_pb2, store_pb2, types_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
@@ -49,6 +50,7 @@ from tests.rpc.handlers.world import (
     Caller,
     World,
     everything_stored,
+    new_id,
 )
 
 Reason = identity_pb2.IdentityRefusalReason
@@ -240,6 +242,27 @@ def test_a_revoked_phone_is_refused_and_stays_revoked(world: World, phone: Phone
     assert world.refused(again, STAFF).reason == "PUBLIC_KEY_INVALID"
 
 
+def test_a_new_phone_makes_no_voucher_for_its_first_day_whatever_it_says_of_itself(world: World) -> None:
+    phone = Phone(world, world.enrol()).register()
+    world.sell(phone.member, 60_000)
+    app = Caller(APP, store_id="", member_id=phone.member, device_id=phone.key.kid)
+
+    def made() -> store_pb2.IssueVoucherResponse:
+        request = store_pb2.IssueVoucherRequest(
+            voucher_id=new_id(),
+            member_id=phone.member,
+            store_id="s1",
+            points=100,
+            assurance=types_pb2.ASSURANCE_DEVICE_CODE,
+        )
+        answer: store_pb2.IssueVoucherResponse = world.send(request, app)
+        return answer
+
+    assert made().refusal == "ABOVE_ASSURANCE_CAP"
+    world.now_ms += DAY_MS
+    assert made().voucher.digits
+
+
 def test_a_second_phone_of_the_member_goes_on_when_the_first_is_revoked(world: World, phone: Phone) -> None:
     second = Phone(world, phone.member, label="Tablet").register()
     revoke(phone)
@@ -382,7 +405,7 @@ def test_keys_are_exchanged_without_a_day_on_which_codes_fail(world: World, tmp_
         assert raw is not None
         told = told_keys(world)
         assert isinstance(open_code(raw, program_id=SHOP, server_keys=told), Code), hour
-        assert isinstance(world.gateway.codes.read(SHOP, raw), CodeScan), hour
+        assert isinstance(world.gateway.codes.read(SHOP, Scanned(raw)), CodeScan), hour
     assert signers == {first, new}
     assert set(told) == {new}
 

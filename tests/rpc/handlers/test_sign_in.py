@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,7 +106,7 @@ def device_of(phone: Phone) -> app_pb2.DeviceKey:
 
 
 @pytest.fixture
-def street(world: World) -> Iterator[Street]:
+def street(world: World) -> Street:
     return Street(world)
 
 

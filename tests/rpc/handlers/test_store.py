@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 
 from tallystick.core.ids import MemberId
 from tallystick.security.keys import generate_signing_key
+from tallystick.service.enrolment import canonical_jwk
 from tallystick.service.errors import StoreUnavailable
 from tallystick.service.inbox import Inbox
 from tallystick.service.leases import Leases
@@ -20,6 +21,7 @@ from tallystick.v1 import store_pb2 as pb
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
+    DAY_MS,
     MANAGER,
     SHOP,
     START_MS,
@@ -229,7 +231,10 @@ class TestVouchers:
     def test_a_member_makes_one_with_the_own_app(self, world: World) -> None:
         ann = world.enrol()
         world.sell(ann, 20_000)
-        app = Caller(APP, store_id="", member_id=ann)
+        key = generate_signing_key()
+        world.gateway.codes.register(SHOP, MemberId(ann), canonical_jwk(key.verify_key), label="Phone")
+        app = Caller(APP, store_id="", member_id=ann, device_id=key.kid)
+        world.now_ms += DAY_MS
         made = world.send(voucher(ann, 30), app).voucher
         grant = advice_pb2.VoucherGrant.FromString(made.grant.body)
         assert (grant.points, grant.store_id, made.digits.isdigit()) == (30, "s1", True)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from tallystick.rpc.pipeline import Arrival, CallFailed, Pipeline
 from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.tokens import new_token_id, sign_access_token
 from tallystick.service.directory import Clock
-from tallystick.service.gateway import open_gateway, role_name
+from tallystick.service.gateway import Gateway, open_gateway, role_name
+from tallystick.service.pass_maker import PassMaker
 from tallystick.storage.memory import MemoryStore
 from tallystick.v1 import (
     admin_pb2,
@@ -125,7 +127,14 @@ class Caller:
 class World:
     """The handlers on a memory store with one published program, and a second one beside it."""
 
-    def __init__(self, path: Path, *, clock: Clock = Clock.LIVE, rules: str = RULES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock = Clock.LIVE,
+        rules: str = RULES,
+        passes: Callable[[Gateway], PassMaker] | None = None,
+    ) -> None:
         self.now_ms: int = START_MS
         self.loop = asyncio.new_event_loop()
         self.keys: KeyDir = create_key_dir(path / f"keys-{clock.name}", now_s=START_MS // 1000 - 60)
@@ -138,7 +147,7 @@ class World:
             now_ms=lambda: Ms(self.now_ms),
         )
         self.pipeline = Pipeline(
-            services(self.gateway),
+            services(self.gateway, passes=passes(self.gateway) if passes else None),
             authenticator=Authenticator(
                 profile=self.gateway.token_profile,
                 keys=self.keys.signing.verify_keys,

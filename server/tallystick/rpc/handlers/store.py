@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tallystick.core.basket import Channel, Origin
+from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.command import IssueVoucher
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.rpc.call import Call, Principal
@@ -115,7 +115,14 @@ class StoreHandlers(WatchHandlers):
     async def issue_voucher(self, request: pb.IssueVoucherRequest, call: Call) -> pb.IssueVoucherResponse:
         caller = call.caller
         member_id = visible_member(caller, request.member_id)
-        command = _voucher_of(request, member_id, caller)
+        assurance = assurance_from_pb(request.assurance)
+        if caller.role == options.ROLE_APP:
+            # What an app says of itself proves nothing; for how long its key is known does.
+            codes = self._gateway.codes
+            assurance = await self._pool.run(
+                codes.assurance_of, caller.program_id, member_id, caller.device_id
+            )
+        command = _voucher_of(request, member_id, caller, assurance)
         submission = self._leases.prepare_voucher(
             caller.program_id, command, till_id=caller.device_id, deadline=call.deadline
         )
@@ -263,7 +270,9 @@ def _one_store(caller: Principal, store_id: str) -> str:
     return found
 
 
-def _voucher_of(request: pb.IssueVoucherRequest, member_id: MemberId, caller: Principal) -> IssueVoucher:
+def _voucher_of(
+    request: pb.IssueVoucherRequest, member_id: MemberId, caller: Principal, assurance: Assurance
+) -> IssueVoucher:
     channel = _CHANNELS.get(options.Role.ValueType(caller.role), Channel.BACKOFFICE)
     return IssueVoucher(
         CommandId(request.voucher_id.lower()),
@@ -272,5 +281,5 @@ def _voucher_of(request: pb.IssueVoucherRequest, member_id: MemberId, caller: Pr
         _store_asked(caller, request.store_id),
         request.points,
         request.reward_id,
-        assurance_from_pb(request.assurance),
+        assurance,
     )
