@@ -267,6 +267,7 @@ def test_what_the_gateway_counts_otherwise_is_shown_until_a_cashier_has_seen_it(
     expect(item).to_have_attribute("data-state", "adjusted")
     expect(item.get_by_test_id("queue-reason")).to_have_attribute("data-reason", "SHORTFALL")
     expect(item.get_by_test_id("queue-reason")).to_contain_text("The store pays the rest, not the member.")
+    expect(item.get_by_test_id("queue-shortfall")).to_have_text("50 points missing.")
     item.get_by_test_id("queue-seen").click()
     screen.shows("chip", attention=0)
     (entry,) = [one for one in shop.office.entries(card.member_id) if one.command_id == sale["sale_id"]]

@@ -378,6 +378,7 @@ def _item(row: Row) -> QueueItem:
         verdict.earned_points,
         bool(row[6]),
         str(row[7]),
+        verdict.shortfall_points,
     )
 
 

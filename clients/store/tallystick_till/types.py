@@ -287,6 +287,7 @@ class QueueItem:
     posted_points: int
     seen: bool
     reference: str
+    shortfall_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)

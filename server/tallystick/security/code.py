@@ -41,10 +41,12 @@ PSEUDONYM_BYTES = 8
 KID_BYTES = 8
 CTI_BYTES = 4
 CREDENTIAL_TTL_MAX_S = 14 * 86_400
-AGE_MAX_MS = 90_000
-"""How old a code may be: it is drawn anew every 30 seconds, and clocks of phones are off."""
-AHEAD_MAX_MS = 30_000
-"""How far in the future a code may be dated."""
+AGE_MAX_MS = 45_000
+"""How old a code may be: it is drawn anew every 30 seconds, and clocks may differ by 15."""
+AHEAD_MAX_MS = 15_000
+"""How far in the future a code may be dated. Both together are a minute: a picture of a code that counts is worth
+nothing 60 seconds later, however far ahead the phone's clock is.
+"""
 
 CODE_BYTES_MAX = 244
 CODE_DIGITS_MIN = 200

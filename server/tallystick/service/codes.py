@@ -214,7 +214,7 @@ class Codes:
         return self._directory.card_devices(program_id, member_id)
 
     def assurance_of(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> Assurance:
-        """Return how sure a device makes one that its member asks: as sure as its codes do, so a new one burns nothing."""
+        """Return how sure a device makes one that its member asks: as its codes do, so a new one burns nothing."""
         device = self._device(program_id, member_id, device_id)
         counts = device is not None and not device.revoked_ms and self._now_ms() >= device.burn_from_ms
         return Assurance.DEVICE_CODE if counts else Assurance.TYPED

@@ -64,6 +64,14 @@ class Card:
         """Wait until the phone could do without a network: everything is in the service worker's cache."""
         self.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
 
+    def outlives_its_first_day(self) -> None:
+        """Let two days pass for the device, at the gateway and on the phone, which then renews its credential."""
+        self.gateway.age_devices()
+        self.page.evaluate(AGE)
+        self.page.reload()
+        self.shows("balance")
+        expect(self.at("new-device")).to_have_count(0)
+
     def member_id(self) -> str:
         """Return the member whose card this is, from what the phone keeps."""
         return str(self.page.evaluate(DEVICE_FIELD, "memberId"))
@@ -74,6 +82,18 @@ DEVICE_FIELD = """(name) => new Promise((resolve, reject) => {
     request.onerror = () => reject(request.error);
     request.onsuccess = () => {
         const shelf = request.result.transaction("kept").objectStore("kept").get("demo/device");
-        shelf.onsuccess = () => resolve(shelf.result[name]);
+        shelf.onsuccess = () => { request.result.close(); resolve(shelf.result[name]); };
+    };
+})"""
+
+AGE = """() => new Promise((resolve, reject) => {
+    const request = indexedDB.open("tallystick-card");
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const change = request.result.transaction("kept", "readwrite");
+        const shelf = change.objectStore("kept");
+        const asked = shelf.get("demo/device");
+        asked.onsuccess = () => shelf.put({ ...asked.result, renewMs: 0 }, "demo/device");
+        change.oncomplete = () => { request.result.close(); resolve(); };
     };
 })"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tallystick.security.code import Code, code_from_digits, open_code
+from tallystick.security.key_dir import load_key_dir
 from tests.e2e.support.processes import Child, python
 from tests.e2e.support.server import PROGRAM, free_port
 from tests.web.support.office import Office
@@ -17,6 +20,7 @@ from tests.web.support.office import Office
 START_S = 60.0
 MAIL_S = 10.0
 POLL_S = 0.02
+DAY_MS = 86_400_000
 
 RULES: dict[str, Any] = {
     "format": "tallystick/1",
@@ -82,6 +86,41 @@ class Gateway:
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    def opened(self, digits: str) -> Code:
+        """Read a code as a till does that has nothing but the gateway's public keys."""
+        now_s = int(time.time())
+        raw = code_from_digits(digits)
+        assert raw is not None, "that is no code"
+        keys = load_key_dir(self.data_dir / "keys", now_s=now_s).signing.verify_keys(now_s)
+        code = open_code(raw, program_id=PROGRAM, server_keys=keys)
+        assert isinstance(code, Code), code
+        assert code.out_of_time(now_s * 1000) is None
+        return code
+
+    def age_devices(self) -> None:
+        """Make every device that there is two days older, so that its first day is over."""
+        with self._database() as database:
+            database.execute("UPDATE card_device SET burn_from_ms = burn_from_ms - ?", (2 * DAY_MS,))
+
+    def referrals(self, member_id: str) -> int:
+        """Return how many members came by a member's recommendation."""
+        with self._database() as database:
+            query = "SELECT count(*) FROM referral WHERE referrer_id = ?"
+            for asked in (member_id, uuid.UUID(member_id).bytes):
+                (found,) = database.execute(query, (asked,)).fetchone()
+                if found:
+                    return int(found)
+        return 0
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(self.data_dir / "tallystick.db", timeout=MAIL_S)
+        try:
+            with database:
+                yield database
+        finally:
+            database.close()
 
     def code_for(self, address: str, *, after: int = 0) -> str:
         """Wait for the mail to an address and return its code; ``after`` so many mails that were read before."""

@@ -132,6 +132,7 @@ export function queueItems(): QueueItem[] {
       occurred_ms: Date.now() - n * HOUR_MS,
       state: "queued",
       reasons: [],
+      shortfall_points: 0,
     },
     ...{ told_points: 42, posted_points: 0, seen: false, reference: `10${n}42` },
     ...part,

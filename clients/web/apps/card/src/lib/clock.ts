@@ -5,7 +5,7 @@
  * are dated by the server's time as it was last heard, which is kept for when there is no line.
  */
 
-/** From how much on a member is told: tills take a code that is 30 seconds ahead. */
+/** From how much on a member is told: tills take a code that is 15 seconds ahead, but it is dated by the server's time. */
 export const OFF_MS_MAX = 30_000;
 /** Answers that took longer say too little about the time. */
 const ROUND_TRIP_MS_MAX = 10_000;

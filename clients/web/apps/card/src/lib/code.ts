@@ -7,7 +7,7 @@
 import { joined, utf8 } from "./bytes.ts";
 import type { Bytes } from "./bytes.ts";
 
-/** How often a fresh code is drawn. Tills take one for 90 seconds. */
+/** How often a fresh code is drawn. Tills take one for 45 seconds, by their own clock. */
 export const FRESH_EVERY_S = 30;
 export const CTI_BYTES = 4;
 const CONTEXT = "tallystick.device-code.v1\0";

@@ -26,6 +26,8 @@ class Session {
   readonly store = new Store(programId);
   stage = $state<Stage>("starting");
   program = $state.raw<T.CardProgram | null>(null);
+  /** Whether the gateway has said that it has no such program. */
+  unknown = $state(false);
   card = $state.raw<T.MemberCard | null>(null);
   /** When `card` was true, by this phone. */
   atMs = $state(0);
@@ -93,6 +95,7 @@ class Session {
       await this.#claim();
     } catch (error) {
       if (!(error instanceof Away || error instanceof Failed)) throw error;
+      this.unknown = error instanceof Failed && error.reason === "PROGRAM_NOT_FOUND";
     }
   }
 
@@ -142,6 +145,8 @@ class Session {
     this.#token = { text: answer.accessToken, untilMs: Date.now() + num(answer.expiresInS) * 1000 };
     this.card = null;
     this.stage = "in";
+    // Whatever was looked at before, the card comes first.
+    location.hash = "#/";
     // Asked for once a person has something to lose; some browsers decide by themselves.
     void navigator.storage?.persist?.();
     await this.refresh();

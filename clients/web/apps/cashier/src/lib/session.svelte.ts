@@ -37,6 +37,8 @@ class Session {
   voucher = $state<Voucher | null>(null);
   /** Why the last scan, or the last wish, was refused; `AWAY` when nobody answered. */
   refusal = $state<{ reason: string; message: string } | null>(null);
+  /** The refusal is of a scan in the middle of a sale: it stays until something else is done. */
+  #scanRefused = false;
   amountMinor = $state(0);
   spend = $state<Spend>({ mode: "none" });
   rewardIds = $state<string[]>([]);
@@ -69,8 +71,16 @@ class Session {
   readonly mostPoints: number = $derived(
     this.mostQuote && !this.mostQuote.refusal ? spentAsMoney(this.mostQuote) : 0,
   );
+  /** What the voucher in hand spends as money, as far as this sale has room for it. */
+  readonly voucherPoints: number = $derived(
+    this.voucher && !this.voucher.reward_id ? Math.min(this.voucher.points, this.mostPoints) : 0,
+  );
+  /** The member's own points come on top of a voucher's, which is spent whole. */
   readonly spendPoints: number = $derived(
-    this.spend.mode === "exact" ? this.spend.points : this.spend.mode === "most" ? this.mostPoints : 0,
+    Math.max(
+      this.spend.mode === "exact" ? this.spend.points : this.spend.mode === "most" ? this.mostPoints : 0,
+      this.voucherPoints,
+    ),
   );
   readonly canSell: boolean = $derived(
     this.stage === "sale" &&
@@ -91,7 +101,8 @@ class Session {
       this.#sound("bad");
       return "nowhere";
     }
-    const turn = this.#next();
+    this.#scanTurn += 1;
+    const turn = this.#scanTurn;
     // The answer comes within the blink of an eye: the view changes once, not twice, unless there is nothing to see.
     if (this.stage !== "sale") this.stage = this.stage === "idle" ? "asking" : this.stage;
     let identified: Identified;
@@ -99,7 +110,7 @@ class Session {
       identified = await api.identify(scan);
     } catch (error) {
       if (turn !== this.#scanTurn) return "nowhere";
-      this.#refuse(error);
+      this.#refuseScan(error);
       return "home";
     }
     if (turn !== this.#scanTurn) return "nowhere";
@@ -110,8 +121,8 @@ class Session {
   /** A scan that was cut off. */
   unreadable(): void {
     if (this.sending) return;
-    this.#next();
-    this.#refuse(new Refused("SCAN_CUT_OFF", ""));
+    this.#scanTurn += 1;
+    this.#refuseScan(new Refused("SCAN_CUT_OFF", ""));
   }
 
   /** Begins a sale for a member: after a scan, or straight after a sign-up. */
@@ -145,8 +156,8 @@ class Session {
 
   /** One tap: spends the most that is possible; once more takes that back. */
   toggleRedeem(): void {
-    if (this.spendPoints > 0) this.spend = { mode: "none" };
-    else if (this.mostPoints > 0) this.spend = { mode: "most" };
+    if (this.spendPoints > this.voucherPoints) this.spend = { mode: "none" };
+    else if (this.mostPoints > this.voucherPoints) this.spend = { mode: "most" };
   }
 
   stepPoints(direction: 1 | -1): void {
@@ -154,7 +165,7 @@ class Session {
     if (!program) return;
     const { unit_points: unit, minimum_points: minimum } = program;
     const points = step(this.spendPoints, direction, unit, minimum, this.mostPoints);
-    this.spend = points > 0 ? { mode: "exact", points } : { mode: "none" };
+    this.spend = points > this.voucherPoints ? { mode: "exact", points } : { mode: "none" };
   }
 
   toggleReward(rewardId: string): void {
@@ -170,6 +181,7 @@ class Session {
 
   /** Quotes the present choice, and the most that could be spent. Called when any of it changes. */
   askQuote(): void {
+    this.#scanRefused = false;
     this.#quoted = this.#askQuote();
   }
 
@@ -195,7 +207,7 @@ class Session {
       const quote = most && this.spend.mode === "most" ? most : await api.quote(this.#request(member));
       if (turn !== this.#quoteTurn) return;
       this.quote = quote;
-      this.refusal = null;
+      if (!this.#scanRefused) this.refusal = null;
     } catch (error) {
       if (turn === this.#quoteTurn) {
         this.quote = null;
@@ -254,7 +266,7 @@ class Session {
 
   #take(identified: Identified, scan: Scan): void {
     if (identified.kind === "none") {
-      this.#refuse(new Refused(identified.reason, ""));
+      this.#refuseScan(new Refused(identified.reason, ""));
       return;
     }
     if (identified.kind === "receipt") {
@@ -337,8 +349,20 @@ class Session {
     this.removeVoucher();
   }
 
-  /** A scan was refused: the whole screen says so. */
+  /** A scan was refused. In the middle of a sale that is no reason to lose the member and what was keyed in. */
+  #refuseScan(error: unknown): void {
+    if (this.stage !== "sale") {
+      this.#refuse(error);
+      return;
+    }
+    this.#note(error);
+    this.#scanRefused = true;
+    this.#sound("bad");
+  }
+
+  /** The whole screen says that something was refused. */
   #refuse(error: unknown): void {
+    this.#next();
     this.#note(error);
     this.member = null;
     this.#forgetChoice();

@@ -220,6 +220,8 @@ export interface QueueItem {
   posted_points: number;
   seen: boolean;
   reference: string;
+  /** What the member's points did not cover and the store pays. */
+  shortfall_points: number;
 }
 
 export interface Queue {

@@ -4,6 +4,7 @@ export const pl: Catalog<"pl"> = {
   "chip.online": "Online",
   "chip.offline": "Offline",
   "chip.away": "Brak programu kasy",
+  "chip.training": "Ćwiczenia",
   "chip.online_queued": "Online · w kolejce: {n}",
   "chip.offline_queued": "Offline · w kolejce: {n}",
   "chip.attention": {
@@ -122,6 +123,7 @@ export const pl: Catalog<"pl"> = {
   },
   "receipt.balance": "Nowe saldo",
   "receipt.lines": "Na paragon",
+  "receipt.keep": "Zachowaj do zwrotu",
   "receipt.qr": "Dowód tej sprzedaży jako kod QR",
   "receipt.undo": "Cofnij",
   "receipt.undone": "Sprzedaż cofnięta",
