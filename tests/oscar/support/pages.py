@@ -51,7 +51,7 @@ class Customer:
         """Use points on the basket page."""
         self.goes("/basket/")
         self.page.fill("#tallystick-points", str(points))
-        self.page.click("form.tallystick-points button:has-text('Use points')")
+        self.page.click("form.tallystick-points button.btn-primary")
         self.page.wait_for_load_state()
 
     def reviews(self, way: str = "card") -> None:

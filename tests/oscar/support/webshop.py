@@ -20,6 +20,7 @@ from tallystick.security.device_profile import write_profile
 from tests.e2e.support.processes import ROOT, Child, environment
 from tests.e2e.support.server import free_port
 from tests.web.support.line import Line
+from tests.web.support.office import Office
 from tests.web.support.shop import Shop, wait_for
 
 DEMO = ROOT / "clients" / "webshop" / "demo"
@@ -96,6 +97,14 @@ class Webshop:
     def restart_after_kill(self, **settings: str) -> None:
         self.kill()
         self.start(**settings)
+
+    def is_well(self) -> None:
+        """Whatever a test before has left: the line is up, the shop runs, and the back office has a fresh token."""
+        self.line.mend()
+        if self._child is None or not self._child.running:
+            self.restart_after_kill()
+        old, self.gateway.office = self.gateway.office, Office(self.gateway.installation)
+        old.__exit__(None, None, None)
 
     def manage(self, *arguments: str) -> str:
         """Run a command of Django's and return what it prints."""

@@ -74,7 +74,9 @@ class SubmissionMixin:
         except holds.Elsewhere:
             return self._placed_elsewhere()
         except Away:
-            return self._show_again(notice_away())
+            # Or the next page would show the discount again, off the quote that the session keeps.
+            rewards.forget_quote()
+            return self._show_again(notice_away(), notice_changed())
         except ShopError as error:
             rewards.drop_choice()
             logger.info("No hold for basket %s: %s", basket.pk, error)
