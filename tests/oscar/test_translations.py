@@ -25,10 +25,14 @@ def test_every_sentence_is_translated_with_the_same_places(language: str) -> Non
         found = {one.id: one.string for one in read_po(file, locale=language) if one.id}
     assert set(found) == messages()
     for source, translated in found.items():
-        pairs = zip(source, translated, strict=True) if isinstance(source, tuple) else [(source, translated)]
-        for one, other in pairs:
+        for one, other in zip(forms(source), forms(translated), strict=True):
             assert other
             assert sorted(PLACE.findall(one)) == sorted(PLACE.findall(other)), one
+
+
+def forms(message: object) -> list[str]:
+    """The singular and the plural of a sentence, or the sentence alone."""
+    return [str(one) for one in message] if isinstance(message, list | tuple) else [str(message)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

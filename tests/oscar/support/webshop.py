@@ -146,7 +146,7 @@ class Webshop:
             "0",
             "--command",
             "from django.contrib.auth import get_user_model as g;"
-            f"g().objects.create_user({email.split('@')[0]!r}, {email!r}, {password!r})",
+            f"g().objects.create_user({email.partition('@')[0]!r}, {email!r}, {password!r})",
         )
 
     def orders(self) -> list[Order]:
@@ -175,7 +175,7 @@ class Webshop:
         return [
             tuple(row)
             for row in self.rows("SELECT kind, state, reason FROM tallystick_oscar_posting ORDER BY seq")
-        ]  # type: ignore[misc]
+        ]
 
     def waiting(self) -> int:
         """Return how many postings wait."""
