@@ -52,5 +52,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def customer(browser: Browser, webshop: Webshop) -> Iterator[Customer]:
     """Somebody who has never been here."""
+    webshop.is_well()
     with open_context(browser) as context:
         yield Customer(context.new_page(), webshop)

@@ -15,6 +15,7 @@ set_up_django()
 
 from django.db import IntegrityError, transaction  # noqa: E402
 from django.test import override_settings  # noqa: E402
+
 from tallystick_oscar import gateway, holds, outbox  # noqa: E402
 from tallystick_oscar.models import Checkout, Posting  # noqa: E402
 from tallystick_webshop import Away, HoldRef, Refused, Voided, new_id  # noqa: E402
@@ -133,15 +134,19 @@ def test_a_void_of_what_is_not_on_hold_any_more_is_done(
 
 
 def test_a_posting_of_a_transaction_that_fails_was_never_there() -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
-        void()
-        raise RuntimeError
+    def order_that_fails() -> None:
+        with transaction.atomic():
+            void()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        order_that_fails()
     assert Posting.objects.count() == 0
 
 
 def test_a_basket_has_one_open_checkout() -> None:
-    def checkout(state: str) -> Checkout:
-        return Checkout.objects.create(
+    def checkout(state: str) -> None:
+        Checkout.objects.create(
             hold_id=new_id(), basket_id=7, member_id=new_id(), fingerprint="x", state=state
         )
 

@@ -1,4 +1,4 @@
-"""The pages that this application adds: joining, the account, a guest's points; for everybody, and from nowhere else."""
+"""The pages that this application adds: joining, the account, a guest's points; for everybody, from the shop alone."""
 
 from __future__ import annotations
 

@@ -32,8 +32,12 @@ def set_up_django() -> None:
 @contextmanager
 def tables() -> Iterator[None]:
     """Make the shop's tables in memory; remove them at the end."""
-    from django.test.utils import setup_databases, setup_test_environment, teardown_databases
-    from django.test.utils import teardown_test_environment
+    from django.test.utils import (
+        setup_databases,
+        setup_test_environment,
+        teardown_databases,
+        teardown_test_environment,
+    )
 
     setup_test_environment()
     made = setup_databases(verbosity=0, interactive=False)

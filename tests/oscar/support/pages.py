@@ -19,6 +19,11 @@ class Customer:
     def goes(self, path: str) -> None:
         self.page.goto(self.webshop.url + path)
 
+    def leaves_by(self, button: str) -> None:
+        """Press something that leads to another page, and wait for that."""
+        with self.page.expect_navigation():
+            self.page.click(button)
+
     def signs_in(self, who: tuple[str, str]) -> None:
         self.goes("/accounts/login/")
         self.page.fill("#id_login-username", who[0])
@@ -30,36 +35,33 @@ class Customer:
         """Put some of an article into the basket."""
         self.goes("/catalogue/")
         self.page.click(f"article.product_pod h3 a[title='{title}']")
-        self.page.click("#add_to_basket_form button")
-        self.page.wait_for_load_state()
+        self.leaves_by("#add_to_basket_form button")
         if quantity != 1:
             self.goes("/basket/")
             row = self.page.locator("#basket_formset .basket-items", has_text=title)
             row.locator("input[name$=-quantity]").fill(str(quantity))
-            row.locator("button:has-text('Update')").click()
-            self.page.wait_for_load_state()
+            with self.page.expect_navigation():
+                row.locator("button:has-text('Update')").click()
 
     def empties_the_basket(self) -> None:
         """Take out what somebody has left, and use nothing."""
         self.goes("/basket/")
         while self.page.locator("#basket_formset .basket-items").count():
-            self.page.locator("#basket_formset [data-behaviours=remove]").first.click()
-            self.page.wait_for_load_state()
+            with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+                self.page.locator("#basket_formset [data-behaviours=remove]").first.click()
             self.goes("/basket/")
 
     def uses(self, points: int) -> None:
         """Use points on the basket page."""
         self.goes("/basket/")
         self.page.fill("#tallystick-points", str(points))
-        self.page.click("form.tallystick-points button:has-text('Use points')")
-        self.page.wait_for_load_state()
+        self.leaves_by("form.tallystick-points button.btn-primary")
 
     def reviews(self, way: str = "card") -> None:
         """Go through the checkout as far as the page with the button that orders."""
         self.goes("/checkout/")
         if "shipping-address" in self.page.url:
-            self.page.click("button.ship-address")
-            self.page.wait_for_load_state()
+            self.leaves_by("button.ship-address")
         self.page.check(f"#way-{way}")
         self.page.click("#view_preview")
         expect(self.page.locator("#place-order")).to_be_visible()
@@ -85,8 +87,7 @@ class Customer:
 
     def orders(self) -> None:
         """Press the button."""
-        self.page.click("#place-order")
-        self.page.wait_for_load_state()
+        self.leaves_by("#place-order")
 
     def returns(self, number: str, pieces: dict[str, int]) -> int:
         """Return goods as the staff do; return what the page says to pay back, in minor units."""

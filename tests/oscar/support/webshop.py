@@ -20,6 +20,7 @@ from tallystick.security.device_profile import write_profile
 from tests.e2e.support.processes import ROOT, Child, environment
 from tests.e2e.support.server import free_port
 from tests.web.support.line import Line
+from tests.web.support.office import Office
 from tests.web.support.shop import Shop, wait_for
 
 DEMO = ROOT / "clients" / "webshop" / "demo"
@@ -97,6 +98,14 @@ class Webshop:
         self.kill()
         self.start(**settings)
 
+    def is_well(self) -> None:
+        """Whatever a test before has left: the line is up, the shop runs, and the back office has a fresh token."""
+        self.line.mend()
+        if self._child is None or not self._child.running:
+            self.restart_after_kill()
+        old, self.gateway.office = self.gateway.office, Office(self.gateway.installation)
+        old.__exit__(None, None, None)
+
     def manage(self, *arguments: str) -> str:
         """Run a command of Django's and return what it prints."""
         done = subprocess.run(
@@ -137,7 +146,7 @@ class Webshop:
             "0",
             "--command",
             "from django.contrib.auth import get_user_model as g;"
-            f"g().objects.create_user({email.split('@')[0]!r}, {email!r}, {password!r})",
+            f"g().objects.create_user({email.partition('@')[0]!r}, {email!r}, {password!r})",
         )
 
     def orders(self) -> list[Order]:
@@ -166,7 +175,7 @@ class Webshop:
         return [
             tuple(row)
             for row in self.rows("SELECT kind, state, reason FROM tallystick_oscar_posting ORDER BY seq")
-        ]  # type: ignore[misc]
+        ]
 
     def waiting(self) -> int:
         """Return how many postings wait."""

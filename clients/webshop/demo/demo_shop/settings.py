@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
+from django.utils.translation import gettext_lazy as _
 from oscar.defaults import *  # noqa: F403
 
-from oscar import INSTALLED_APPS as OSCAR_APPS
+from oscar import INSTALLED_APPS as OSCAR_APPS  # type: ignore[attr-defined]
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("DEMO_SHOP_DIR", Path.home() / ".local" / "share" / "tallystick" / "demo-shop"))
@@ -44,6 +45,7 @@ DATABASES = {
         },
     }
 }
+
 
 class _FromModels(dict[str, None]):
     """Oscar's hundred migrations take a minute. A demo has nothing to migrate from: tables come from the models."""
@@ -138,6 +140,13 @@ TALLYSTICK_HOLD_S = int(os.environ.get("DEMO_SHOP_HOLD_S", "900"))
 TALLYSTICK_AWAY_S = float(os.environ.get("DEMO_SHOP_AWAY_S", "20"))
 TALLYSTICK_POST_AT_ONCE = os.environ.get("DEMO_SHOP_POST_AT_ONCE", "1") == "1"
 TALLYSTICK_PUBLIC_URL = os.environ.get("DEMO_SHOP_GATEWAY_URL") or None
+TALLYSTICK_NAMES = {
+    "free-coffee": _("A free coffee"),
+    "ten-percent": _("Ten per cent off"),
+    "silver": _("Silver"),
+    "gold": _("Gold"),
+    "base": _("Base"),
+}
 TALLYSTICK_EMAIL_CONFIRMED = "demo_shop.people.is_known"
 # Only here: the demo's strategy is not one of a shop with forks of its own, so the loader brings it in.
 TALLYSTICK_CLASS_LOADER = "demo_shop.loading.class_loader"

@@ -25,7 +25,7 @@ class VoucherAddMixin:
         rewards = rewards_of(self.request)
         known = self.voucher_model._default_manager.filter(code=code).exists()  # noqa: SLF001
         if known or rewards is None or not self.request.basket.id or len(code) > COUPON_MAX:
-            return super().form_valid(form)  # type: ignore[misc,no-any-return]
+            return super().form_valid(form)  # type: ignore[misc]
         if len(rewards.choice.coupons) >= COUPONS_MAX:
             messages.error(self.request, gettext("You cannot use more codes on one order."))
         elif use(self.request, coupons=(*rewards.choice.coupons, code)):

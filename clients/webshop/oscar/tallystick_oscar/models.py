@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -89,7 +91,7 @@ class Checkout(models.Model):
     def __str__(self) -> str:
         return str(self.hold_id)
 
-    def move(self, to: str, *since: str) -> bool:
+    def move(self, to: Any, *since: Any) -> bool:
         """Change the state if it is one of ``since``; say whether this call did it."""
         moved = Checkout.objects.filter(pk=self.pk, state__in=since).update(state=to)
         if moved:

@@ -210,7 +210,7 @@ def _later(posting: Posting, message: str) -> None:
     )
 
 
-def _close(posting: Posting, state: str, reason: str = "", message: str = "") -> None:
+def _close(posting: Posting, state: Any, reason: str = "", message: str = "") -> None:
     Posting.objects.filter(pk=posting.pk, state=Posting.State.WAITING).update(
         state=state,
         tries=posting.tries + 1,

@@ -9,7 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from tallystick_oscar import baskets, holds, outbox
+from tallystick_oscar.choice import Choice, choose
 from tallystick_oscar.models import Checkout, OrderSale
+from tallystick_oscar.panel import forget_card
 from tallystick_oscar.pricing import Priced, member_of
 from tallystick_oscar.signals import hold_lost
 from tallystick_webshop import BadRequest, HoldRef, ShopError, new_id
@@ -41,6 +43,16 @@ class PlacementMixin:
                     )
                 ) from error
         return super().handle_order_placement(order_number, user, basket, *args, **kwargs)  # type: ignore[misc]
+
+    def handle_successful_order(self, order: Any) -> Any:
+        """Use nothing on the next basket: what was chosen was for this one."""
+        response = super().handle_successful_order(order)  # type: ignore[misc]
+        session = self.request.session  # type: ignore[attr-defined]
+        choose(session, Choice())
+        sale = OrderSale.objects.filter(order=order).first()
+        if sale is not None and sale.member_id is not None:
+            forget_card(str(sale.member_id))
+        return response
 
     def restore_frozen_basket(self) -> None:
         """Give the points back with the basket: every way out of a checkout without an order leads through here."""

@@ -63,6 +63,10 @@ class Rewards:
         self.choice = Choice()
         choose(self.session, self.choice)
 
+    def forget_quote(self) -> None:
+        """Ask for a new quote before the next page shows a price."""
+        self.session.pop(QUOTE_KEY, None)
+
     def _asked(self, basket: Any, mark: str, told: Basket) -> Priced | None:
         try:
             with calling() as shop:

@@ -24,4 +24,4 @@ class RegistryMixin:
 
     @property
     def excl_tax(self) -> Decimal:
-        return super().excl_tax + self._reward_excl_tax  # type: ignore[misc,no-any-return]
+        return super().excl_tax + self._reward_excl_tax  # type: ignore[misc]

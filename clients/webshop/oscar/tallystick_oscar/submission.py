@@ -43,7 +43,7 @@ class SubmissionMixin:
         stop = self._begin(basket, submission["order_total"])
         if stop is not None:
             return stop
-        return super().submit(*args, **submission)  # type: ignore[misc,no-any-return]
+        return super().submit(*args, **submission)  # type: ignore[misc]
 
     def check_basket_is_not_empty(self, request: Any) -> None:
         """An order sent twice leads to the order, not to an empty basket."""
@@ -74,7 +74,9 @@ class SubmissionMixin:
         except holds.Elsewhere:
             return self._placed_elsewhere()
         except Away:
-            return self._show_again(notice_away())
+            # Or the next page would show the discount again, off the quote that the session keeps.
+            rewards.forget_quote()
+            return self._show_again(notice_away(), notice_changed())
         except ShopError as error:
             rewards.drop_choice()
             logger.info("No hold for basket %s: %s", basket.pk, error)

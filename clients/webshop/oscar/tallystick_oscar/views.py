@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -55,9 +56,9 @@ class AccountView(LoginRequiredMixin, TemplateView):
 
 
 class _MemberAction(LoginRequiredMixin, View):
-    """Something that changes a membership: what goes wrong becomes a message, and the account page follows."""
+    """Something that makes a user a member: what goes wrong becomes a message, and the account page follows."""
 
-    def _do(self, action: Any) -> HttpResponse:
+    def _do(self, action: Callable[[], object]) -> HttpResponse:
         try:
             action()
         except linking.NotLinked as error:
@@ -84,7 +85,7 @@ class JoinView(_MemberAction):
             messages.error(request, gettext("Your account has no e-mail address."))
             return redirect("tallystick:account")
         if linking.is_confirmed(request.user):
-            return self._do(lambda: (linking.join(request.user), self._joined()))
+            return self._do(lambda: linking.join(request.user))
         linking.send_link(request)
         messages.success(request, gettext("We have sent you a mail. Open the link in it to become a member."))
         return redirect("tallystick:account")
@@ -96,7 +97,7 @@ class ConfirmView(_MemberAction):
     http_method_names = ["get"]
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
-        return self._do(lambda: (linking.confirm(request.user, token), self._joined()))
+        return self._do(lambda: linking.confirm(request.user, token))
 
 
 class CodeView(_MemberAction):
@@ -109,7 +110,7 @@ class CodeView(_MemberAction):
         if not form.is_valid():
             messages.error(request, gettext("Please enter the code that your card shows."))
             return redirect("tallystick:account")
-        return self._do(lambda: (linking.by_code(request.user, form.cleaned_data["code"]), self._joined()))
+        return self._do(lambda: linking.by_code(request.user, form.cleaned_data["code"]))
 
 
 class UnlinkView(LoginRequiredMixin, View):

@@ -14,7 +14,7 @@ from oscar.core.loading import get_class, get_model
 from demo_shop.checkout.views import AMOUNT_KEY, WAYS, note_payment
 
 Applicator = get_class("offer.applicator", "Applicator")
-OrderPlacementMixin = get_class("checkout.mixins", "OrderPlacementMixin")
+OrderPlacementMixin: Any = get_class("checkout.mixins", "OrderPlacementMixin")
 Basket = get_model("basket", "Basket")
 
 

@@ -26,6 +26,12 @@ def tallystick_panel(context: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@register.filter
+def tallystick_name(word: str) -> str:
+    """What customers read for the id of a reward or a tier."""
+    return str(conf.get("TALLYSTICK_NAMES").get(word, word))
+
+
 @register.simple_tag(takes_context=True)
 def tallystick_notice(context: dict[str, Any]) -> str:
     """Why rewards do nothing on this page; empty when they do, or when none were chosen."""
