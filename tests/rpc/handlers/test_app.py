@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from tallystick.core.ids import MemberId
+from tallystick.core.ids import MemberId, Ms
 from tallystick.security.keys import generate_signing_key
 from tallystick.service import member_export
 from tallystick.service.enrolment import canonical_jwk
@@ -27,6 +27,7 @@ from tests.rpc.handlers.world import (
     PAGE,
     RULES,
     SHOP,
+    START_MS,
     WEBSHOP,
     WIDGET,
     Caller,
