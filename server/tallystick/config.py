@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from email.utils import parseaddr
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -95,6 +96,10 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = _setting(
         (), "Web origins that may call from a browser, such as https://card.example.org; separated by commas."
+    )
+    proxies: tuple[str, ...] = _setting(
+        (),
+        "Addresses or networks of proxies before http_listen whose X-Forwarded-For is believed; separated by commas.",
     )
     region: str = _setting("GB", "Country (ISO 3166) of telephone numbers that are written without one.")
     public_url: str = _setting(
@@ -326,6 +331,7 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("tls_client_ca needs tls_cert and tls_key: mTLS is TLS first")
     _check_wallets(settings)
     _check_mail(settings)
+    _check_proxies(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
     if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
@@ -368,6 +374,16 @@ def _check_mail(settings: Settings) -> None:
         raise SettingsRefused("smtp_user and smtp_password belong together: set both or neither")
     if settings.smtp_user and settings.smtp_tls == "none":
         raise SettingsRefused("smtp_user needs smtp_tls to be starttls or tls: a password is not sent openly")
+
+
+def _check_proxies(settings: Settings) -> None:
+    for proxy in settings.proxies:
+        try:
+            ip_network(proxy)
+        except ValueError:
+            raise SettingsRefused(
+                f"proxies has {proxy!r}; write an address or a network, for example 10.0.0.0/24"
+            ) from None
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

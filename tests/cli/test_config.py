@@ -88,6 +88,8 @@ def test_variables_of_tests_and_deployment_are_no_settings() -> None:
             "google_issuer_id must be digits, and needs public_url",
         ),
         ({"TALLYSTICK_ORGANIZATION": ""}, "organization is empty"),
+        ({"TALLYSTICK_PROXIES": "10.0.0.0/24, balancer"}, "proxies has 'balancer'; write an address"),
+        ({"TALLYSTICK_PROXIES": "*"}, "proxies has '\\*'; write an address"),
         ({"TALLYSTICK_SMTP_TLS": "ssl"}, "must be one of starttls, tls, none"),
         ({"TALLYSTICK_SMTP_PORT": "0"}, "smtp_port is 0; it must be 1 to 65535"),
         ({"TALLYSTICK_SMTP_HOST": "mail.example.org"}, "smtp_from is ''; write an address"),

@@ -196,6 +196,31 @@ def test_a_caller_above_its_rate_learns_when_to_come_back(serve: StartEdge) -> N
     assert answer.detail(RetryInfo).retry_delay.seconds <= 2
 
 
+def strangers(edge: Edge, *forwarded_for: str) -> list[int]:
+    """The statuses of calls of a public method, each with what a proxy says of its caller."""
+    path, body = "/tallystick.v1.TillService/IssueToken", b'{"clientAssertion":"a"}'
+    return [
+        ask(edge, path, body, token=False, headers={"x-forwarded-for": one} if one else None).status
+        for one in forwarded_for
+    ]
+
+
+def test_callers_behind_a_proxy_that_is_known_count_each_for_itself(serve: StartEdge) -> None:
+    limits = Limits(rates={options_pb2.ROLE_PUBLIC: Rate(per_s=0.01, burst=1)})
+    edge = serve(settings=ServerSettings(proxies=("127.0.0.0/8",)), limits=limits)
+    said = ("192.0.2.1", "192.0.2.2", "192.0.2.1", "", "")
+    assert strangers(edge, *said) == [200, 200, 429, 200, 429]
+    # What the caller itself has written is to the left of what the proxy appends.
+    assert strangers(edge, "203.0.113.9, 192.0.2.1", "192.0.2.3") == [429, 200]
+
+
+def test_what_a_caller_says_of_itself_is_not_believed(serve: StartEdge) -> None:
+    limits = Limits(rates={options_pb2.ROLE_PUBLIC: Rate(per_s=0.01, burst=1)})
+    for proxies in ((), ("10.0.0.0/8",)):
+        edge = serve(settings=ServerSettings(proxies=proxies), limits=limits)
+        assert strangers(edge, "192.0.2.1", "192.0.2.2") == [200, 429]
+
+
 def test_a_deadline_is_enforced(serve: StartEdge) -> None:
     import asyncio
 

@@ -418,6 +418,28 @@ def test_a_member_with_ten_devices_revokes_one_first(door: FrontDoor) -> None:
     assert isinstance(door.finish(door.start(), new_phone()), SignedIn)
 
 
+SCAN_RULES = """\
+format: tallystick/1
+name: Shop
+currency: EUR
+time_zone: Europe/Stockholm
+earning:
+  rules:
+    - {id: base, kind: per_amount, points: 1, per_minor: 100}
+scanning:
+  standard: [phone]
+  rules:
+    - {name: cut, kind: email, prefix: a, strip: 1}
+"""
+
+
+def test_what_a_program_lets_tills_scan_changes_no_address(door: FrontDoor) -> None:
+    door.gateway.programs.publish(SHOP, SCAN_RULES, request_id="r-1", published_by="test")
+    first, again = door.signed_in(), door.signed_in()
+    assert [mail.address for mail in door.post.mails] == [ADA, ADA]
+    assert (first.enrolled, again.enrolled, again.member_id) == (True, False, first.member_id)
+
+
 @pytest.mark.parametrize(
     "email", ["", "ada", "0701234567", "9949943635187475", 'a"b@example.org', "a@b\nc.org"]
 )

@@ -217,6 +217,7 @@ def _server_settings(settings: Settings, worker: int | None) -> ServerSettings:
         http_address=settings.http_listen,
         ops_address=ops,
         origins=settings.cors_origins,
+        proxies=settings.proxies,
         tls=tls,
         http_tls=http_tls,
         drain_wait_s=settings.drain_wait_s,

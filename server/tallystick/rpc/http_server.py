@@ -30,7 +30,10 @@ BACKLOG = 512
 
 
 class HttpServer:
-    """Serves one ASGI application on ``address`` ("host:port"; port 0 takes a free one)."""
+    """Serves one ASGI application on ``address`` ("host:port"; port 0 takes a free one).
+
+    ``proxies`` are addresses and networks whose X-Forwarded-For is believed: calls count for whom it names.
+    """
 
     def __init__(
         self,
@@ -39,11 +42,12 @@ class HttpServer:
         *,
         reuse_port: bool = False,
         tls: TlsSource | None = None,
+        proxies: tuple[str, ...] = (),
     ) -> None:
         self._socket = _listen(address, reuse_port=reuse_port)
         self.port: int = self._socket.getsockname()[1]
         context = tls.ssl_context() if tls is not None else None
-        self._server = _Server(_config(app, context))
+        self._server = _Server(_config(app, context, proxies))
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -120,7 +124,9 @@ class _BoundedHttp(HttpToolsProtocol):
             self._head_timer = None
 
 
-def _config(app: ConnectApp | OpsApp, context: ssl.SSLContext | None) -> uvicorn.Config:
+def _config(
+    app: ConnectApp | OpsApp, context: ssl.SSLContext | None, proxies: tuple[str, ...]
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="none",
@@ -130,7 +136,8 @@ def _config(app: ConnectApp | OpsApp, context: ssl.SSLContext | None) -> uvicorn
         interface="asgi3",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         server_header=False,
         date_header=True,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -35,6 +35,7 @@ class ServerSettings:
     """Where and how a process serves; an empty address leaves that door closed.
 
     ``http_address`` is for browsers (Connect), ``ops_address`` for metrics and probes: keep that one private.
+    ``proxies`` are addresses and networks before the HTTP address whose X-Forwarded-For is believed.
     ``tls`` is for gRPC and ``http_tls`` for HTTP, which has its own because browsers cannot do mTLS.
     A drain says "not serving" for ``drain_wait_s``, so that balancers turn away, and then gives calls that still run
     ``drain_grace_s`` to end.
@@ -44,6 +45,7 @@ class ServerSettings:
     http_address: str = "127.0.0.1:8080"
     ops_address: str = "127.0.0.1:9464"
     origins: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     tls: TlsFiles | None = None
     http_tls: TlsFiles | None = None
     drain_wait_s: float = DRAIN_WAIT_S
@@ -76,7 +78,13 @@ class Server:
         http_port = ops_port = 0
         if settings.http_address:
             app = ConnectApp(pipeline, self.health, origins=settings.origins, mounts=mounts)
-            http = HttpServer(app, settings.http_address, reuse_port=reuse_port, tls=http_tls)
+            http = HttpServer(
+                app,
+                settings.http_address,
+                reuse_port=reuse_port,
+                tls=http_tls,
+                proxies=settings.proxies,
+            )
             self._http.append(http)
             http_port = http.port
         if settings.ops_address:

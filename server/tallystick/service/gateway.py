@@ -161,6 +161,7 @@ def open_gateway(
         store, keys=keys, now_ms=now_ms, profile=profile, role_name=role_name(options_pb2.ROLE_APP)
     )
     door = Door(store, codes, app_tokens)
+    passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
     advices = Advices(
         store,
         rulebook,
@@ -172,7 +173,6 @@ def open_gateway(
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
-    passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,

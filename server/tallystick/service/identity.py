@@ -77,12 +77,16 @@ class IdentityRefused:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What was scanned or typed, and what the caller knows about it. Its repr hides the text."""
+    """What was scanned or typed, and what the caller knows about it. Its repr hides the text.
+
+    ``plain`` is for what its owner has typed as what ``kind`` says: the program's scan rules are for scans.
+    """
 
     text: str
     kind: IdentifierKind | None = None
     region: str = ""
     aim_id: str = ""
+    plain: bool = False
 
     def __repr__(self) -> str:
         return f"Text({len(self.text)} characters)"
@@ -170,7 +174,7 @@ class Identity:
             default_region=region,
             kind=given.kind,
             aim_id=given.aim_id,
-            scanning=rules.scanning if rules else Scanning(),
+            scanning=rules.scanning if rules and not given.plain else Scanning(),
         )
         if isinstance(parsed, IdentifierRefused):
             return _refusal(parsed)

@@ -26,6 +26,7 @@ from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallets import Wallets
 
 FORMAT = "tallystick-member/1"
@@ -116,13 +117,8 @@ class MemberExport:
                 for device in self._codes.devices(program_id, member_id)
             ],
             "passkeys": [
-                {
-                    "passkey_id": base64url_encode(one.credential_id),
-                    "label": self._passkeys.label_of(program_id, one),
-                    "added_at": _instant(one.added_ms),
-                    "used_at": _instant(one.used_ms),
-                }
-                for one in self._passkeys.all_of(program_id, member_id)
+                _passkey(passkey, self._passkeys.label_of(program_id, passkey))
+                for passkey in self._passkeys.all_of(program_id, member_id)
             ],
             "passes": [
                 {
@@ -237,6 +233,15 @@ def _device(device: CardDevice, label: str) -> Document:
         "burn_from": _instant(device.burn_from_ms),
         "expires_at": _instant(device.expires_ms),
         "revoked_at": _instant(device.revoked_ms),
+    }
+
+
+def _passkey(passkey: Passkey, label: str) -> Document:
+    return {
+        "passkey_id": base64url_encode(passkey.credential_id),
+        "label": label,
+        "added_at": _instant(passkey.added_ms),
+        "used_at": _instant(passkey.used_ms),
     }
 
 

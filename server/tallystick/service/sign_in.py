@@ -280,7 +280,7 @@ class SignIn:
         return self._members.erase(program_id, member_id)
 
     def _address(self, program_id: ProgramId, email: str) -> Scan:
-        scan = self._identity.read(program_id, Text(email, IdentifierKind.EMAIL), channel=Channel.APP)
+        scan = self._identity.read(program_id, _address_text(email), channel=Channel.APP)
         if isinstance(scan, IdentityRefused):
             raise InvalidInput(
                 "That is no address that a code can be sent to.",
@@ -324,7 +324,7 @@ class SignIn:
         answer = self._identity.enrol(
             program_id,
             session.member_id,
-            Text(kept["email"], IdentifierKind.EMAIL),
+            _address_text(kept["email"]),
             enrolled_ms=self._now_ms(),
             channel=Channel.APP,
             store_id="",
@@ -343,6 +343,10 @@ class SignIn:
         if referral_code and self._note_referral is not None:
             self._note_referral(program_id, member_id, referral_code)
         self._members.update_profile(program_id, member_id, kept)
+
+
+def _address_text(email: str) -> Text:
+    return Text(email, IdentifierKind.EMAIL, plain=True)
 
 
 def may_mail(before: Sequence[Mailed], client_hash: bytes, now_ms: Ms) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from typing import Any
@@ -259,6 +260,10 @@ def test_a_member_adds_a_passkey_signs_in_with_it_and_removes_it(street: Street)
         return street.send(finish)
 
     assert enter().signed_in.member_id == member_id
+    exported = street.send(app_pb2.ExportMemberRequest(member_id=member_id), token=token)
+    (kept,) = json.loads(exported.json)["passkeys"]
+    assert (kept["passkey_id"], kept["label"]) == (added.passkey_id, "Laptop")
+    assert kept["added_at"] == kept["used_at"] == "2026-03-01T12:00:00.000Z"
     (listed,) = street.send(app_pb2.ListPasskeysRequest(member_id=member_id), token=token).passkeys
     assert listed.used_at.ToMilliseconds() == street.world.now_ms
     remove = app_pb2.RemovePasskeyRequest(member_id=member_id, passkey_id=added.passkey_id)
