@@ -18,6 +18,7 @@ from tallystick.core.codec import (
 )
 from tallystick.core.entry import (
     NO_DETAIL,
+    AppliedCoupon,
     AppliedReward,
     Detail,
     Explanation,
@@ -50,6 +51,7 @@ details = st.builds(
     restored_points=numbers,
     refund_minor=numbers,
     reason=texts,
+    coupons=rows(AppliedCoupon, texts, numbers, texts),
 )
 buckets = st.lists(st.tuples(numbers, numbers), max_size=4).map(tuple)
 tiers = st.builds(TierState, texts, texts, numbers, numbers, texts, buckets, numbers)

@@ -18,6 +18,7 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    CouponRef,
     Earn,
     GrantLease,
     IssueVoucher,
@@ -52,9 +53,22 @@ SPEND = Spend(100, up_to=True)
 
 COMMANDS: dict[str, Command] = {
     "Sale": Sale(ID, MEMBER, ORIGIN, BASKET, SPEND, ("r1",), Assurance.ROTATING_CODE),
+    "Sale with coupons": Sale(
+        ID,
+        MEMBER,
+        ORIGIN,
+        BASKET,
+        SPEND,
+        ("r1",),
+        Assurance.TYPED,
+        (CouponRef("aa", "A"), CouponRef("bb", "B")),
+    ),
     "Earn": Earn(ID, MEMBER, ORIGIN, 10, "survey", Assurance.STATIC_CARD),
     "Burn": Burn(ID, MEMBER, ORIGIN, 10, "prize", Assurance.STATIC_CARD),
     "PlaceHold": PlaceHold(ID, MEMBER, ORIGIN, 900, SPEND, ("r1",), BASKET, Assurance.STATIC_CARD),
+    "PlaceHold with coupons": PlaceHold(
+        ID, MEMBER, ORIGIN, 900, None, (), BASKET, Assurance.TYPED, (CouponRef("aa", "A"),)
+    ),
     "Capture": Capture(ID, MEMBER, ORIGIN, OTHER, BASKET),
     "Void": Void(ID, MEMBER, ORIGIN, OTHER),
     "Return": Return(ID, MEMBER, ORIGIN, OTHER, (ReturnLine(1, 1000), ReturnLine(2, 0, Minor(7)))),
@@ -88,9 +102,11 @@ COMMANDS: dict[str, Command] = {
 # Stored beside every entry for as long as the ledger lives. A value here never changes.
 STORED = {
     "Sale": "441f953a563975f3246367e02b99447f",
+    "Sale with coupons": "602deb71443e4a3e84ce53c2aeb27a84",
     "Earn": "a1a8aeb4c0617e5e108b88d5f59a51e9",
     "Burn": "075ae6781bc3bc646f3d0bef69782f75",
     "PlaceHold": "e265390a73d124b0cfc612958f3d319a",
+    "PlaceHold with coupons": "f4f0a3b157e91a803b50470c43ed8176",
     "Capture": "4ffe4093d3e007088611bf45558e50f0",
     "Void": "1428f3838ec2f5634aa72e4e6676829b",
     "Return": "b97b9af8cb2c959ef1ef787f248be36b",

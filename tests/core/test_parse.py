@@ -97,6 +97,22 @@ FULL: dict[str, Any] = {
         {"id": "ten", "kind": "percent_off", "points": 0, "percent": 10, "amount_minor_max": 900},
         {"id": "toy", "kind": "free_item", "points": 5, "category": "toys", "tier": ["gold"]},
     ],
+    "coupons": [
+        {
+            "id": "summer",
+            "kind": "money_off",
+            "amount_minor": 50,
+            "minimum_minor": 300,
+            "code": "Hello-10",
+            "per_member": 3,
+            "total": 500,
+            "combine": "exclusive",
+            "show": True,
+            "until": "2026-08-01",
+        },
+        {"id": "part", "kind": "percent_off", "percent": "12.5", "amount_minor_max": 70},
+        {"id": "gift", "kind": "free_item", "category": "toys", "per_member": 0},
+    ],
     "returns": {"spent": "within_balance", "grace_days": 9},
     "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
     "offline": {
@@ -170,6 +186,17 @@ def test_every_key_of_the_language_is_read() -> None:
     assert (ten.kind, ten.cost, ten.percent_ppm, ten.amount_minor) == ("percent_off", 0, 100_000, 900)
     assert (toy.kind, toy.cost) == ("free_item", 5)
     assert (toy.lines.categories, toy.when.tiers) == (frozenset({"toys"}), frozenset({"gold"}))
+    summer, part, gift = rules.coupons
+    assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
+    assert (summer.code, summer.spelled, summer.when.until_ms) == (
+        "Hello-10",
+        "HE11010",
+        at("2026-07-31T22:00"),
+    )
+    assert (summer.per_member, summer.total, summer.exclusive, summer.show) == (3, 500, True, True)
+    assert (part.kind, part.percent_ppm, part.amount_minor) == ("percent_off", 125_000, 70)
+    assert (part.code, part.per_member, part.total, part.exclusive, part.show) == ("", 1, 0, False, False)
+    assert (gift.kind, gift.lines.categories, gift.per_member) == ("free_item", frozenset({"toys"}), 0)
     assert (rules.returns.spent, rules.returns.grace_days) == (SpentPolicy.WITHIN_BALANCE, 9)
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (60, 3)
     assert rules.holds.late_capture_if_covered
@@ -340,6 +367,17 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("rewards/0/percent", 5, "rewards[0].percent", "is not known here", ""),
     ("rewards/1/percent", ..., "rewards[1].percent", "is missing", '"10"'),
     ("rewards/1/percent", "0.005", "rewards[1].percent", "must be from 1/100", ""),
+    ("coupons/0/id", "part", "coupons[1].id", "is there already", ""),
+    ("coupons/1/code", "hell o1o", "coupons[1].code", "is there already", "each its own code"),
+    ("coupons/0/code", "A-1", "coupons[0].code", "3 to 32 letters and digits", "SUMMER25"),
+    ("coupons/0/code", "", "coupons[0].code", "must be a text", ""),
+    ("coupons/0/amount_minor", ..., "coupons[0].amount_minor", "is missing", ""),
+    ("coupons/0/points", 5, "coupons[0].points", "is not known here", ""),
+    ("coupons/0/total", -1, "coupons[0].total", "must be from 0", ""),
+    ("coupons/0/combine", "both", "coupons[0].combine", "is not known here", "joint"),
+    ("coupons/1/percent", ..., "coupons[1].percent", "is missing", '"10"'),
+    ("coupons/1/show", True, "coupons[1].show", "only goes with a shared code", "unique codes"),
+    ("coupons/2/category", ..., "coupons[2]", "must say which", "sku, category or brand"),
     ("rewards/2/category", ..., "rewards[2]", "must say which", "sku, category or brand"),
     ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
     ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -28,7 +29,7 @@ from tallystick.core.lots import add_months
 from tallystick.core.money import spread, spread_by_group, tax_of, tax_totals
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import MemberState
-from tests.core.world import World, basket, line, rules_of
+from tests.core.world import World, basket, line, refs_of, rules_of
 
 GROUPS = (TaxGroup("food", 120_000), TaxGroup("full", 250_000))
 DAY_MS = 86_400_000
@@ -54,6 +55,11 @@ EVERYTHING = rules_of(
         {"id": "tenth", "kind": "percent_off", "points": 30, "percent": 10},
         {"id": "toy", "kind": "free_item", "points": 20, "category": "toys"},
     ],
+    coupons=[
+        {"id": "off", "kind": "money_off", "amount_minor": 333, "per_member": 3},
+        {"id": "part", "kind": "percent_off", "percent": "12.5", "code": "PART", "per_member": 0, "total": 4},
+        {"id": "gift", "kind": "free_item", "category": "toys", "code": "GIFT", "per_member": 2},
+    ],
     burning={"points": 10, "minor": 5, "share_max_percent": 50, "assurance_caps": {"typed": "unlimited"}},
     returns={"spent": "debt", "grace_days": 10},
     holds={"late_capture": "if_covered"},
@@ -77,6 +83,8 @@ PROGRAMS = {
         returns={"spent": "only_pending"},
     ),
 }
+
+CODES = {"PART": ("part", ""), "GIFT": ("gift", "")} | {f"u{n}": ("off", f"u{n}") for n in range(4)}
 
 parts = st.lists(
     st.builds(
@@ -129,6 +137,19 @@ def sleep(world: World, pick: int) -> None:
     world.now = Ms(world.now + pick * DAY_MS // 200)
 
 
+def codes_of_pick(world: World, pick: int) -> tuple[str, ...]:
+    """Return one to three codes, now and then one that nobody has."""
+    world.codes.update(CODES)
+    names = [*CODES, "none"]
+    return tuple(dict.fromkeys(names[(pick // 7**n) % len(names)] for n in range(1 + pick % 3)))
+
+
+def hold_coupons(world: World, lines: Sequence[Line], number: int, pick: int) -> None:
+    goods, spend = basket(*lines, groups=GROUPS), Spend(number % 50, up_to=True)
+    hold = world.hold(0, ttl_s=pick + 1, spend=spend, basket=goods)
+    world.do(replace(hold, coupons=refs_of(*codes_of_pick(world, pick))))
+
+
 Act = Callable[[World, list[Line], int, int], object]
 ACTS: dict[str, Act] = {
     "sale": lambda w, lines, _n, _p: w.do(w.sale(*lines, groups=GROUPS)),
@@ -142,6 +163,10 @@ ACTS: dict[str, Act] = {
     "hold basket": lambda w, lines, n, p: w.do(
         w.hold(0, ttl_s=p + 1, spend=Spend(n, up_to=True), basket=basket(*lines, groups=GROUPS))
     ),
+    "coupon sale": lambda w, lines, n, p: w.do(
+        w.sale(*lines, coupons=codes_of_pick(w, p), spend=Spend(n % 90, up_to=True), groups=GROUPS)
+    ),
+    "coupon hold": hold_coupons,
     "capture": lambda w, _l, _n, p: w.do(w.capture(hold_id(w, p))),
     "capture sale": lambda w, lines, _n, p: w.do(w.capture(hold_id(w, p), basket(*lines, groups=GROUPS))),
     "void": lambda w, _l, _n, p: w.do(w.void(hold_id(w, p))),
@@ -301,6 +326,55 @@ def test_returning_every_line_in_any_pieces_equals_one_full_return(
     assert [(lot.lot_seq, lot.remaining) for lot in pieces.state.lots] == [
         (lot.lot_seq, lot.remaining) for lot in whole.state.lots
     ]
+
+
+@settings(max_examples=150)
+@given(life=steps)
+def test_no_coupon_is_ever_used_more_often_than_its_rules_say(life: list[Step]) -> None:
+    world = World(PROGRAMS["at once"])
+    for step in life:
+        play(world, step)
+        undone = {entry.reverses_seq for entry in world.entries if entry.kind is EntryKind.REVERSE}
+        used = [
+            coupon
+            for entry in world.entries
+            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE) and entry.seq not in undone
+            for coupon in entry.detail.coupons
+        ]
+        counts = Counter(coupon.coupon_id for coupon in used)
+        tokens = [coupon.token for coupon in used if coupon.token]
+        assert (counts["off"] <= 3, counts["part"] <= 4, counts["gift"] <= 2) == (True, True, True)
+        assert len(tokens) == len(set(tokens))
+
+
+@settings(max_examples=100)
+@given(lines=parts, data=st.data())
+def test_coupons_rewards_and_points_sum_exactly_and_come_back_exactly_in_any_pieces(
+    lines: list[Line], data: st.DataObject
+) -> None:
+    world = World(PROGRAMS["at once"], codes=dict(CODES))
+    world.do(world.adjust(5_000))
+    asked = world.sale(
+        *lines, coupons=("u1", "PART"), rewards=("tenth",), spend=Spend(300, up_to=True), groups=GROUPS
+    )
+    world.do(asked)
+    if (sale := world.entries[-1]).command_id != asked.command_id:
+        return
+    detail = sale.detail
+    off = sum(one.discount_minor for one in detail.coupons) + sum(
+        one.discount_minor for one in detail.rewards
+    )
+    off += sum(
+        int(dict(why.args)["discount_minor"]) for why in detail.explanations if why.rule_id == "points"
+    )
+    total = sum(part.amount_minor for part in lines)
+    assert sum(share.discount_minor for share in detail.lines) == off == total - detail.payable_minor
+    left = [(number, 500) for number, part in enumerate(lines, 1) for _ in range(part.quantity_milli // 500)]
+    refund = taken = 0
+    for number, quantity in data.draw(st.permutations(left)):
+        back = world.posted(world.give_back(sale, ReturnLine(number, quantity))).detail
+        refund, taken = refund + back.refund_minor, taken + back.due_points
+    assert (refund, taken) == (detail.payable_minor, -sale.moves.issued)
 
 
 def numbered() -> Callable[[], CommandId]:

@@ -16,6 +16,7 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    CouponRef,
     Earn,
     GrantLease,
     IssueVoucher,
@@ -29,6 +30,7 @@ from tallystick.core.command import (
     Spend,
     Void,
 )
+from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import NO_REFS, Refs, decide, refers_to
 from tallystick.core.entry import Decision, Entry, EntryKind, Posted, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
@@ -94,6 +96,8 @@ class World:
     state: MemberState = field(init=False)
     entries: list[Entry] = field(default_factory=list)
     mint: Callable[[], CommandId] = lambda: CommandId(str(uuid.uuid4()))
+    codes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """What codes stand for: the coupon, and the token of a unique code (empty for a shared one)."""
 
     def __post_init__(self) -> None:
         account = Account(MEMBER, MemberStatus.OPEN, enrolled_ms=self.now, as_of_ms=self.now)
@@ -115,13 +119,46 @@ class World:
         target = next((entry for entry in self.entries if ref and entry.command_id == ref), None)
         before = tuple(e for e in self.entries if target and e.reverses_seq == target.seq)
         refs = Refs(target, before) if target else NO_REFS
-        outcome = decide(command, self.state, self.rules, refs, pinned=self.pinned)
-        again = decide(command, self.state, self.rules, refs, pinned=self.pinned)
+        known = self.known_of(command)
+        outcome = decide(command, self.state, self.rules, refs, pinned=self.pinned, coupons=known)
+        again = decide(command, self.state, self.rules, refs, pinned=self.pinned, coupons=known)
         assert outcome == again, "the same input gives the same outcome"
         self.state = outcome.state
         self.entries += outcome.entries
         check(self.state, self.entries)
         return outcome.decision
+
+    def known_of(self, command: Command) -> tuple[CouponUse, ...]:
+        """Return what is known of the coupons of a command: this member is the only one there is."""
+        if isinstance(command, (Sale, PlaceHold)):
+            pairs = [self.codes.get(ref.token, ("", "")) for ref in command.coupons]
+            return tuple(self._use(coupon_id, token, but="") for coupon_id, token in pairs)
+        if not isinstance(command, Capture):
+            return ()
+        named = [hold for hold in self.state.holds if hold.hold_id == command.hold_id]
+        return tuple(
+            replace(self._use(*coupon, but=hold.hold_id), reserved=hold.status is HoldStatus.OPEN)
+            for hold in named
+            for coupon in hold.coupons
+        )
+
+    def _use(self, coupon_id: str, token: str, *, but: str) -> CouponUse:
+        undone = {entry.reverses_seq for entry in self.entries if entry.kind is EntryKind.REVERSE}
+        having = [
+            (coupon.coupon_id, coupon.token)
+            for entry in self.entries
+            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE) and entry.seq not in undone
+            for coupon in entry.detail.coupons
+        ]
+        having += [
+            (coupon.coupon_id, coupon.token)
+            for hold in self.state.holds
+            if hold.status is HoldStatus.OPEN and hold.expires_ms > self.now and hold.hold_id != but
+            for coupon in hold.coupons
+        ]
+        count = sum(one == coupon_id for one, _ in having)
+        taken = bool(token) and any(one == token for _, one in having)
+        return CouponUse(coupon_id, token, taken=taken, by_member=count, in_all=count)
 
     def posted(self, command: Command) -> Entry:
         decision = self.do(command)
@@ -148,10 +185,10 @@ class World:
         rewards: tuple[str, ...] = (),
         assurance: Assurance = Assurance.DEVICE_CODE,
         groups: tuple[TaxGroup, ...] = (),
+        coupons: tuple[str, ...] = (),
     ) -> Sale:
-        return Sale(
-            self.new_id(), MEMBER, self.origin, basket(*lines, groups=groups), spend, rewards, assurance
-        )
+        goods, refs = basket(*lines, groups=groups), refs_of(*coupons)
+        return Sale(self.new_id(), MEMBER, self.origin, goods, spend, rewards, assurance, refs)
 
     def sale_of(self, goods: Basket, **more: Any) -> Sale:
         """Return a sale of a basket that is made elsewhere."""
@@ -226,6 +263,11 @@ class World:
     def wait_until_now(self) -> None:
         """Do what time has made due."""
         self.do(CatchUp(self.new_id(), MEMBER, self.origin))
+
+
+def refs_of(*codes: str) -> tuple[CouponRef, ...]:
+    """Return codes as a command names them; each stands for itself."""
+    return tuple(CouponRef(code, code) for code in codes)
 
 
 def check(state: MemberState, entries: list[Entry]) -> None:

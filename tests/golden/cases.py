@@ -7,12 +7,17 @@ from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.ids import Minor
 from tests.core.world import basket, line
 from tests.golden.plots import (
+    COUPONS,
     GROUPS,
     MONTH,
     REWARDS,
     YEARLY,
     buys,
     climbs_and_falls,
+    coupon_first,
+    coupon_held,
+    coupon_refused,
+    coupon_undone,
     december,
     earning,
     expired_meanwhile,
@@ -327,6 +332,30 @@ CASES = [
         "a small return keeps gold, a large one leaves silver, all of it base",
         january,
         {"tiers": YEARLY},
+    ),
+    Case(
+        "coupon-before-reward-before-points",
+        "100.00 less 5.00, less a tenth of 95.00, less the reward's 5.00, less 1.00 in points: 79.50 to pay",
+        coupon_first,
+        {"coupons": COUPONS, "rewards": REWARDS},
+    ),
+    Case(
+        "coupon-refused",
+        "unknown; nothing that fits; an exclusive one beside another; and at last used up",
+        coupon_refused,
+        {"coupons": COUPONS},
+    ),
+    Case(
+        "coupon-held-and-captured",
+        "a hold keeps the code from a sale until it is voided; the second hold's capture uses it on 15.00",
+        coupon_held,
+        {"coupons": COUPONS},
+    ),
+    Case(
+        "coupon-returned-and-reversed",
+        "20.00 paid with 15.00 come back as 7.50 twice; a reversal names the coupon that is free again",
+        coupon_undone,
+        {"coupons": COUPONS},
     ),
     Case("mistakes-undone", "a reversal mirrors the entry whole, once; a spent gift is owed", mistakes),
 ]

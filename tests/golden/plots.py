@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tallystick.core.basket import Line, TaxGroup
 from tallystick.core.command import ReturnLine, Spend
-from tallystick.core.entry import Decision
+from tallystick.core.entry import Decision, Entry
 from tallystick.core.ids import Minor
-from tests.core.world import World, at, basket, line
+from tests.core.world import World, at, basket, line, refs_of
 from tests.golden.story import Case
 
 BASE = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
@@ -20,6 +22,7 @@ REWARDS = [
     {"id": "tenth", "kind": "percent_off", "points": 30, "percent": 10, "amount_minor_max": 250},
     {"id": "toy", "kind": "free_item", "points": 20, "category": "toys"},
 ]
+THREE = (line(3_330, tax="food"), line(3_330, tax="full"), line(3_340, tax="food"))
 MONTH = {"kind": "months", "months": 1}
 
 
@@ -123,6 +126,61 @@ def expired_meanwhile(world: World) -> None:
     world.do(world.all_back(sale))
     world.now = at("2026-03-11T12:00")
     world.do(world.sale(0))
+
+
+COUPONS = [
+    {"id": "welcome", "kind": "money_off", "amount_minor": 500, "minimum_minor": 1_000},
+    {"id": "tenth", "kind": "percent_off", "percent": 10, "code": "TENTH", "per_member": 2},
+    {"id": "toy", "kind": "free_item", "category": "toys", "code": "TOY", "combine": "exclusive"},
+]
+CODES = {"TENTH": ("tenth", ""), "TOY": ("toy", "")} | {"code-1": ("welcome", "token-1")}
+
+
+def with_coupons(tell: Callable[[World], object]) -> Callable[[World], object]:
+    """Let a story happen where there are codes to give."""
+
+    def told(world: World) -> None:
+        world.codes.update(CODES)
+        tell(world)
+
+    return told
+
+
+@with_coupons
+def coupon_first(world: World) -> None:
+    rich(world)
+    world.do(
+        world.sale(*THREE, coupons=("code-1", "TENTH"), rewards=("five",), spend=Spend(100), groups=GROUPS)
+    )
+
+
+@with_coupons
+def coupon_refused(world: World) -> None:
+    for codes in (("nobody",), ("TOY",), ("TENTH", "TOY"), ("TENTH",), ("TENTH",), ("TENTH",)):
+        world.do(world.sale(2_000, coupons=codes))
+
+
+@with_coupons
+def coupon_held(world: World) -> None:
+    def hold(code: str) -> Entry:
+        reserved = world.hold(0, ttl_s=60, spend=None, basket=basket(2_000))
+        return world.posted(replace(reserved, coupons=refs_of(code)))
+
+    first = hold("code-1")
+    world.do(world.sale(2_000, coupons=("code-1",)))
+    world.do(world.void(first.command_id))
+    second = hold("code-1")
+    world.do(world.capture(second.command_id, basket(1_500)))
+
+
+@with_coupons
+def coupon_undone(world: World) -> None:
+    sale = world.posted(world.sale(line(1_000, quantity=2), coupons=("code-1",)))
+    world.do(world.give_back(sale, ReturnLine(1, 1_000)))
+    world.do(world.give_back(sale, ReturnLine(1, 1_000)))
+    other = world.posted(world.sale(2_000, coupons=("TENTH",)))
+    world.do(world.reverse(other))
+    world.do(world.sale(2_000, coupons=("TENTH",)))
 
 
 def held(world: World) -> None:

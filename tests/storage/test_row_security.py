@@ -12,6 +12,7 @@ from psycopg import sql
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
+from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
@@ -24,6 +25,7 @@ from tests.storage.build import (
     OTHER_PROGRAM,
     PROGRAM,
     Books,
+    command_id,
     device,
     identifier,
     inbox_item,
@@ -34,7 +36,7 @@ from tests.storage.build import (
 from tests.support.postgres import Database, PostgresCluster
 
 THIRD_PROGRAM = ProgramId("ostvik")
-APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set")
+APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set", "coupon_batch")
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,14 @@ def fill(url: str) -> None:
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
+    code = CouponCode("aa", "b-1", 1, "gift", member_id(1), CodeState.OPEN, "", Ms(0), NOW)
+    store.add_coupon_batch(OTHER_PROGRAM, CouponBatch("b-1", "gift", 1, "", NOW, "ann"), [code])
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
+        transaction.lock_coupons(["gift"], [], now_ms=NOW)
+        held = Reservation(member_id(1), command_id(1), "gift", "aa", Ms(NOW + 1))
+        counted = [(member_id(1), "gift", 1)]
+        transaction.write_coupons(CouponChanges(used=[("gift", 1)], by_member=counted, reserved=[held]))
         transaction.write(WriteSet(recorded_ms=NOW, inbox=[inbox_item(1)]))
     store.close()
 
@@ -127,6 +135,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "consent",
         "referral",
     ]
+    tables += ["coupon_batch", "coupon_code", "coupon_count", "coupon_member", "coupon_hold"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])
         assert {table: count(service, table) for table in tables} == dict.fromkeys(tables, 0)
@@ -175,6 +184,11 @@ def test_what_was_posted_cannot_be_changed_by_the_service(
         "UPDATE sign_in SET secret = ''",
         "UPDATE sign_in SET expires_ms = 0",
         "UPDATE passkey SET public_key = ''",
+        "UPDATE coupon_code SET token = ''",
+        "UPDATE coupon_hold SET until_ms = 0",
+        "DELETE FROM coupon_code",
+        "DELETE FROM coupon_count",
+        "DELETE FROM coupon_member",
         "DELETE FROM member",
         "DELETE FROM program",
         "UPDATE assertion_use SET usable_until_ms = 0",

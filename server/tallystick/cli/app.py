@@ -10,6 +10,7 @@ import tallystick
 from tallystick.cli import (
     books,
     cards,
+    coupons,
     demo,
     device,
     importing,
@@ -72,6 +73,9 @@ app.add_typer(
     name="cards",
     help="Print cards, make batches of them, replace lost ones.",
     rich_help_panel=SERVER,
+)
+app.add_typer(
+    coupons.app, name="coupons", help="Unique codes of coupons: make, see, end.", rich_help_panel=SERVER
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.command("sale", rich_help_panel=TILL)(shop.sale)

@@ -80,6 +80,7 @@ def verify(
             "holds": report.holds,
             "tills": report.tills,
             "inbox_items": report.inbox_items,
+            "coupon_uses": report.coupon_uses,
             "journal_rows": report.journal_rows,
             "problem_count": report.problem_count,
             "problems": [asdict(problem) for problem in report.problems],

@@ -29,6 +29,7 @@ from tallystick.security.tokens import assertion_profile, new_token_id, sign_cli
 from tallystick.v1 import (
     admin_pb2_grpc,
     card_pb2_grpc,
+    coupon_pb2_grpc,
     identity_pb2_grpc,
     ledger_pb2_grpc,
     member_pb2_grpc,
@@ -108,6 +109,7 @@ class Client:
         self.members = member_pb2_grpc.MemberServiceStub(self._channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         self.cards = card_pb2_grpc.CardServiceStub(self._channel)
+        self.coupons = coupon_pb2_grpc.CouponServiceStub(self._channel)
         self.till = till_pb2_grpc.TillServiceStub(self._channel)
         self.store = store_pb2_grpc.StoreServiceStub(self._channel)
 

@@ -11,6 +11,7 @@ from typing import Any
 from tallystick.core.compact import from_compact, to_compact
 from tallystick.core.entry import (
     NO_DETAIL,
+    AppliedCoupon,
     AppliedReward,
     Detail,
     Explanation,
@@ -19,7 +20,7 @@ from tallystick.core.entry import (
     TaxTotal,
 )
 from tallystick.core.ids import Minor, Ms
-from tallystick.core.state import NO_TIER, Alloc, TierState
+from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, TierState
 
 
 def detail_to_text(detail: Detail) -> str:
@@ -38,6 +39,8 @@ def detail_to_text(detail: Detail) -> str:
         body["rewards"] = detail.rewards
     if detail.returned:
         body["returned"] = detail.returned
+    if detail.coupons:
+        body["coupons"] = detail.coupons
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -68,6 +71,7 @@ def detail_from_text(text: str) -> Detail:
         tax_totals=tuple(TaxTotal(*row) for row in body.get("tax", ())),
         rewards=tuple(AppliedReward(*row) for row in body.get("rewards", ())),
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
+        coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
         **{key: body[key] for key in _SCALARS if key in body},
     )
 
@@ -92,6 +96,11 @@ def tier_from_text(text: str) -> TierState:
 def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:
     """Return the stored text of the lots behind a hold."""
     return to_compact(allocs)
+
+
+def held_coupons_from_text(text: str) -> tuple[HeldCoupon, ...]:
+    """Return the coupons that a hold reserves, out of their compact JSON."""
+    return tuple(HeldCoupon(coupon_id, token) for coupon_id, token in from_compact(text))
 
 
 def allocs_from_text(text: str) -> tuple[Alloc, ...]:

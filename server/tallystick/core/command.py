@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -30,6 +30,18 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
+class CouponRef:
+    """A coupon as a caller names it: ``token`` is the blind index of the code (hexadecimal) and stands for it.
+
+    ``code`` in its one spelling is only there to be found among the shared codes of the rule set; it is never stored,
+    and nothing that is written shows it.
+    """
+
+    token: str
+    code: str = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Sale:
     """One basket sold: its burn, rewards and earn are one command and one entry."""
 
@@ -40,6 +52,7 @@ class Sale:
     spend: Spend | None = None
     reward_ids: tuple[str, ...] = ()
     assurance: Assurance = Assurance.TYPED
+    coupons: tuple[CouponRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +81,10 @@ class Burn:
 
 @dataclass(frozen=True, slots=True)
 class PlaceHold:
-    """Reserve points for a checkout for ``ttl_s`` seconds.
+    """Reserve points and coupons for a checkout for ``ttl_s`` seconds.
 
-    With a basket the spend and the rewards are priced against it; without one ``spend.points`` are held as they are.
+    With a basket the coupons, the rewards and the spend are priced against it; without one ``spend.points`` are held as
+    they are.
     """
 
     command_id: CommandId
@@ -81,6 +95,7 @@ class PlaceHold:
     reward_ids: tuple[str, ...] = ()
     basket: Basket | None = None
     assurance: Assurance = Assurance.TYPED
+    coupons: tuple[CouponRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,12 +344,19 @@ def _spend(spend: Spend | None) -> object:
     return None if spend is None else (spend.points, spend.up_to)
 
 
+def _coupons(coupons: tuple[CouponRef, ...]) -> object:
+    return [coupon.token for coupon in coupons]
+
+
 def _sale(c: Sale) -> list[object]:
-    return [_basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+    asked = [_basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+    # What came later has no place in the encoding of a command that does without it.
+    return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
 def _hold(c: PlaceHold) -> list[object]:
-    return [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+    asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
+    return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
 def _settle(c: SettleSale) -> list[object]:

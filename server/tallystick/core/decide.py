@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from tallystick.core.command import (
     SettleUndo,
     Void,
 )
+from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
 from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
@@ -89,12 +91,14 @@ def decide(
     refs: Refs = NO_REFS,
     *,
     pinned: RuleSet | None = None,
+    coupons: Sequence[CouponUse] = (),
 ) -> Outcome:
     """Decide one command on one member.
 
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
-    ``pinned`` are the rules that an advice names, when they are no longer those in force.
+    ``pinned`` are the rules that an advice names, when they are no longer those in force. ``coupons`` is what is known
+    of those that a sale or hold names, or that the captured hold has, in that order.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
@@ -106,7 +110,7 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs) or _locked(command, state, draft)
+        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(command, state, draft)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -154,10 +158,13 @@ def _locked(command: Command, state: MemberState, draft: Draft) -> Refused | Non
     return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
 
 
-def _apply(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+def _apply(
+    draft: Draft, command: Command, rules: RuleSet, refs: Refs, coupons: Sequence[CouponUse]
+) -> Refused | None:
     match command:
         case Sale():
-            return post_sale(draft, rules, command)
+            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            return post_sale(draft, rules, command, coupons)
         case SettleSale():
             return settle_sale(draft, rules, command)
         case Earn():
@@ -165,9 +172,10 @@ def _apply(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refuse
         case Burn():
             return post_burn(draft, rules, command)
         case PlaceHold():
-            return place_hold(draft, rules, command)
+            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            return place_hold(draft, rules, command, coupons)
         case Capture():
-            return capture(draft, rules, command)
+            return capture(draft, rules, command, coupons)
         case Void():
             return void(draft, rules, command)
         case Return():

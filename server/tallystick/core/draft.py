@@ -144,7 +144,7 @@ class Draft:
             elif lot.remaining:
                 due = min(due, lot.expires_ms)
         for hold in self.holds.values():
-            if hold.status is HoldStatus.OPEN:
+            if hold.status is HoldStatus.OPEN and hold.points:
                 due = min(due, hold.expires_ms)
         return min(due, self.tier.review_ms)
 

@@ -52,7 +52,7 @@ def _next_step(draft: Draft) -> tuple[int, int, Hold | Lot | None] | None:
             continue
         best = step if best is None or step[:2] < best[:2] else best
     for hold in draft.holds.values():
-        if hold.status is HoldStatus.OPEN:
+        if hold.status is HoldStatus.OPEN and hold.points:
             held = (hold.expires_ms, (1 << 41) + hold.seq, hold)
             best = held if best is None or held[:2] < best[:2] else best
     if draft.tier.review_ms < NEVER_MS:

@@ -102,6 +102,14 @@ class AppliedReward(NamedTuple):
     discount_minor: Minor
 
 
+class AppliedCoupon(NamedTuple):
+    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code."""
+
+    coupon_id: str
+    discount_minor: Minor
+    token: str = ""
+
+
 class ReturnedLine(NamedTuple):
     """What one return brought back of one line of its sale."""
 
@@ -115,7 +123,7 @@ class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
 
     For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
-    what is to be paid out.
+    what is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
     """
 
     explanations: tuple[Explanation, ...] = ()
@@ -130,6 +138,7 @@ class Detail:
     restored_points: int = 0
     refund_minor: Minor = Minor(0)
     reason: str = ""
+    coupons: tuple[AppliedCoupon, ...] = ()
 
 
 NO_DETAIL = Detail()
@@ -199,6 +208,10 @@ class Refusal(IntEnum):
     LEASES_OFF = 30
     LEASE_EXISTS = 31
     MEMBER_LOCKED = 32
+    COUPON_UNKNOWN = 33
+    COUPON_USED = 34
+    COUPON_NOT_NOW = 35
+    COUPON_NOT_APPLICABLE = 36
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
-"""Holds: points reserved for a checkout, then captured or given back; exactly one of the two, once."""
+"""Holds: points and coupons reserved for a checkout, then captured or given back; exactly one of the two, once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tallystick.core.command import Capture, PlaceHold, Void
+from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft
 from tallystick.core.due import release
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
@@ -12,11 +14,16 @@ from tallystick.core.ids import CommandId, Ms
 from tallystick.core.rules.benefit import check_burn
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import check_basket, post_capture_sale, price
-from tallystick.core.state import Alloc, Hold, HoldKind, HoldStatus
+from tallystick.core.state import Alloc, HeldCoupon, Hold, HoldKind, HoldStatus
 
 
-def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | None:
-    """Reserve points; with a basket, what its spend and rewards cost at this moment."""
+def place_hold(
+    draft: Draft, rules: RuleSet, command: PlaceHold, coupons: Sequence[CouponUse] = ()
+) -> Refused | None:
+    """Reserve points and coupons; with a basket, what its spend and rewards cost at this moment.
+
+    ``coupons`` is what is known of those that the command names.
+    """
     spent = command.spend.points if command.spend else 0
     points, detail = spent, Detail()
     if command.basket is not None:
@@ -29,24 +36,21 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
             reward_ids=command.reward_ids,
             available=draft.active,
             assurance=command.assurance,
+            coupons=coupons,
         )
         if isinstance(priced, Refused):
-            return priced
+            earlier = _check_room(draft, rules, command) if priced.reason > Refusal.HOLDS_TOO_MANY else None
+            return earlier or priced
         points, spent = priced.benefit.points, priced.benefit.spend_points
         detail = _of_burn(priced.detail)
-    elif command.reward_ids:
+    elif command.reward_ids or command.coupons:
         return refused(Refusal.BASKET_EMPTY)
     elif no := check_burn(rules.burning, points, available=draft.active, assurance=command.assurance):
         return no
-    if points == 0:
+    if points == 0 and not detail.coupons:
         return refused(Refusal.BELOW_MINIMUM, points=0, minimum_points=rules.burning.minimum_points)
-    if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
-        return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
-    open_now = sum(
-        hold.status is HoldStatus.OPEN and hold.kind is HoldKind.CHECKOUT for hold in draft.holds.values()
-    )
-    if open_now >= rules.holds.open_max:
-        return refused(Refusal.HOLDS_TOO_MANY, open_max=rules.holds.open_max)
+    if no := _check_room(draft, rules, command):
+        return no
     allocs = draft.take_active(points)
     at_ms = max(command.origin.occurred_ms, draft.account.as_of_ms)
     draft.set_hold(
@@ -60,6 +64,7 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
             command.reward_ids,
             allocs,
             command.assurance,
+            coupons=tuple(HeldCoupon(coupon.coupon_id, coupon.token) for coupon in detail.coupons),
         )
     )
     draft.post(
@@ -75,49 +80,97 @@ def place_hold(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | No
     return None
 
 
+def _check_room(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | None:
+    """Return why there cannot be this hold beside those that are open, None when there can.
+
+    Holds of coupons alone are counted apart. They are looked for only when coupons are held: of a member who holds no
+    points no holds are loaded otherwise. The same look closes those whose time is over.
+    """
+    if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
+        return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
+    at_ms = max(command.origin.occurred_ms, draft.account.as_of_ms)
+    with_points = without = 0
+    for hold in [hold for hold in draft.holds.values() if hold.kind is HoldKind.CHECKOUT]:
+        if _status_at(hold, at_ms) is HoldStatus.EXPIRED:
+            draft.set_hold(replace(hold, status=HoldStatus.EXPIRED))
+        elif hold.status is HoldStatus.OPEN and hold.points:
+            with_points += 1
+        elif hold.status is HoldStatus.OPEN:
+            without += 1
+    if max(with_points, without) >= rules.holds.open_max:
+        return refused(Refusal.HOLDS_TOO_MANY, open_max=rules.holds.open_max)
+    return None
+
+
+def _status_at(hold: Hold, at_ms: int) -> HoldStatus:
+    """Return what a hold is at an instant: one of coupons alone ends with its time, without an entry that says so.
+
+    No points move when it does; so nobody has to watch for it, and whoever wants its coupons sees that it is over.
+    """
+    over = hold.status is HoldStatus.OPEN and not hold.points and hold.expires_ms <= at_ms
+    return HoldStatus.EXPIRED if over else hold.status
+
+
 def _of_burn(detail: Detail) -> Detail:
-    """A hold earns nothing yet: keep only what belongs to the points held."""
-    told = tuple(part for part in detail.explanations if part.points < 0 and part.code != "capped")
+    """A hold earns nothing yet: keep only what belongs to the points and coupons held."""
+    told = tuple(
+        part
+        for part in detail.explanations
+        if part.code == "coupon" or (part.points < 0 and part.code != "capped")
+    )
     lines = tuple(share._replace(earned_points=0, credits=0) for share in detail.lines)
     return replace(detail, explanations=told, lines=lines)
 
 
-def _find(draft: Draft, hold_id: CommandId) -> Hold | Refused:
+def _find(draft: Draft, hold_id: CommandId, occurred_ms: int) -> Hold | Refused:
     hold = draft.holds.get(hold_id)
     if hold is None or hold.kind is not HoldKind.CHECKOUT:
         return refused(Refusal.HOLD_UNKNOWN, hold_id=hold_id)
     if hold.status in (HoldStatus.CAPTURED, HoldStatus.VOIDED):
         return refused(Refusal.HOLD_CLOSED, hold_id=hold_id, status=hold.status.name)
-    return hold
+    status = _status_at(hold, max(occurred_ms, draft.account.as_of_ms))
+    return hold if status is hold.status else replace(hold, status=status)
 
 
-def capture(draft: Draft, rules: RuleSet, command: Capture) -> Refused | None:
-    """Burn what a hold reserved; one that ran out only if the rule set says so and the balance covers it."""
+def capture(
+    draft: Draft, rules: RuleSet, command: Capture, coupons: Sequence[CouponUse] = ()
+) -> Refused | None:
+    """Burn what a hold reserved; one that ran out only if the rule set says so and the balance covers it.
+
+    ``coupons`` is what is known of those that the hold has; after its time they must still be free.
+    """
     if command.basket is not None and (no := check_basket(rules, command.basket)):
         return no
-    hold = _find(draft, command.hold_id)
+    hold = _find(draft, command.hold_id, command.origin.occurred_ms)
     if isinstance(hold, Refused):
         return hold
+    if hold.coupons and command.basket is None:
+        return refused(Refusal.BASKET_EMPTY)
     allocs: tuple[Alloc, ...] = hold.allocs
     if hold.status is HoldStatus.EXPIRED:
         if not rules.holds.late_capture_if_covered:
             return refused(Refusal.HOLD_EXPIRED, hold_id=hold.hold_id, expired_ms=hold.expires_ms)
         if draft.active < hold.points:
             return refused(Refusal.INSUFFICIENT_POINTS, points=hold.points, available=draft.active)
-        return _capture_late(draft, rules, command, hold)
+        late = [replace(coupon, reserved=False) for coupon in coupons]
+        return _capture_late(draft, rules, command, hold, late)
     draft.set_hold(replace(hold, status=HoldStatus.CAPTURED))
     if command.basket is not None:
-        return post_capture_sale(draft, rules, command, command.basket, hold, allocs, held=hold.points)
+        return post_capture_sale(
+            draft, rules, command, command.basket, hold, allocs, held=hold.points, coupons=coupons
+        )
     _burn_hold(draft, rules, command, hold, allocs, held=hold.points)
     return None
 
 
-def _capture_late(draft: Draft, rules: RuleSet, command: Capture, hold: Hold) -> Refused | None:
+def _capture_late(
+    draft: Draft, rules: RuleSet, command: Capture, hold: Hold, coupons: Sequence[CouponUse]
+) -> Refused | None:
     """The points went back when the hold ran out: take them again from the balance."""
     allocs = draft.take_active(hold.points)
     draft.set_hold(replace(hold, status=HoldStatus.CAPTURED, allocs=allocs))
     if command.basket is not None:
-        return post_capture_sale(draft, rules, command, command.basket, hold, allocs, held=0)
+        return post_capture_sale(draft, rules, command, command.basket, hold, allocs, held=0, coupons=coupons)
     _burn_hold(draft, rules, command, hold, allocs, held=0)
     return None
 
@@ -140,7 +193,7 @@ def _burn_hold(
 
 def void(draft: Draft, rules: RuleSet, command: Void) -> Refused | None:
     """Give a hold back. One that ran out has been given back already: that is said, not done twice."""
-    hold = _find(draft, command.hold_id)
+    hold = _find(draft, command.hold_id, command.origin.occurred_ms)
     if isinstance(hold, Refused):
         return hold
     if hold.status is HoldStatus.EXPIRED:

@@ -1,7 +1,8 @@
 """Returns and reversals: what goods earned is taken back, what was burned on them goes back to its lots.
 
 Every line of a sale keeps its own share. What is due for all that was returned so far, less what earlier returns
-took, is what this return takes: so any series of partial returns sums exactly to one full return.
+took, is what this return takes: so any series of partial returns sums exactly to one full return. A coupon stays used
+when goods come back, and is free again when the whole sale is reversed.
 """
 
 from __future__ import annotations
@@ -367,6 +368,7 @@ def _take_and_give(
             restored_points=burned,
             refund_minor=Minor(refund_minor),
             reason=reason,
+            coupons=target.detail.coupons if kind is EntryKind.REVERSE else (),
         ),
     )
 

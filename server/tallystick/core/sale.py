@@ -15,6 +15,7 @@ from tallystick.core.basket import (
     Origin,
 )
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
+from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
 from tallystick.core.draft import Draft
 from tallystick.core.due import count_credits, grace_ms
@@ -84,14 +85,20 @@ def price(
     reward_ids: Sequence[str],
     available: int,
     assurance: Assurance,
+    coupons: Sequence[CouponUse] = (),
+    spare_coupons: bool = False,
 ) -> Priced | Refused:
-    """Price a basket: what is taken off for points, what the rest earns, what counts towards the tier."""
+    """Price a basket: what is taken off by coupons and for points, what the rest earns, what counts towards the tier.
+
+    With ``spare_coupons`` a coupon that fits nothing in the basket is left out instead of refused.
+    """
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
     moment = moment_of(origin, draft.tier.tier_id, rules.zone)
     benefit = _no_benefit(len(basket.lines))
-    if spend is not None or reward_ids:
+    if spend is not None or reward_ids or coupons:
+        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
         asked = benefit_of(
             rules,
             basket,
@@ -100,9 +107,15 @@ def price(
             available=available,
             assurance=assurance,
             moment=moment,
+            coupons=() if isinstance(chosen, Refused) else chosen,
         )
         if isinstance(asked, Refused):
             return asked
+        # What is wrong with rewards and points has the lower number and was said first.
+        if isinstance(chosen, Refused):
+            return chosen
+        if asked.spared and not spare_coupons:
+            return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
         benefit = asked
     return _with_earn(rules, basket, benefit, moment)
 
@@ -143,10 +156,11 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
     )
     totals = tax_totals(basket, benefit.discounts)
     detail = Detail(
-        explanations=(*_burn_explanations(benefit), *accrual.explanations),
+        explanations=(*_explanations(benefit), *accrual.explanations),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
+        coupons=benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
     )
     return Priced(benefit, accrual, sum(credits), detail)
@@ -162,6 +176,19 @@ def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Seque
     return spread(1, [max(0, amount) for amount in eligible]) if any(eligible) else (0,) * len(eligible)
 
 
+def _explanations(benefit: Benefit) -> tuple[Explanation, ...]:
+    """Say what was taken off, in the order in which it was."""
+    told = _burn_explanations(benefit)
+    if not (benefit.coupons or benefit.spared):
+        return told
+    used = [
+        Explanation(coupon.coupon_id, 0, 0, "coupon", (("discount_minor", str(coupon.discount_minor)),))
+        for coupon in benefit.coupons
+    ]
+    spared = [Explanation(coupon_id, 0, 0, "coupon_given_back") for coupon_id in benefit.spared]
+    return (*used, *spared, *told)
+
+
 def _burn_explanations(benefit: Benefit) -> tuple[Explanation, ...]:
     bought = tuple(
         Explanation(
@@ -175,8 +202,8 @@ def _burn_explanations(benefit: Benefit) -> tuple[Explanation, ...]:
     return (*bought, Explanation("points", 0, -benefit.spend_points, "points_as_money", value))
 
 
-def post_sale(draft: Draft, rules: RuleSet, sale: Sale) -> Refused | None:
-    """Decide a sale that is asked for."""
+def post_sale(draft: Draft, rules: RuleSet, sale: Sale, coupons: Sequence[CouponUse] = ()) -> Refused | None:
+    """Decide a sale that is asked for; ``coupons`` is what is known of those that it names."""
     priced = price(
         draft,
         rules,
@@ -186,6 +213,7 @@ def post_sale(draft: Draft, rules: RuleSet, sale: Sale) -> Refused | None:
         reward_ids=sale.reward_ids,
         available=draft.active,
         assurance=sale.assurance,
+        coupons=coupons,
     )
     if isinstance(priced, Refused):
         return priced
@@ -205,11 +233,12 @@ def post_capture_sale(
     allocs: tuple[Alloc, ...],
     *,
     held: int,
+    coupons: Sequence[CouponUse] = (),
 ) -> Refused | None:
     """Decide the capture of a hold with the final basket; ``allocs`` stand ready for all of the hold's points.
 
     ``held`` is what still counts as held of them (0 when the hold ran out and the points were taken anew). What
-    the basket no longer needs goes back to its lots.
+    the basket no longer needs goes back to its lots, and a coupon that fits nothing in it is free again.
     """
     spend = Spend(hold.spend_points, up_to=True) if hold.spend_points else None
     priced = price(
@@ -221,6 +250,8 @@ def post_capture_sale(
         reward_ids=hold.reward_ids,
         available=hold.points,
         assurance=hold.assurance,
+        coupons=coupons,
+        spare_coupons=True,
     )
     if isinstance(priced, Refused):
         return priced
@@ -313,6 +344,7 @@ def _post(
         allocs=allocs,
         tax_totals=told.tax_totals,
         rewards=told.rewards,
+        coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
     )

@@ -111,13 +111,21 @@ class Alloc(NamedTuple):
     points: int
 
 
+class HeldCoupon(NamedTuple):
+    """A coupon that a hold reserves; ``token`` is that of a unique code, empty for a shared one."""
+
+    coupon_id: str
+    token: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Points reserved until ``expires_ms``: for a checkout, or in a lease or voucher for one store.
 
     ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind what is
-    left of it. A lease or voucher can be burned at ``store_id`` until ``ends_ms``; what was burned in time may be
-    reported until ``expires_ms``. ``used`` of its ``points`` have been. A lease that is ``recalled`` is wanted back.
+    left of it. ``coupons`` are reserved with it; a hold of coupons alone has no points. A lease or voucher can be
+    burned at ``store_id`` until ``ends_ms``; what was burned in time may be reported until ``expires_ms``. ``used`` of
+    its ``points`` have been. A lease that is ``recalled`` is wanted back.
     """
 
     hold_id: CommandId
@@ -134,6 +142,7 @@ class Hold:
     ends_ms: Ms = Ms(0)
     used: int = 0
     recalled: bool = False
+    coupons: tuple[HeldCoupon, ...] = ()
 
     @property
     def left(self) -> int:

@@ -148,6 +148,7 @@ CODES: Mapping[str, int] = {
     "WALLET_OFF": code_pb2.FAILED_PRECONDITION,
     "WALLET_AWAY": code_pb2.UNAVAILABLE,
     "MAIL_OFF": code_pb2.FAILED_PRECONDITION,
+    "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -38,9 +38,11 @@ PATTERNS: Mapping[str, str] = {r"^[^\p{Cc}]*$": r"[^\x00-\x1f\x7f-\x9f]*"}
 EXPRESSIONS: Mapping[str, str] = {
     "this.map(group, group.code).unique()": "differ([group.code for group in {0}])",
     "this.map(line, line.line_no).unique()": "differ([line.line_no for line in {0}])",
-    "has(this.spend) || size(this.reward_ids) > 0": "{0}.HasField('spend') or {0}.reward_ids",
-    "has(this.basket) || (has(this.spend.points) && size(this.reward_ids) == 0)": (
-        "{0}.HasField('basket') or ({0}.spend.HasField('points') and not {0}.reward_ids)"
+    "has(this.spend) || size(this.reward_ids) > 0 || size(this.coupon_codes) > 0": (
+        "{0}.HasField('spend') or {0}.reward_ids or {0}.coupon_codes"
+    ),
+    "has(this.basket) || (has(this.spend.points) && size(this.reward_ids) == 0 && size(this.coupon_codes) == 0)": (
+        "{0}.HasField('basket') or ({0}.spend.HasField('points') and not {0}.reward_ids and not {0}.coupon_codes)"
     ),
     "this.expires_on == '' || this.points > 0": "{0}.expires_on == '' or {0}.points > 0",
     "this.kind != 1 || this.store_id != ''": "{0}.kind != 1 or {0}.store_id != ''",

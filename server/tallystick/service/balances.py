@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp, Return, Sale
+from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import NO_REFS, Outcome, Refs, decide, needs_lots
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
@@ -18,6 +19,7 @@ from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.tier import credits_in_period, current_tier
 from tallystick.core.state import Account, MemberState
+from tallystick.service.coupon_book import read_book
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, StoreConflict
 from tallystick.service.ports import LedgerReader
@@ -108,14 +110,27 @@ class Balances:
         return decide(command, state, rules).state
 
     def quote(
-        self, program_id: ProgramId, sale: Sale, *, earliest_ms: int, latest_ms: int
+        self,
+        program_id: ProgramId,
+        sale: Sale,
+        *,
+        earliest_ms: int,
+        latest_ms: int,
+        now_ms: Ms | None = None,
     ) -> Preview | Refused:
-        """Return what a sale would do, or why it would be refused."""
+        """Return what a sale would do, or why it would be refused.
+
+        ``now_ms`` is the server's clock, by which reservations of coupons lapse; the sale's own time when left out.
+        """
         found = self._before(program_id, sale, earliest_ms, latest_ms)
         if isinstance(found, Refused):
             return found
         state, rules = found
-        return _preview(decide(sale, state, rules), state, rules, sale)
+        coupons: tuple[CouponUse, ...] = ()
+        if sale.coupons:
+            at_ms = sale.origin.occurred_ms if now_ms is None else now_ms
+            coupons = read_book(self._reader, program_id, rules, sale, now_ms=at_ms).uses_of(sale, state)
+        return _preview(decide(sale, state, rules, coupons=coupons), state, rules, sale)
 
     def preview_return(
         self, program_id: ProgramId, command: Return, *, earliest_ms: int, latest_ms: int

@@ -32,7 +32,9 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    PlaceHold,
     ReturnLease,
+    Sale,
     SettleSale,
     Void,
 )
@@ -41,6 +43,7 @@ from tallystick.core.entry import CaughtUp, Decision, Entry, EntryKind, Posted, 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
+from tallystick.service.coupon_book import CouponBook, load_book
 from tallystick.service.ports import (
     InboxItem,
     InboxState,
@@ -106,6 +109,7 @@ class Batch:
         self._chains_before: dict[str, TillChain] = {}
         self._chains: dict[str, TillChain] = {}
         self._inbox: dict[str, InboxItem] = {}
+        self._coupons: CouponBook | None = None
 
     def run(self, tail: tuple[int, bytes]) -> tuple[list[Answer], JournalRow | None]:
         """Decide and write everything; return the answers in order, and the journal row if there is one.
@@ -129,6 +133,8 @@ class Batch:
         changes.tills = [chain for till, chain in self._chains.items() if chain != self._chains_before[till]]
         if changes.entries or changes.refusals or changes.accounts or changes.tills or changes.inbox:
             self._tx.write(changes)
+        if self._coupons is not None and (coupons := self._coupons.changes()):
+            self._tx.write_coupons(coupons)
         return answers, changes.journal
 
     def _load(self) -> None:
@@ -140,11 +146,12 @@ class Batch:
             self._inbox = self._tx.inbox({item_id_of(fact.slot.digest) for fact in facts})
         commands = [submission.command for submission in self._submissions]
         ids = {command.command_id for command in commands}
-        ids.update(ref for command in commands if (ref := refers_to(command)))
+        ids.update(refs := {ref for command in commands if (ref := refers_to(command))})
         members = {command.member_id for command in commands}
         self._loaded, self._known = self._tx.locked(members, ids)
         latest: dict[MemberId, int] = {}
         whole: set[MemberId] = set()
+        naming: list[Command] = []
         for submission in self._submissions:
             command = submission.command
             if self._known_to(submission) or command.member_id not in self._loaded:
@@ -154,6 +161,8 @@ class Batch:
             latest[member] = max(latest.get(member, as_of_ms), self._occurred_ms(submission))
             if needs_lots(command):
                 whole.add(member)
+            if isinstance(command, (Sale, PlaceHold)) and command.coupons:
+                naming.append(command)
         whole.update(member for member, at_ms in latest.items() if self._loaded[member].due_ms <= at_ms)
         holds, lots = self._load_whole(commands, whole) if whole else ({}, {})
         for member, account in self._loaded.items():
@@ -166,14 +175,54 @@ class Batch:
             else:
                 state = MemberState(account, rest_due_ms=account.due_ms)
             self._states[member] = state
+        self._coupons = self._load_coupons(naming, refs, latest)
+
+    def _load_coupons(
+        self, naming: list[Command], refs: set[CommandId], latest: dict[MemberId, int]
+    ) -> CouponBook | None:
+        """Load the coupons that commands name, and those that captured, ended and reversed ones may free."""
+        reserving = [
+            (member, hold)
+            for member, of_member in self._holds_before.items()
+            for hold in of_member.values()
+            if hold.coupons
+        ]
+        asked = (
+            {hold_id for s in self._submissions for hold_id in _holds_named(s.command)} if reserving else ()
+        )
+        holds = [
+            hold
+            for member, hold in reserving
+            if hold.hold_id in asked or hold.expires_ms <= latest.get(member, 0)
+        ]
+        sales = [
+            known.answer
+            for ref in refs
+            if (known := self._known.get(ref)) and isinstance(known.answer, Entry)
+        ]
+        return load_book(
+            self._tx,
+            self._rules_for(0),
+            commands=naming,
+            holds=holds,
+            sales=sales,
+            members=self._loaded,
+            now_ms=self._now_ms,
+        )
 
     def _load_whole(
         self, commands: Iterable[Command], whole: set[MemberId]
     ) -> tuple[dict[MemberId, list[Hold]], dict[MemberId, list[Lot]]]:
         """Load lots and holds of the members that need them, and what their commands refer to."""
         named = {hold_id for command in commands for hold_id in _holds_named(command)}
-        # Open holds and held points come and go together, so most members need no look for them.
+        # Open holds and held points come and go together, so most members need no look for them: all but those of
+        # coupons alone, which only another such hold asks about.
         holding = {member for member in whole if self._loaded[member].held}
+        holding.update(
+            command.member_id
+            for command in commands
+            if isinstance(command, PlaceHold) and command.coupons and command.member_id in whole
+        )
         holds = self._tx.holds(open_of=holding, ids=named)
         targets = [
             known.answer
@@ -238,7 +287,10 @@ class Batch:
             return not_open(command, state) or refused(Refusal.RULE_SET_UNKNOWN, version=version or 0)
         if pinned is not None and pinned.version == rules.version:
             pinned = None
-        outcome = decide(command, state, rules, self._refs_of(command), pinned=pinned)
+        coupons = self._coupons.uses_of(command, state) if self._coupons else ()
+        outcome = decide(command, state, rules, self._refs_of(command), pinned=pinned, coupons=coupons)
+        if self._coupons:
+            self._coupons.apply(state, outcome)
         self._states[command.member_id] = outcome.state
         for entry in outcome.entries:
             own = entry.command_id == command.command_id
@@ -406,6 +458,7 @@ class Batch:
 
     def _keep(self, entry: Entry, fingerprint: bytes) -> None:
         text = detail_to_text(entry.detail)
+        assert self._coupons or not entry.detail.coupons, "what an entry uses or frees was locked"
         self._changes.entries.append(NewEntry(entry, fingerprint, text))
         self._refs.append(entry_ref(entry.member_id, entry.seq, entry_digest(entry, fingerprint, text)))
         sums = self._sums

@@ -14,6 +14,7 @@ from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.card_ports import CardDirectory
 from tallystick.service.consent_ports import ConsentDirectory
+from tallystick.service.coupon_ports import CouponDirectory
 
 
 class Clock(IntEnum):
@@ -159,7 +160,7 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(CardDirectory, ConsentDirectory, Protocol):
+class Directory(CardDirectory, ConsentDirectory, CouponDirectory, Protocol):
     """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:
@@ -245,7 +246,10 @@ class Directory(CardDirectory, ConsentDirectory, Protocol):
     def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None: ...
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
-        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown."""
+        """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown.
+
+        Coupons of the member are nobody's from then on.
+        """
         ...
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None: ...

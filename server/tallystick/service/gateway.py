@@ -17,15 +17,17 @@ from tallystick.service.cards import Cards
 from tallystick.service.cashiers import Cashiers
 from tallystick.service.codes import Codes
 from tallystick.service.consents import Consents
+from tallystick.service.coupons import Coupons
 from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.exposure import Exposures
+from tallystick.service.guesses import Guesses
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
-from tallystick.service.member_card import CouponsOf, MemberCards, no_coupons
+from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.passkeys import Passkeys
@@ -87,6 +89,8 @@ class Gateway:
     exposures: Exposures
     cashiers: Cashiers
     cards: Cards
+    coupons: Coupons
+    guesses: Guesses
     watch: Watch
     wallets: Wallets
     face: PublicFace
@@ -122,15 +126,13 @@ def open_gateway(
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
-    coupons_of: CouponsOf = no_coupons,
 ) -> Gateway:
     """Wire the use cases onto a store.
 
     ``keys`` answers the key directory as it is now, so that rotated keys come into use. ``issuer`` is the name of the
     installation in tokens, which are made for it and for nobody else. ``region`` (ISO 3166) is for telephone numbers
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
-    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail. ``coupons_of`` answers a
-    member's coupons.
+    ``face`` is what strangers may know. Without a ``mailer`` nobody can sign in by mail.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -170,6 +172,7 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
@@ -201,6 +204,8 @@ def open_gateway(
         exposures=Exposures(store, rulebook, till_role=options_pb2.ROLE_TILL),
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
+        coupons=coupons,
+        guesses=Guesses(),
         watch=watch,
         face=face,
         app_tokens=app_tokens,
@@ -225,7 +230,7 @@ def open_gateway(
             members,
             signer,
             referrals,
-            coupons_of=coupons_of,
+            coupons,
             till_role=options_pb2.ROLE_TILL,
             public_url=face.public_url,
             now_ms=now_ms,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.ladder import (
     Expiring,
     Standing,
@@ -20,6 +20,7 @@ from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
+from tallystick.service.coupons import CardCoupon, Coupons
 from tallystick.service.directory import DeviceStatus, Member
 from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
@@ -55,27 +56,6 @@ class CardVoucher:
 
     hold: Hold
     digits: str
-
-
-@dataclass(frozen=True, slots=True)
-class CardCoupon:
-    """A coupon that the member can use now; ``ends_ms`` is NEVER_MS when it does not end."""
-
-    coupon_id: str
-    code: str
-    kind: str
-    amount_minor: int = 0
-    percent_ppm: int = 0
-    minimum_minor: int = 0
-    ends_ms: Ms = NEVER_MS
-
-
-CouponsOf = Callable[[ProgramId, MemberId], list[CardCoupon]]
-
-
-def no_coupons(_program_id: ProgramId, _member_id: MemberId) -> list[CardCoupon]:
-    """Return none: what stands where nobody keeps coupons."""
-    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +102,8 @@ class MemberCards:
         members: Members,
         signer: Signer,
         referrals: Referrals,
+        coupons: Coupons,
         *,
-        coupons_of: CouponsOf,
         till_role: int,
         public_url: str,
         now_ms: Callable[[], Ms],
@@ -134,7 +114,7 @@ class MemberCards:
         self._members = members
         self._signer = signer
         self._referrals = referrals
-        self._coupons_of = coupons_of
+        self._coupons = coupons
         self._stores = Stores(store, till_role=till_role, now_ms=now_ms)
         self._public_url = public_url.rstrip("/")
         self._now_ms = now_ms
@@ -172,7 +152,7 @@ class MemberCards:
         return Private(
             self._given_name(program_id, member_id),
             tuple(self._vouchers(program_id, member_id, state.holds, at_ms)),
-            tuple(self._coupons_of(program_id, member_id)),
+            tuple(self._coupons.coupons_of(program_id, member_id)),
             self._stores.of(program_id),
             f"{self._public_url}/card/{program_id}/?ref={code}",
         )

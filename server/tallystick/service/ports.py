@@ -13,6 +13,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, Lot, MemberStatus
+from tallystick.service.coupon_ports import CouponReader, CouponTransaction
 
 BATCH_MAX = 256
 """Most commands that one transaction takes.
@@ -125,7 +126,7 @@ class TillMember:
     holds: tuple[Hold, ...] = ()
 
 
-class Transaction(Protocol):
+class Transaction(CouponTransaction, Protocol):
     """One transaction of one program. Leaving its block commits; an exception rolls back.
 
     Operating faults are raised as ``tallystick.service.errors`` names them: ``StoreConflict`` when the same batch may
@@ -200,7 +201,7 @@ class LedgerStore(Protocol):
         ...
 
 
-class LedgerReader(Protocol):
+class LedgerReader(CouponReader, Protocol):
     """Reads that do not go through the lane; each is its own short read-only transaction."""
 
     def read_accounts(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, Account]:

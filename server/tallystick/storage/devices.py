@@ -14,6 +14,7 @@ from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
 from tallystick.storage.consents import SqlConsents
+from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
@@ -180,6 +181,7 @@ class SqlDirectory(
     SqlDevices,
     SqlCashiers,
     SqlCards,
+    SqlCoupons,
     SqlCardDevices,
     SqlConsents,
     SqlSignIn,

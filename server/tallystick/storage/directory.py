@@ -14,6 +14,7 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.consents import erase_records
+from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -326,7 +327,9 @@ class SqlMembers(SqlSession):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
-            return self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
+            erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
+            unlink_codes(connection, program_id, member_id)
+            return erased
 
         return self._run(program_id, work, write=True)
 

@@ -152,6 +152,7 @@ hold = Table(
     big("ends_ms", default="0"),
     big("used", default="0"),
     small("recalled", default="0"),
+    words("coupons", default="'[]'"),
     PrimaryKeyConstraint("member_id", "program_id", "hold_id"),
     # A capture names the hold alone; the member it turns out to be of is then compared.
     UniqueConstraint("program_id", "hold_id"),

@@ -15,9 +15,11 @@ from tallystick.core.chain import GENESIS, JournalRow
 from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
+from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
 from tallystick.storage.clock import Now, wall_ms
+from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
 from tallystick.storage.memory_tills import MemoryTills, StoreOf
@@ -28,7 +30,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot
 T = TypeVar("T")
 
 
-class MemoryTransaction(MemoryTills):
+class MemoryTransaction(MemoryTills, MemoryCouponReads):
     """A transaction of one program."""
 
     def accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:
@@ -221,6 +223,22 @@ class MemorySnapshot:
     def inbox(self) -> Iterator[InboxItem]:
         """Yield inbox items by id."""
         return (item for _, item in sorted(self._tables.inbox.items()))
+
+    def coupon_codes(self) -> Iterator[CouponCode]:
+        """Yield unique codes by token."""
+        return (code for _, code in sorted(self._tables.coupon_codes.items()))
+
+    def coupon_counts(self) -> Iterator[tuple[str, int]]:
+        """Yield (coupon_id, used) by coupon."""
+        return iter(sorted(self._tables.coupons_used.items()))
+
+    def coupon_members(self) -> Iterator[tuple[MemberId, str, int]]:
+        """Yield (member_id, coupon_id, used) by member and coupon."""
+        return ((*key, used) for key, used in sorted(self._tables.coupons_by_member.items()))
+
+    def coupon_holds(self) -> Iterator[Reservation]:
+        """Yield reservations by member, hold and coupon."""
+        return (one for _, one in sorted(self._tables.coupon_holds.items()))
 
 
 class MemoryStore(LedgerReads, MemoryDirectory):

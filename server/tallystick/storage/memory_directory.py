@@ -25,11 +25,12 @@ from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
+from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryConsents):
+class MemoryDirectory(MemorySignIn, MemoryCards, MemoryConsents, MemoryCoupons):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -213,6 +214,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryConsents):
                 undo.remove(tables.card_devices, (member_id, device.kid))
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
+            unlink_codes(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

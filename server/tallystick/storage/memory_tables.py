@@ -11,6 +11,7 @@ from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
 from tallystick.service.consent_ports import Referral, SaidConsent
+from tallystick.service.coupon_ports import CouponBatch, CouponCode, Reservation
 from tallystick.service.directory import (
     CardDevice,
     Cashier,
@@ -85,6 +86,11 @@ class ProgramTables:
     """The one place, by nothing."""
     consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
     referrals: dict[MemberId, Referral] = field(default_factory=dict)
+    coupon_batches: dict[str, CouponBatch] = field(default_factory=dict)
+    coupon_codes: dict[str, CouponCode] = field(default_factory=dict)
+    coupons_used: dict[str, int] = field(default_factory=dict)
+    coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
+    coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

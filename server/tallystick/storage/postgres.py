@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -24,6 +24,7 @@ from tallystick.service.errors import StoreConflict, StoreUnavailable, Tallystic
 from tallystick.service.ports import Known, Transaction, WriteSet
 from tallystick.storage import schema
 from tallystick.storage.clock import Now, wall_ms
+from tallystick.storage.coupon_reads import Question
 from tallystick.storage.devices import REVOKED_MAX, SqlDirectory
 from tallystick.storage.directory import identifier_from_row, program_from_row
 from tallystick.storage.pool import WAIT_S, Pool
@@ -85,8 +86,10 @@ def _in_postgres(template: str) -> str:
 _MARKS = {
     "@lockedtills": "ORDER BY till_id FOR UPDATE",
     "@locked": "ORDER BY member_id FOR UPDATE",
+    "@forcodes": "ORDER BY token FOR UPDATE",
+    "@forcoupons": "ORDER BY coupon_id FOR UPDATE",
     "@texts2": "= ANY($2::text[])",
-    "@each2": "unnest($2::text[]) AS till_id",
+    "@each2": "unnest($2::text[]) AS each_id",
     "@genesis": "decode(repeat('00', 32), 'hex')",
 }
 
@@ -182,6 +185,15 @@ class PostgresTransaction(SqlReads):
         """Return a statement with its values in it: one message of several statements cannot bind any."""
         literals = [sql.quote(value) for value in (self._program_id, *values)]
         return _PLACEHOLDER.sub(lambda found: literals[int(found[1]) - 1], statement)
+
+    def _answers(self, *questions: Question) -> list[Sequence[Row]]:
+        return self._ask(*questions)
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        bound = [tuple(str(v) if isinstance(v, int) else v for v in (self._program_id, *row)) for row in rows]
+        with self._connection.cursor() as cursor:
+            cursor.executemany(statement, bound)
+            return cursor.rowcount
 
     def _any(self, ids: Iterable[str]) -> object:
         return uuids(ids)

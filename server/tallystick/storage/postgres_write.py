@@ -72,7 +72,18 @@ _INTS = frozenset({"seq_before", "rule_set", "reverses_seq", "lot_seq", "credit_
 _SMALL = frozenset({"kind", "assurance", "channel", "status", "reason", "recalled", "verdict", "state"})
 _HEXES = frozenset({"fingerprint", "head", "raw"})
 _TEXTS = frozenset(
-    {"tier_after", "store_id", "till_id", "reference", "detail", "details", "tier", "reward_ids", "allocs"}
+    {
+        "tier_after",
+        "store_id",
+        "till_id",
+        "reference",
+        "detail",
+        "details",
+        "tier",
+        "reward_ids",
+        "allocs",
+        "coupons",
+    }
     | {"fenced_ms", "reasons", "waits_for", "resolved_by", "note"}
 )
 _NULL_FOR_ZERO = frozenset({*MOVE_COLUMNS, "reverses_seq", "shortfall"})

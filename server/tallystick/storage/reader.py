@@ -10,6 +10,7 @@ from tallystick.core.advice import TillChain
 from tallystick.core.entry import Entry
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.coupon_ports import CouponCode, CouponCounts
 from tallystick.service.ports import Exposure, InboxItem, InboxState, Known, TillMember
 from tallystick.storage.clock import Now
 from tallystick.storage.till_reads import LAST_UUID
@@ -47,6 +48,12 @@ class Reads(Protocol):
     def due(self, *, due_ms: Ms, after: MemberId | None, limit: int) -> list[MemberId]: ...
 
     def sums(self) -> dict[str, int]: ...
+
+    def codes(self, tokens: Iterable[str]) -> dict[str, CouponCode]: ...
+
+    def coupon_counts(
+        self, coupon_ids: Iterable[str], members: Iterable[MemberId], *, now_ms: Ms
+    ) -> CouponCounts: ...
 
     def tills(self, *, store_id: str, limit: int) -> list[TillChain]: ...
 
@@ -130,6 +137,21 @@ class LedgerReads(ABC):
     def read_sums(self, program_id: ProgramId) -> dict[str, int]:
         """Return the program's accounts: each of ``Moves``' fields summed over the journal."""
         return self._read(program_id, lambda reads: reads.sums())
+
+    def read_codes(self, program_id: ProgramId, tokens: Sequence[str]) -> dict[str, CouponCode]:
+        """Return unique codes by token, without locks; at most ``PAGE_MAX`` of them."""
+        assert len(tokens) <= PAGE_MAX
+        return self._read(program_id, lambda reads: reads.codes(tokens))
+
+    def read_coupon_counts(
+        self, program_id: ProgramId, coupon_ids: Sequence[str], member_id: MemberId, *, now_ms: Ms
+    ) -> CouponCounts:
+        """Return what is counted of coupons at one instant; reservations whose time is over are not among them."""
+        return self._read(
+            program_id,
+            lambda reads: reads.coupon_counts(coupon_ids, [member_id], now_ms=now_ms),
+            at_one_instant=True,
+        )
 
     def read_tills(self, program_id: ProgramId, *, store_id: str) -> list[TillChain]:
         """Return the chains of a store's tills, by id; of all stores when ``store_id`` is empty."""

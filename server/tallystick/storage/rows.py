@@ -11,6 +11,7 @@ from tallystick.core.codec import (
     allocs_from_text,
     allocs_to_text,
     detail_from_text,
+    held_coupons_from_text,
     tier_from_text,
     tier_to_text,
 )
@@ -28,7 +29,7 @@ LOT_COLUMNS = (
 )
 HOLD_COLUMNS = (
     "member_id, hold_id, seq, points, status, expires_ms, spend_points, reward_ids, allocs, assurance, "
-    "kind, store_id, ends_ms, used, recalled"
+    "kind, store_id, ends_ms, used, recalled, coupons"
 )
 LEDGER_COLUMNS = (
     "command_id, member_id, seq, kind, "
@@ -192,7 +193,7 @@ def burning_order(lot: Lot) -> tuple[int, int, int]:
 def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
     """Return the hold of a row of ``HOLD_COLUMNS`` with its member."""
     member_id, hold_id, seq, points, status, expires_ms, spend_points, rewards, allocs, assurance = row[:10]
-    kind, store_id, ends_ms, used, recalled = row[10:]
+    kind, store_id, ends_ms, used, recalled, coupons = row[10:]
     return member_id, Hold(
         hold_id,
         seq,
@@ -208,6 +209,7 @@ def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
         ends_ms,
         used,
         bool(recalled),
+        held_coupons_from_text(coupons) if coupons != _NO_NAMES else (),
     )
 
 
@@ -229,6 +231,7 @@ def hold_to_row(member_id: MemberId, hold: Hold) -> tuple[Any, ...]:
         hold.ends_ms,
         hold.used,
         int(hold.recalled),
+        to_compact(hold.coupons) if hold.coupons else _NO_NAMES,
     )
 
 

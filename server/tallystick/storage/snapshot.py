@@ -10,6 +10,7 @@ from tallystick.core.chain import JournalRow
 from tallystick.core.entry import Entry
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
 
 
@@ -53,3 +54,11 @@ class Snapshot(Protocol):
     def tills(self) -> Iterator[TillChain]: ...
 
     def inbox(self) -> Iterator[InboxItem]: ...
+
+    def coupon_codes(self) -> Iterator[CouponCode]: ...
+
+    def coupon_counts(self) -> Iterator[tuple[str, int]]: ...
+
+    def coupon_members(self) -> Iterator[tuple[MemberId, str, int]]: ...
+
+    def coupon_holds(self) -> Iterator[Reservation]: ...

@@ -53,7 +53,8 @@ T = TypeVar("T")
 
 def _in_sqlite(template: str) -> str:
     template = template.replace("$", "?").replace("@lockedtills", "").replace("@locked", "")
-    template = template.replace("@each2", "value AS till_id FROM json_each(?2)")
+    template = template.replace("@forcodes", "").replace("@forcoupons", "")
+    template = template.replace("@each2", "value AS each_id FROM json_each(?2)")
     template = template.replace("@genesis", "zeroblob(32)").replace("@texts", "@any")
     template = template.replace(
         "@pairs2",
@@ -138,6 +139,9 @@ class SqliteTransaction(SqlReads):
             cursor = self._connection.executemany(statement, [(*row, self._program_id) for row in rows])
             if cursor.rowcount != len(rows):
                 raise StoreConflict(f"{len(rows)} rows were to change, but {cursor.rowcount} did.")
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        return self._connection.executemany(statement, [(self._program_id, *row) for row in rows]).rowcount
 
     def _rows(self, statement: str, *values: object) -> Sequence[Row]:
         return self._connection.execute(statement, (self._program_id, *values)).fetchall()

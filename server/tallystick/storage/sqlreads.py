@@ -12,6 +12,7 @@ from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.ports import Known
+from tallystick.storage.coupon_reads import COUPON_TEMPLATES, CouponStatements, SqlCouponReads
 from tallystick.storage.rows import (
     ACCOUNT_COLUMNS,
     HOLD_COLUMNS,
@@ -28,14 +29,14 @@ from tallystick.storage.rows import (
     lot_from_row,
 )
 from tallystick.storage.tables import SUM_COLUMNS
-from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES, SqlTillReads, TillStatements
+from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES
 
 SEQ_MAX = 2**31 - 1
 """Largest number of an entry: what the ledger's 32-bit column holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statements(TillStatements):
+class Statements(CouponStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 
     accounts_locked: str
@@ -106,6 +107,7 @@ _TEMPLATES = {
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
     **TILL_TEMPLATES,
+    **COUPON_TEMPLATES,
 }
 
 
@@ -129,7 +131,7 @@ def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
     return found
 
 
-class SqlReads(SqlTillReads):
+class SqlReads(SqlCouponReads):
     """``Reads`` over a connection that is in a transaction of one program."""
 
     statements: Statements

@@ -10,7 +10,9 @@ from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
 from tallystick.storage.rows import (
     Row,
     account_from_row,
@@ -70,6 +72,22 @@ class SqlSnapshot(ABC):
     def inbox(self) -> Iterator[InboxItem]:
         """Yield inbox items by id."""
         return self._records("inbox", self.statements.scan_inbox, item_from_row, slice(0, 1))
+
+    def coupon_codes(self) -> Iterator[CouponCode]:
+        """Yield unique codes by token."""
+        return self._records("coupon_code", self.statements.scan_codes, code_from_row, slice(0, 1))
+
+    def coupon_counts(self) -> Iterator[tuple[str, int]]:
+        """Yield (coupon_id, used) by coupon."""
+        return ((row[0], row[1]) for row in self._stream(self.statements.scan_coupons))
+
+    def coupon_members(self) -> Iterator[tuple[MemberId, str, int]]:
+        """Yield (member_id, coupon_id, used) by member and coupon."""
+        return ((row[0], row[1], row[2]) for row in self._stream(self.statements.scan_coupon_members))
+
+    def coupon_holds(self) -> Iterator[Reservation]:
+        """Yield reservations by member, hold and coupon."""
+        return map(reservation_from_row, self._stream(self.statements.scan_reservations))
 
     def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
         for row in self._stream(statement):

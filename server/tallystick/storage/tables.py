@@ -8,6 +8,13 @@ callers, and nothing that all members share is updated.
 from __future__ import annotations
 
 from tallystick.storage.columns import metadata
+from tallystick.storage.coupon_tables import (
+    coupon_batch,
+    coupon_code,
+    coupon_count,
+    coupon_hold,
+    coupon_member,
+)
 from tallystick.storage.ledger_tables import (
     MOVE_COLUMNS,
     SUM_COLUMNS,
@@ -54,6 +61,11 @@ __all__ = [
     "card_device",
     "cashier",
     "consent",
+    "coupon_batch",
+    "coupon_code",
+    "coupon_count",
+    "coupon_hold",
+    "coupon_member",
     "device",
     "enrolment_code",
     "hold",

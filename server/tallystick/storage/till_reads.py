@@ -53,8 +53,8 @@ TILL_TEMPLATES = {
     # where the till was enrolled.
     "tills_made": (
         f"INSERT INTO till_chain (program_id, {TILL_COLUMNS}) "
-        "SELECT CAST($1 AS text), wanted.till_id, coalesce((SELECT store_id FROM device "
-        "WHERE device_id = wanted.till_id AND program_id = $1), ''), 1, 0, @genesis, 1, '[]', 0, 0, 0, 0, 0 "
+        "SELECT CAST($1 AS text), wanted.each_id, coalesce((SELECT store_id FROM device "
+        "WHERE device_id = wanted.each_id AND program_id = $1), ''), 1, 0, @genesis, 1, '[]', 0, 0, 0, 0, 0 "
         "FROM (SELECT @each2 ORDER BY 1) AS wanted WHERE true ON CONFLICT DO NOTHING RETURNING till_id"
     ),
     "tills_locked": f"{_TILLS} AND till_id @texts2 @lockedtills",

@@ -2,7 +2,8 @@
 
 Passes in constant memory over one snapshot: the journal's chain of hashes; the members, each with account, entries,
 lots and holds; and the references of the journal against the entries that are there. A row that was changed, removed,
-slipped in or swapped shows in at least one of them. Then the tills' chains, and the inbox against them.
+slipped in or swapped shows in at least one of them. Uses of coupons are counted anew on the way. Then the tills'
+chains, and the inbox against them.
 
 What it cannot see is the removal of a whole tail: the last batches of a lane together with all that they wrote.
 """
@@ -21,6 +22,7 @@ from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
 from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
+from tallystick.storage.verify_coupons import CouponUses
 from tallystick.storage.verify_tills import chain_differences, item_differences
 
 R = TypeVar("R")
@@ -67,6 +69,7 @@ class Report:
     journal_rows: int = 0
     tills: int = 0
     inbox_items: int = 0
+    coupon_uses: int = 0
     problems: list[Problem] = field(default_factory=list)
     problem_count: int = 0
 
@@ -116,6 +119,10 @@ _KEYS = {
     "account": ("member",),
     "lot": ("member", "lot"),
     "hold": ("member", "hold"),
+    "coupon_member": ("member", "coupon"),
+    "coupon_hold": ("member", "hold", "coupon"),
+    "coupon_count": ("coupon",),
+    "coupon_code": ("token",),
     "till": ("till",),
     "inbox": ("item",),
 }
@@ -200,9 +207,10 @@ class _Program:
         self._report.problem_count += self._findings.count
 
     def _passes(self) -> None:
-        with Refs() as refs:
+        with Refs() as refs, CouponUses() as uses:
             sums = self._journal(refs)
-            moved = self._members(refs)
+            moved = self._members(refs, uses)
+            self._coupons(uses)
             for table, key, expected, found in refs.differences():
                 self._findings.add(table, key, expected, found)
         if self._findings.count == 0 and sums != moved:
@@ -253,25 +261,52 @@ class _Program:
         for member_id, seq, entry_hash in split:
             refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
 
-    def _members(self, refs: Refs) -> list[int]:
+    def _members(self, refs: Refs, uses: CouponUses) -> list[int]:
         """Verify each member; return the moves over all."""
         moved = [0] * len(Moves._fields)
         ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
         lots = _Groups(self._snapshot.lots(), lambda pair: pair[0])
         holds = _Groups(self._snapshot.holds(), lambda pair: pair[0])
+        counted = _Groups(self._snapshot.coupon_members(), lambda row: row[0])
+        reserved = _Groups(self._snapshot.coupon_holds(), lambda row: row.member_id)
         for account in self._snapshot.accounts():
             self._report.members += 1
             self._strangers(ledger, lots, holds, before=account.member_id)
             member = _Member(account, self._findings)
             for row in ledger.take(account.member_id):
                 self._entry(row, refs)
+                uses.entry(row)
                 member.entry(row.entry)
                 moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
             member.account_agrees()
             self._report.lots += member.lots_agree([lot for _, lot in lots.take(account.member_id)])
-            self._report.holds += member.holds_agree([hold for _, hold in holds.take(account.member_id)])
+            held = [hold for _, hold in holds.take(account.member_id)]
+            self._report.holds += member.holds_agree(held)
+            for stranger in counted.skip(account.member_id):
+                self._findings.add("coupon_member", stranger[:2], "an account of the member", "none")
+            for one in reserved.skip(account.member_id):
+                key = (one.member_id, one.hold_id, one.coupon_id)
+                self._findings.add("coupon_hold", key, "an account of the member", "none")
+            for difference in uses.member(
+                account.member_id,
+                [row[1:] for row in counted.take(account.member_id)],
+                reserved.take(account.member_id),
+                held,
+            ):
+                self._findings.add(*difference)
         self._strangers(ledger, lots, holds, before=None)
         return moved
+
+    def _coupons(self, uses: CouponUses) -> None:
+        """Verify totals and unique codes against the uses of all members."""
+        self._report.coupon_uses += uses.uses
+        for difference in uses.totals(self._snapshot.coupon_counts()):
+            self._findings.add(*difference)
+        for code in self._snapshot.coupon_codes():
+            for difference in uses.code(code):
+                self._findings.add(*difference)
+        for difference in uses.codes():
+            self._findings.add(*difference)
 
     def _tills(self) -> None:
         """Verify chains, of which there are few, and the inbox against them."""

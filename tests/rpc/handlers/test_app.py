@@ -14,7 +14,6 @@ from tallystick.core.ids import MemberId, Ms
 from tallystick.security.keys import generate_signing_key
 from tallystick.service import member_export
 from tallystick.service.enrolment import canonical_jwk
-from tallystick.service.member_card import CardCoupon, MemberCards
 from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallet_store import Wallet
 from tallystick.v1 import advice_pb2, ledger_pb2, member_pb2, store_pb2
@@ -25,6 +24,7 @@ from tests.rpc.handlers.world import (
     APP,
     DAY_MS,
     MANAGER,
+    RULES,
     SHOP,
     START_MS,
     WEBSHOP,
@@ -194,14 +194,16 @@ class TestCard:
             refused = world.refused(pb.GetCardRequest(member_id=ann), caller)
             assert refused.reason == "MEMBER_NOT_FOUND"
 
-    def test_coupons_come_from_whoever_keeps_them(self, world: World) -> None:
+    def test_a_coupon_that_all_may_see_is_on_the_card_until_it_ends(self, world: World) -> None:
         ann = world.enrol()
-        mine = [CardCoupon("spring", "SPRING", "percent_off", percent_ppm=100_000, ends_ms=Ms(START_MS))]
-        cards: MemberCards = world.gateway.member_cards
-        cards._coupons_of = lambda program_id, member_id: mine if member_id == ann else []
-        (coupon,) = card_of(world, ann).coupons
-        assert (coupon.coupon_id, coupon.code, coupon.percent_ppm) == ("spring", "SPRING", 100_000)
-        assert coupon.ends_at.ToMilliseconds() == START_MS
+        coupon = (
+            "{id: spring, kind: percent_off, percent: 10, code: SPRING-26, show: true, until: '2026-04-01'}"
+        )
+        world.publish(f"{RULES.partition('coupons:')[0]}coupons:\n  - {coupon}\n")
+        (shown,) = card_of(world, ann).coupons
+        assert (shown.coupon_id, shown.code, shown.percent_ppm) == ("spring", "SPRING-26", 100_000)
+        world.now_ms = shown.ends_at.ToMilliseconds()
+        assert not card_of(world, ann).coupons
 
 
 class TestSpendLock:

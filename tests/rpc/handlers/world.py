@@ -30,6 +30,7 @@ from tallystick.v1 import (
     admin_pb2,
     app_pb2,
     card_pb2,
+    coupon_pb2,
     identity_pb2,
     ledger_pb2,
     member_code_pb2,
@@ -60,6 +61,7 @@ MODULES = (
     store_pb2,
     card_pb2,
     app_pb2,
+    coupon_pb2,
     admin_pb2,
 )
 METHODS = {
@@ -91,6 +93,9 @@ burning:
   assurance_caps: {typed: 0, static_card: unlimited}
 rewards:
   - {id: five-off, kind: money_off, points: 50, amount_minor: 500}
+coupons:
+  - {id: gift, kind: money_off, amount_minor: 300, per_member: 0}
+  - {id: summer, kind: percent_off, percent: 10, code: SUMMER-25}
 """
 PENDING_RULES = RULES.replace("earning:\n", "earning:\n  pending_days: 14\n")
 

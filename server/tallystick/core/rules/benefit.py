@@ -1,4 +1,4 @@
-"""What a member gets off a basket for points: rewards first, then points as money, each spread over lines exactly."""
+"""What a member gets off a basket: coupons, then rewards, then points as money, each spread over lines exactly."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Basket
 from tallystick.core.command import Spend
-from tallystick.core.entry import AppliedReward, Refusal, Refused, refused
+from tallystick.core.coupon import Redeemed
+from tallystick.core.entry import AppliedCoupon, AppliedReward, Refusal, Refused, refused
 from tallystick.core.ids import Minor
 from tallystick.core.money import PPM, spread, spread_by_group
 from tallystick.core.rules.match import Moment, fits, holds_at
-from tallystick.core.rules.model import Burning, Reward, RuleSet
+from tallystick.core.rules.model import Burning, Coupon, Reward, RuleSet
 
 
 class Benefit(NamedTuple):
     """Discounts and what they cost, by line (both lists are as long as the basket).
 
     ``points_discounts`` is the part of ``discounts`` that points paid as money; ``spend_points`` what they cost.
+    ``spared`` are the coupons that fit nothing in the basket.
     """
 
     discounts: tuple[int, ...]
@@ -26,6 +28,8 @@ class Benefit(NamedTuple):
     rewards: tuple[AppliedReward, ...]
     spend_points: int
     points: int
+    coupons: tuple[AppliedCoupon, ...] = ()
+    spared: tuple[str, ...] = ()
 
 
 def benefit_of(
@@ -37,8 +41,9 @@ def benefit_of(
     available: int,
     assurance: Assurance,
     moment: Moment,
+    coupons: Sequence[Redeemed] = (),
 ) -> Benefit | Refused:
-    """Price rewards and points against a basket, or say why not.
+    """Price coupons, rewards and points against a basket, or say why not.
 
     ``available`` is what may be burned: the balance at the server, the authority less what was burned at a till.
     """
@@ -46,12 +51,13 @@ def benefit_of(
     left: list[int] = [line.amount_minor for line in basket.lines]
     pieces_milli = [line.quantity_milli for line in basket.lines]
     line_points = [0] * count
+    used, spared = _apply_coupons(coupons, basket, left, pieces_milli) if coupons else ([], [])
     applied: list[AppliedReward] = []
     rewards = _rewards_of(rules, reward_ids, moment)
     if isinstance(rewards, Refused):
         return rewards
     for reward in rewards:
-        offs = _reward_offs(reward, basket, left, pieces_milli)
+        offs = _offs(reward, basket, left, pieces_milli)
         discount = sum(offs)
         if discount == 0:
             return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
@@ -84,7 +90,29 @@ def benefit_of(
         line.amount_minor - rest + off
         for line, rest, off in zip(basket.lines, left, points_offs, strict=True)
     )
-    return Benefit(discounts, tuple(points_offs), tuple(line_points), tuple(applied), spent, spent + cost)
+    benefit = Benefit(discounts, tuple(points_offs), tuple(line_points), tuple(applied), spent, spent + cost)
+    return benefit._replace(coupons=tuple(used), spared=tuple(spared)) if coupons else benefit
+
+
+def _apply_coupons(
+    coupons: Sequence[Redeemed], basket: Basket, left: list[int], pieces_milli: list[int]
+) -> tuple[list[AppliedCoupon], list[str]]:
+    """Take each coupon off what the ones before it left; return those used, and the ids of those that fit nothing."""
+    used: list[AppliedCoupon] = []
+    spared: list[str] = []
+    for one in coupons:
+        coupon = one.coupon
+        offs = _offs(coupon, basket, left, pieces_milli)
+        discount = sum(offs)
+        if discount == 0:
+            spared.append(coupon.coupon_id)
+            continue
+        if coupon.kind == "free_item":
+            pieces_milli[offs.index(discount)] -= 1000
+        for at, off in enumerate(offs):
+            left[at] -= off
+        used.append(AppliedCoupon(coupon.coupon_id, Minor(discount), one.token))
+    return used, spared
 
 
 def check_burn(burning: Burning, points: int, *, available: int, assurance: Assurance) -> Refused | None:
@@ -143,10 +171,13 @@ def _rewards_of(rules: RuleSet, reward_ids: Sequence[str], moment: Moment) -> li
     return rewards
 
 
-def _reward_offs(
-    reward: Reward, basket: Basket, left: Sequence[int], pieces_milli: Sequence[int]
+def _offs(
+    reward: Reward | Coupon, basket: Basket, left: Sequence[int], pieces_milli: Sequence[int]
 ) -> list[int]:
-    """Return what a reward takes off each line, never more than is left of it; all 0 when it does not apply."""
+    """Return what a reward or coupon takes off each line, never more than is left of it; all 0 when it does not apply.
+
+    A reward that was paid for in points must be worth what it says; of a coupon what is too much is lost.
+    """
     fitting = [fits(reward.lines, line) for line in basket.lines]
     amounts = [amount if fit else 0 for amount, fit in zip(left, fitting, strict=True)]
     total = sum(amounts)
@@ -159,8 +190,9 @@ def _reward_offs(
         value = min(value, reward.amount_minor) if reward.amount_minor else value
     else:
         value = reward.amount_minor
-        if value > total:
+        if value > total and isinstance(reward, Reward):
             return [0] * len(left)
+        value = min(value, total)
     return spread_by_group(value, amounts, [line.tax_code for line in basket.lines])
 
 

@@ -218,6 +218,31 @@ class Reward:
     minimum_minor: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """What a code takes off within a sale. ``kind`` and amounts are those of a ``Reward``.
+
+    ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
+    counts once. ``per_member``
+    and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
+    other coupon. A card shows a shared code that has ``show``.
+    """
+
+    coupon_id: str
+    kind: str
+    amount_minor: int = 0
+    percent_ppm: int = 0
+    lines: Selector = Selector()
+    when: Condition = Condition()
+    minimum_minor: int = 0
+    code: str = ""
+    spelled: str = ""
+    per_member: int = 1
+    total: int = 0
+    exclusive: bool = False
+    show: bool = False
+
+
 class SpentPolicy(StrEnum):
     """Points of returned goods, spent meanwhile: taken while pending only, as far as the balance goes, or owed."""
 
@@ -280,6 +305,7 @@ class RuleSet:
     tiers: Tiers | None = None
     burning: Burning = Burning()
     rewards: tuple[Reward, ...] = ()
+    coupons: tuple[Coupon, ...] = ()
     returns: Returns = Returns()
     holds: Holds = Holds()
     offline: Offline = Offline()

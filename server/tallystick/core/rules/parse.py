@@ -15,12 +15,14 @@ from zoneinfo import ZoneInfo
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.model import (
     AccrualRule,
     Burning,
     Combine,
     Condition,
+    Coupon,
     Downgrade,
     Earning,
     Expiry,
@@ -79,6 +81,7 @@ def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | lis
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
+        coupons=_coupons(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
@@ -319,6 +322,13 @@ def _rewards(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Rewar
         node.done()
     _unique(root, "rewards", [reward.reward_id for reward in rewards])
     return tuple(rewards)
+
+
+def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupon, ...]:
+    nodes = root.nodes("coupons", most=COUPONS_MAX)
+    coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_coupons(root, coupons)
+    return coupons
 
 
 def _returns(node: Node | None) -> Returns:

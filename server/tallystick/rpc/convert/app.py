@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tallystick.core.ids import NEVER_MS
 from tallystick.core.rules.model import Burning, RuleSet, TierBasis
 from tallystick.rpc.convert.entries import balance_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
 from tallystick.service.consents import ConsentNow
-from tallystick.service.member_card import CardCoupon, CardReward, CardVoucher, MemberCard, Private
+from tallystick.service.coupons import CardCoupon
+from tallystick.service.member_card import CardReward, CardVoucher, MemberCard, Private
 from tallystick.v1 import app_pb2 as pb
 from tallystick.v1 import member_pb2
 
@@ -114,14 +114,15 @@ def _voucher(one: CardVoucher) -> pb.CardVoucher:
 
 
 def _coupon(one: CardCoupon) -> pb.CardCoupon:
+    coupon = one.coupon
     return pb.CardCoupon(
-        coupon_id=one.coupon_id,
+        coupon_id=coupon.coupon_id,
         code=one.code,
-        kind=one.kind,
-        amount_minor=one.amount_minor,
-        percent_ppm=one.percent_ppm,
-        minimum_minor=one.minimum_minor,
-        ends_at=ms_to_pb(one.ends_ms) if one.ends_ms < NEVER_MS else None,
+        kind=coupon.kind,
+        amount_minor=coupon.amount_minor,
+        percent_ppm=coupon.percent_ppm,
+        minimum_minor=coupon.minimum_minor,
+        ends_at=known_ms_to_pb(coupon.when.until_ms),
     )
 
 

@@ -139,6 +139,8 @@ def fill_benefits(target: pb.Benefits, entry: Entry, currency: str) -> None:
         target.rewards.add(
             reward_id=bought.reward_id, points=bought.points, discount_minor=bought.discount_minor
         )
+    for used in detail.coupons:
+        target.coupons.add(coupon_id=used.coupon_id, discount_minor=used.discount_minor)
 
 
 def fill_returned(target: pb.ReturnEffects, entry: Entry, currency: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from tallystick.core.command import Adjust, Command, fingerprint
+from tallystick.core.command import Adjust, Command, CouponRef, fingerprint
 from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, ProgramId
 from tallystick.core.lots import burn_order, midnight_ms
@@ -58,7 +59,10 @@ class LedgerHandlers:
 
     async def post_sale(self, request: pb.PostSaleRequest, call: Call) -> pb.PostSaleResponse:
         response = pb.PostSaleResponse()
-        await self._decide(response.decision, convert.sale_from_pb(request), call)
+        sale = convert.sale_from_pb(request)
+        if request.coupon_codes:
+            sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
+        await self._decide(response.decision, sale, call)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
@@ -73,7 +77,10 @@ class LedgerHandlers:
 
     async def hold(self, request: pb.HoldRequest, call: Call) -> pb.HoldResponse:
         response = pb.HoldResponse()
-        await self._decide(response.decision, convert.hold_from_pb(request), call)
+        hold = convert.hold_from_pb(request)
+        if request.coupon_codes:
+            hold = replace(hold, coupons=self._coupons(request.coupon_codes, hold.member_id, call.caller))
+        await self._decide(response.decision, hold, call)
         return response
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
@@ -111,6 +118,8 @@ class LedgerHandlers:
         caller, gateway = call.caller, self._gateway
         visible_member(caller, request.member_id)
         command = convert.quote_from_pb(request)
+        if request.coupon_codes:
+            command = replace(command, coupons=self._coupons(request.coupon_codes, command.member_id, caller))
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
         allowed = await self._window(caller)
         found = await gateway.pool.run(
@@ -119,8 +128,10 @@ class LedgerHandlers:
             command,
             earliest_ms=allowed.earliest_ms,
             latest_ms=allowed.latest_ms,
+            now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
+            self._count_guess(found, command.member_id, caller)
             return pb.QuoteResponse(refused=refused_to_pb(found))
         response = pb.QuoteResponse()
         quoted = response.quoted
@@ -254,6 +265,8 @@ class LedgerHandlers:
             )
         )
         decision = answer.decision
+        if isinstance(decision, Refused) and not answer.replayed:
+            self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self._tell(
@@ -263,6 +276,16 @@ class LedgerHandlers:
             replayed=answer.replayed,
             recorded_ms=answer.recorded_ms,
         )
+
+    def _coupons(self, codes: Sequence[str], member_id: MemberId, caller: Principal) -> tuple[CouponRef, ...]:
+        """Return codes as commands name them. Raises ``Overloaded`` when too many before them were wrong."""
+        gateway = self._gateway
+        gateway.guesses.require(caller.program_id, member_id, caller.device_id)
+        return gateway.coupons.refs(caller.program_id, codes)
+
+    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+        if no.reason is Refusal.COUPON_UNKNOWN:
+            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float

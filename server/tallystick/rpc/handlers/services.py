@@ -6,6 +6,7 @@ from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.admin import AdminHandlers
 from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.cards import CardHandlers
+from tallystick.rpc.handlers.coupons import CouponHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
@@ -20,6 +21,7 @@ from tallystick.v1 import (
     admin_pb2,
     app_pb2,
     card_pb2,
+    coupon_pb2,
     identity_pb2,
     ledger_pb2,
     member_code_pb2,
@@ -49,5 +51,6 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(store_pb2.DESCRIPTOR.services_by_name["StoreService"], StoreHandlers(gateway, pages)),
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
         Service(app_pb2.DESCRIPTOR.services_by_name["AppService"], CardAppHandlers(gateway, passes=passes)),
+        Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]
