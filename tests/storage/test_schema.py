@@ -181,7 +181,7 @@ def test_columns_that_came_later_have_the_defaults_that_the_tables_say(owner_url
         and isinstance(column.server_default.arg, TextClause)
     }
     assert built == said
-    assert len(said) == 7
+    assert len(said) == 8
 
 
 def test_a_hold_of_which_more_was_used_than_it_held_is_never_stored(owner_url: str) -> None:
