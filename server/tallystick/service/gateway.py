@@ -185,6 +185,7 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
+    coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)

@@ -110,8 +110,8 @@ class MemberCards:
         members: Members,
         signer: Signer,
         referrals: Referrals,
+        coupons: Coupons,
         *,
-        coupons_of: CouponsOf,
         till_role: int,
         public_url: str,
         now_ms: Callable[[], Ms],
@@ -122,7 +122,7 @@ class MemberCards:
         self._members = members
         self._signer = signer
         self._referrals = referrals
-        self._coupons_of = coupons_of
+        self._coupons = coupons
         self._stores = Stores(store, till_role=till_role, now_ms=now_ms)
         self._public_url = public_url.rstrip("/")
         self._now_ms = now_ms
@@ -160,7 +160,7 @@ class MemberCards:
         return Private(
             self._given_name(program_id, member_id),
             tuple(self._vouchers(program_id, member_id, state.holds, at_ms)),
-            tuple(self._coupons_of(program_id, member_id)),
+            tuple(self._coupons.coupons_of(program_id, member_id)),
             self._stores.of(program_id),
             f"{self._public_url}/card/{program_id}/?ref={code}",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tallystick.core.ids import NEVER_MS
 from tallystick.core.rules.model import Burning, RuleSet, TierBasis
 from tallystick.rpc.convert.entries import balance_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
