@@ -185,7 +185,6 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
-    coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
@@ -246,7 +245,7 @@ def open_gateway(
             members,
             signer,
             referrals,
-            coupons_of=coupons.coupons_of,
+            coupons,
             till_role=options_pb2.ROLE_TILL,
             public_url=face.public_url,
             now_ms=now_ms,

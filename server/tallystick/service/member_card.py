@@ -20,7 +20,7 @@ from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
-from tallystick.service.coupons import CardCoupon
+from tallystick.service.coupons import CardCoupon, Coupons
 from tallystick.service.directory import DeviceStatus, Member
 from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
@@ -56,14 +56,6 @@ class CardVoucher:
 
     hold: Hold
     digits: str
-
-
-CouponsOf = Callable[[ProgramId, MemberId], list[CardCoupon]]
-
-
-def no_coupons(_program_id: ProgramId, _member_id: MemberId) -> list[CardCoupon]:
-    """Return none: what stands where nobody keeps coupons."""
-    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _coupon(one: CardCoupon) -> pb.CardCoupon:
         amount_minor=coupon.amount_minor,
         percent_ppm=coupon.percent_ppm,
         minimum_minor=coupon.minimum_minor,
-        ends_at=ms_to_pb(coupon.when.until_ms) if coupon.when.until_ms < NEVER_MS else None,
+        ends_at=known_ms_to_pb(coupon.when.until_ms),
     )
 
 
