@@ -80,6 +80,7 @@ def test_a_tier_is_compared_with_the_one_before_also_for_a_member_who_is_seen_fi
     world.now_ms += 1_000
     hooks.set(URL)
     world.sell(member, 60_000)
+    assert kinds(hooks) == ["entry.posted", "tier.changed"]
     last = told(hooks)[-1]
     assert (last["data"]["previousTierId"], last["data"]["tierId"]) == ("bas", "guld")
 
@@ -208,6 +209,20 @@ def test_entries_of_a_long_absence_are_queued_in_order(
     for member in members:
         assert [int(one["seq"]) for one in posted if one["memberId"] == member] == [1, 2, 3, 4]
     assert kinds(hooks).count("member.enrolled") == 5
+
+
+def test_what_lies_behind_the_heads_that_were_read_waits_for_the_next_round(
+    hooks: Hooks, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks.set(URL)
+    member = world.enrol()
+    world.sell(member, 100)
+    heads = world.store.read_journal_heads(SHOP)
+    world.sell(member, 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "read_journal_heads", lambda _: heads)
+        assert kinds(hooks) == ["member.enrolled", "entry.posted", "tier.changed"]
+    assert kinds(hooks)[3:] == ["entry.posted"]
 
 
 def test_a_process_that_dies_between_two_transactions_is_followed_without_loss(
