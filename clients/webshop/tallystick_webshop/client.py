@@ -12,39 +12,21 @@ Calls raise Refused, Away, NotAllowed or BadRequest, see `tallystick_webshop.err
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-import grpc
-from google.protobuf.message import Message
+from typing import Final, Self
 
 from tallystick.core.basket import Assurance
-from tallystick.security.device_link import (
-    DeviceLink,
-    LinkLost,
-    LinkRefused,
-    Tls,
-    register_key,
-)
 from tallystick.security.device_profile import (
-    KEY_FILE,
     Profile,
     ProfileDamaged,
     ProfileMissing,
-    read_key,
     read_profile,
-    write_key,
-    write_profile,
 )
-from tallystick.security.enrolment import normalise_code
-from tallystick.security.errors import KeyRefused
-from tallystick.security.keys import SigningKey, fingerprint, generate_signing_key
+from tallystick.security.keys import SigningKey
 from tallystick.v1 import (
     app_pb2,
     app_pb2_grpc,
@@ -58,7 +40,8 @@ from tallystick.v1 import (
 )
 from tallystick_webshop import answers
 from tallystick_webshop.basket import Basket, Points, ReturnLine, is_whole, spend_to_pb
-from tallystick_webshop.errors import Away, BadRequest, NotAllowed, Refused, ShopError
+from tallystick_webshop.connection import DEADLINE_S, Connection, enrol
+from tallystick_webshop.errors import BadRequest
 from tallystick_webshop.posting import SIGNED_IN, Posting, assurance_to_pb, origin_to_pb
 from tallystick_webshop.results import (
     Balance,
@@ -78,25 +61,9 @@ from tallystick_webshop.results import (
     WidgetToken,
 )
 
-DEADLINE_S: Final = 5.0
-"""How long a call may take with all its tries: a buyer waits for it."""
-ATTEMPT_S: Final = 2.5
-BACKOFF_FIRST_S: Final = 0.05
-BACKOFF_MAX_S: Final = 1.0
 HOLD_TTL_S: Final = 900
 TTL_MAX_S: Final = 2_592_000
 STATEMENT_MAX: Final = 100
-
-# With the first two the gateway does not let the shop in; with the third somebody has to set something up first.
-_NOT_ALLOWED = frozenset(
-    {
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.FAILED_PRECONDITION,
-    }
-)
-
-Response = TypeVar("Response", bound=Message)
 
 
 class Shop:
@@ -104,21 +71,9 @@ class Shop:
 
     def __init__(self, profile: Profile, key: SigningKey, *, deadline_s: float = DEADLINE_S) -> None:
         self.profile = profile
-        self._deadline_s = deadline_s
-        try:
-            self._link = DeviceLink(
-                profile.server,
-                issuer=profile.issuer,
-                device_id=profile.device_id,
-                key=key,
-                now_s=lambda: int(time.time()),
-                tls=_tls_of(profile),
-            )
-        except OSError as error:
-            raise BadRequest(
-                f"{error.filename} cannot be read: {error.strerror}", mend="correct the tls_* of the profile"
-            ) from error
-        channel = self._link.channel
+        self._connection = Connection(profile, key, deadline_s=deadline_s)
+        self._call = self._connection.call
+        channel = self._connection.channel
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
         self._identity = identity_pb2_grpc.IdentityServiceStub(channel)
         self._webshop = webshop_pb2_grpc.WebshopServiceStub(channel)
@@ -147,23 +102,9 @@ class Shop:
         Show the fingerprint to the manager, who confirms it; then `open` works. Repeating it with the same code is
         safe: the key is made once.
         """
-        if normalise_code(code) is None:
-            raise BadRequest("that is no enrolment code", mend="it has 12 letters and digits: K7AB-9QRS-TVWX")
-        folder = Path(directory)
-        key = _own_key(folder)
-        profile = Profile(
-            server=server, program_id=program_id, device_id="", role="webshop", issuer=issuer, tls_ca=tls_ca
+        return enrol(
+            Path(directory), server=server, program_id=program_id, code=code, issuer=issuer, tls_ca=tls_ca
         )
-        try:
-            made = register_key(server, _tls_of(profile), key, code=code, program_id=program_id)
-        except OSError as error:
-            raise BadRequest(f"{tls_ca} cannot be read", mend="name a PEM file with tls_ca") from error
-        except (LinkLost, LinkRefused) as error:
-            raise _error_of(error) from error
-        if made.fingerprint != fingerprint(key.kid):
-            raise NotAllowed("FINGERPRINT_MISMATCH", "the gateway answered for another key")
-        write_profile(folder, replace(profile, device_id=made.device_id), key)
-        return Enrolment(made.device_id, made.fingerprint)
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +116,7 @@ class Shop:
 
     def close(self) -> None:
         """End the connection."""
-        self._link.close()
+        self._connection.close()
 
     # Members
 
@@ -418,25 +359,6 @@ class Shop:
         answer = self._call(self._webshop.CancelClaim, webshop_pb2.CancelClaimRequest(claim_id=claim_id))
         return "" if answer.cancelled else answer.member_id
 
-    # The line
-
-    def _call(self, method: Callable[..., Response], request: Message, *, once: bool = False) -> Response:
-        """Call until there is an answer, within the shop's deadline. Raises what `errors` lists."""
-        give_up_at = time.monotonic() + self._deadline_s
-        backoff_s = BACKOFF_FIRST_S
-        while True:
-            left_s = give_up_at - time.monotonic()
-            try:
-                return self._link.call(method, request, left_s if once else min(left_s, ATTEMPT_S))
-            except LinkRefused as refused:
-                raise _error_of(refused) from refused
-            except LinkLost as lost:
-                pause_s = max(lost.retry_after_s, random.uniform(backoff_s / 2, backoff_s))  # noqa: S311
-                if once or time.monotonic() + pause_s >= give_up_at:
-                    raise _error_of(lost) from lost
-            time.sleep(pause_s)
-            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
-
 
 _KINDS: Final = (
     identity_pb2.IDENTIFIER_KIND_NUMBER,
@@ -444,36 +366,3 @@ _KINDS: Final = (
     identity_pb2.IDENTIFIER_KIND_PHONE,
     identity_pb2.IDENTIFIER_KIND_UNSPECIFIED,
 )
-
-
-def _error_of(failure: LinkLost | LinkRefused) -> ShopError:
-    if isinstance(failure, LinkLost):
-        return Away(f"the gateway does not answer ({failure})")
-    message, reason = str(failure), failure.reason
-    if failure.status in _NOT_ALLOWED:
-        return NotAllowed(reason, message)
-    if reason in {"MEMBER_NOT_FOUND", "REQUEST_ID_REUSED"}:
-        # For a shop these are decisions about a member, whichever method finds them.
-        return Refused("MEMBER_UNKNOWN" if reason == "MEMBER_NOT_FOUND" else reason, message, failure.details)
-    older = failure.status is grpc.StatusCode.UNIMPLEMENTED
-    mend = "the gateway is older than this package: update it" if older else "correct what the message names"
-    mend = "; ".join(failure.violations) or mend
-    return BadRequest(f"{message} ({reason})", mend=mend, violations=failure.violations)
-
-
-def _tls_of(profile: Profile) -> Tls | None:
-    if not profile.tls_ca:
-        return None
-    cert, key = profile.tls_cert, profile.tls_key
-    return Tls(Path(profile.tls_ca), Path(cert) if cert else None, Path(key) if key else None)
-
-
-def _own_key(directory: Path) -> SigningKey:
-    try:
-        if not (directory / KEY_FILE).exists():
-            write_key(directory, generate_signing_key())
-        return read_key(directory)
-    except (OSError, KeyRefused) as error:
-        raise BadRequest(
-            f"the key in {directory} cannot be used: {error}", mend="name a directory that the shop may write"
-        ) from error
