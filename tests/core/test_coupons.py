@@ -230,6 +230,18 @@ def test_a_hold_of_coupons_alone_ends_with_its_time_and_without_an_entry() -> No
     assert [entry.kind for entry in shop.entries[1:]] == [EntryKind.HOLD, EntryKind.SALE]
 
 
+def test_a_hold_with_points_is_released_by_an_entry_and_one_of_coupons_beside_it_is_not() -> None:
+    shop = world()
+    goods = basket(2_000)
+    for points, code in ((300, "u1"), (0, "u2")):
+        spend = Spend(points) if points else None
+        shop.posted(replace(shop.hold(0, ttl_s=60, spend=spend, basket=goods), coupons=refs_of(code)))
+    shop.now = Ms(shop.now + 60_000)
+    shop.posted(shop.sale(2_000, coupons=("u1", "u2")))
+    kinds = [entry.kind.name for entry in shop.entries[1:]]
+    assert kinds == ["HOLD", "HOLD", "HOLD_RELEASE", "SALE"]
+
+
 def test_a_late_capture_asks_about_the_coupon_again() -> None:
     shop = world(holds={"late_capture": "if_covered"})
     first, second = [

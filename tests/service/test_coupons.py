@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tallystick.service.ports import Transaction
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
 from tests.service.coupons import CouponDesk, told, used
-from tests.service.desk import ANN, BEN, CLUB, NOBODY
+from tests.service.desk import ANN, BEN, CLUB, NOBODY, later
 from tests.storage.conftest import (  # noqa: F401 - the stores of the storage tests, used as fixtures
     clock,
     migrated_postgres,
@@ -332,3 +333,23 @@ def test_a_batch_that_loses_its_commit_uses_a_coupon_once_when_it_is_run_again(
     entry = desk.posted(desk.buys(code.text, "summer 25"))
     assert (lost, used(entry)) == ([], [("birthday", 300), ("summer", 500)])
     assert (desk.counted("birthday"), desk.counted("summer")) == ((1, 1, 0), (1, 1, 0))
+
+
+def test_a_hold_that_is_over_for_its_member_is_over_for_the_coupon_too(desk: CouponDesk) -> None:
+    earlier = later(desk.origin, -120)
+    desk.posted(replace(desk.adjust(1_000), origin=earlier))
+    (code,) = desk.codes()
+    desk.posted(replace(desk.holds(code.text, points=400, ttl_s=60), origin=earlier))
+    assert desk.refused(desk.buys(code.text, member=BEN)) is Refusal.COUPON_USED
+    assert used(desk.posted(desk.buys(code.text))) == [("birthday", 300)]
+    assert desk.account().held == 0
+
+
+def test_codes_have_nothing_in_common(store: Store) -> None:  # noqa: F811
+    with CouponDesk(store) as desk:
+        codes = [one.text.replace("-", "") for one in desk.codes(count=1_000)]
+    assert len(set(codes)) == 1_000
+    for place in range(12):
+        letters = Counter(code[place] for code in codes)
+        assert len(letters) == 32
+        assert max(letters.values()) < 80
