@@ -6,8 +6,9 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import grpc
 
@@ -28,7 +29,6 @@ from tallystick.v1 import (
     till_pb2_grpc,
     types_pb2,
 )
-from tests.e2e.support.server import Installation
 
 CALL_S = 20.0
 ENTRIES_MAX = 1_000
@@ -37,10 +37,24 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
+class Premises(Protocol):
+    """A gateway that can be started and killed: where it listens, and where its keys and profiles lie."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def data_dir(self) -> Path: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class Office:
     """An admin device with a token, one call at a time."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Premises) -> None:
         profile, key = load_profile(installation.data_dir, ADMIN_PROFILE)
         assertion = sign_client_assertion(
             key,
