@@ -10,7 +10,6 @@ export const lv: CardCatalog<"lv"> = {
   "nav.skip": "Pāriet uz saturu",
 
   "app.title": "Karte",
-  "app.again": "Mēģināt vēlreiz",
   "app.cancel": "Atcelt",
   "app.yes": "Jā, darīt",
   "app.save": "Saglabāt",
@@ -27,7 +26,6 @@ export const lv: CardCatalog<"lv"> = {
   "error.other": "Neizdevās: {message}",
   "error.kept": "Pārlūks neko nesaglabā. Izejiet no privātā režīma vai atļaujiet vietnei glabāt datus.",
 
-  "sign_in.title": "Jūsu karte",
   "sign_in.lead": "Pievienojieties vai ierakstieties ar e-pasta adresi. Paroles nav.",
   "sign_in.email": "E-pasta adrese",
   "sign_in.send": "Nosūtīt man kodu",
