@@ -70,7 +70,7 @@ def test_from_a_tap_on_the_icon_to_the_code_takes_less_than_a_second_on_a_slow_p
             page.reload()
             card.shows("code")
             took_ms.append(round(page.evaluate("() => window.codeAtMs")))
-        print(f"\nto the code with a processor {SLOW_TIMES} times slower: {took_ms} ms")
+        print(f"\nto the code with a processor {SLOW_TIMES} times slower: {took_ms} ms")  # noqa: T201
         assert min(took_ms) < FIRST_MS_MAX
 
 

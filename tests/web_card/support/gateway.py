@@ -52,11 +52,15 @@ class Gateway:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.data_dir = place / "data"
         self.address = f"127.0.0.1:{free_port()}"
         self.http_port = free_port()
         self._log = place / "gateway.log"
         self._child: Child | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        """Where its database and its keys lie."""
+        return self.place / "data"
 
     @property
     def origin(self) -> str:
@@ -128,7 +132,7 @@ class Gateway:
         while time.monotonic() < until:
             mails = self._log.read_text().split("Mail to ")[1:]
             codes = [
-                found[0]
+                str(found[0])
                 for mail in mails
                 if mail.startswith(address) and (found := re.findall(r"\b\d{6}\b", mail))
             ]
