@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds the browser of the end-to-end tests, and curl for those of the documents; installs what is missing when that
-# needs no password. Prints the browser's path.
+# Finds the browsers of the end-to-end tests (Chromium, and WebKit with a screen that nobody sees), and curl for those of
+# the documents; installs what is missing when that needs no password. Prints Chromium's path.
 set -eu
 
 find_browser() {
@@ -31,6 +31,13 @@ install_package() {
 command -v curl >/dev/null || install_package curl || true
 if ! command -v curl >/dev/null; then
     echo "make: curl is needed for the tests of the documents:  sudo apt-get install -y curl" >&2
+    exit 1
+fi
+# Both engines that phones have: a card that works in one of them only is no card.
+command -v WebKitWebDriver >/dev/null || install_package webkit2gtk-driver || true
+command -v Xvfb >/dev/null || install_package xvfb || true
+if ! command -v WebKitWebDriver >/dev/null || ! command -v Xvfb >/dev/null; then
+    echo "make: the card's tests need WebKit:  sudo apt-get install -y webkit2gtk-driver xvfb" >&2
     exit 1
 fi
 find_browser && exit 0

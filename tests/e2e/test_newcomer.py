@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -37,6 +38,11 @@ def test_a_newcomer_runs_it_in_an_empty_home_and_sells_from_another_shell(
         assert re.search(r"gRPC +127\.0\.0\.1:[1-9]\d*\n", text)
         assert str(place / "home" / ".local" / "share" / "tallystick") in text
         assert sum(line.count("█") + line.count("▀") + line.count("▄") for line in shown) > 100, "the QR code"
+
+        card_app = re.search(r"card app +(http://localhost:\d+/card/demo/)\n", text)
+        assert card_app is not None
+        with urllib.request.urlopen(card_app[1], timeout=START_S) as page:
+            assert b"<title>Card</title>" in page.read()
 
         sold = in_another_shell(shlex.split(shown[-1]), home)
         assert sold.returncode == 0, sold.stderr

@@ -37,21 +37,24 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 
-class Gateway(Protocol):
-    """A gateway that serves, and the data directory with the profile of its admin."""
-
-    address: str
+class Premises(Protocol):
+    """A gateway that can be started and killed: where it listens, and where its keys and profiles lie."""
 
     @property
-    def data_dir(self) -> Path:
-        """Where keys and profiles lie."""
-        ...
+    def address(self) -> str: ...
+
+    @property
+    def data_dir(self) -> Path: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class Office:
     """An admin device with a token, one call at a time."""
 
-    def __init__(self, installation: Gateway) -> None:
+    def __init__(self, installation: Premises) -> None:
         profile, key = load_profile(installation.data_dir, ADMIN_PROFILE)
         assertion = sign_client_assertion(
             key,

@@ -15,7 +15,7 @@ from tallystick.storage.schema import migrate
 from tests.e2e.support.processes import Child, program, python
 from tests.e2e.support.server import PROGRAM, Installation, free_port
 from tests.web.support.line import Line
-from tests.web.support.office import Office
+from tests.web.support.office import Office, Premises
 
 STORE = "corner"
 LABEL = "Till 1"
@@ -55,7 +55,7 @@ class Card:
 class Shop:
     """A store with one till. The till keeps its port over a restart: the screen must find it again by itself."""
 
-    def __init__(self, place: Path, installation: Installation, office: Office, line: Line) -> None:
+    def __init__(self, place: Path, installation: Premises, office: Office, line: Line) -> None:
         self.installation = installation
         self.office = office
         self.line = line

@@ -9,7 +9,6 @@ export const en = {
   "nav.skip": "Skip to the content",
 
   "app.title": "Card",
-  "app.again": "Try again",
   "app.cancel": "Cancel",
   "app.yes": "Yes, do it",
   "app.save": "Save",
@@ -26,7 +25,6 @@ export const en = {
   "error.other": "That did not work: {message}",
   "error.kept": "This browser keeps nothing. Leave private mode, or allow this site to store data.",
 
-  "sign_in.title": "Your card",
   "sign_in.lead": "Sign up or sign in with your e-mail address. There is no password.",
   "sign_in.email": "E-mail address",
   "sign_in.send": "Send me a code",

@@ -10,7 +10,6 @@ export const nb: CardCatalog<"nb"> = {
   "nav.skip": "Hopp til innholdet",
 
   "app.title": "Kort",
-  "app.again": "Prøv igjen",
   "app.cancel": "Avbryt",
   "app.yes": "Ja, gjør det",
   "app.save": "Lagre",
@@ -27,7 +26,6 @@ export const nb: CardCatalog<"nb"> = {
   "error.other": "Det gikk ikke: {message}",
   "error.kept": "Nettleseren lagrer ingenting. Gå ut av privat modus, eller tillat at siden lagrer data.",
 
-  "sign_in.title": "Kortet ditt",
   "sign_in.lead": "Bli medlem eller logg inn med e-postadressen din. Det finnes ikke noe passord.",
   "sign_in.email": "E-postadresse",
   "sign_in.send": "Send meg en kode",

@@ -10,7 +10,6 @@ export const pl: CardCatalog<"pl"> = {
   "nav.skip": "Przejdź do treści",
 
   "app.title": "Karta",
-  "app.again": "Spróbuj ponownie",
   "app.cancel": "Anuluj",
   "app.yes": "Tak, zrób to",
   "app.save": "Zapisz",
@@ -28,7 +27,6 @@ export const pl: CardCatalog<"pl"> = {
   "error.kept":
     "Przeglądarka niczego nie zapisuje. Wyjdź z trybu prywatnego lub zezwól stronie na zapis danych.",
 
-  "sign_in.title": "Twoja karta",
   "sign_in.lead": "Dołącz lub zaloguj się adresem e-mail. Hasła nie ma.",
   "sign_in.email": "Adres e-mail",
   "sign_in.send": "Wyślij mi kod",

@@ -10,7 +10,6 @@ export const sv: CardCatalog<"sv"> = {
   "nav.skip": "Hoppa till innehållet",
 
   "app.title": "Kort",
-  "app.again": "Försök igen",
   "app.cancel": "Avbryt",
   "app.yes": "Ja, gör det",
   "app.save": "Spara",
@@ -27,7 +26,6 @@ export const sv: CardCatalog<"sv"> = {
   "error.other": "Det gick inte: {message}",
   "error.kept": "Webbläsaren sparar ingenting. Lämna privat läge eller tillåt att sidan sparar data.",
 
-  "sign_in.title": "Ditt kort",
   "sign_in.lead": "Bli medlem eller logga in med din e-postadress. Det finns inget lösenord.",
   "sign_in.email": "E-postadress",
   "sign_in.send": "Skicka en kod",
