@@ -40,7 +40,7 @@ class Customer:
             self.goes("/basket/")
             row = self.page.locator("#basket_formset .basket-items", has_text=title)
             row.locator("input[name$=-quantity]").fill(str(quantity))
-            with self.page.expect_navigation():
+            with self.page.expect_response(lambda answer: answer.request.method == "POST"):
                 row.locator("button:has-text('Update')").click()
 
     def empties_the_basket(self) -> None:

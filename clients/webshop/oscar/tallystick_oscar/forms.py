@@ -25,6 +25,8 @@ class UseForm(forms.Form):
     points = forms.IntegerField(min_value=0, max_value=POINTS_MAX, required=False)
     add_reward = forms.CharField(max_length=WORD_MAX, required=False)
     drop_reward = forms.CharField(max_length=WORD_MAX, required=False)
+    # All rewards at once, as the element tells them: ids with spaces between.
+    all_rewards = forms.CharField(max_length=REWARDS_MAX * (WORD_MAX + 1), required=False)
     drop_coupon = forms.CharField(max_length=COUPON_MAX, required=False)
 
     def changes(self, choice: Choice) -> dict[str, Any]:
@@ -33,7 +35,9 @@ class UseForm(forms.Form):
         found: dict[str, Any] = {}
         if data["points"] is not None:
             found["points"] = data["points"]
-        if data["add_reward"]:
+        if "all_rewards" in self.data:
+            found["rewards"] = tuple(data["all_rewards"].split()[:REWARDS_MAX])
+        elif data["add_reward"]:
             found["rewards"] = (*choice.rewards, data["add_reward"])[:REWARDS_MAX]
         elif data["drop_reward"]:
             found["rewards"] = tuple(one for one in choice.rewards if one != data["drop_reward"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.core.cache import cache
 
+import tallystick
 from tallystick_oscar import baskets
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.pricing import Priced, Rewards, rewards_of
@@ -31,7 +34,9 @@ class Panel:
     discount: Any = None
     earned_points: int = 0
     currency: str = ""
+    basket_minor: int = 0
     rewards: list[dict[str, Any]] = field(default_factory=list)
+    reward_ids: str = ""
     coupons: tuple[str, ...] = ()
     notice: str = ""
 
@@ -73,6 +78,18 @@ def account_of(member_id: str) -> Account | None:
     return Account(card, told, baskets.to_decimal(card.balance.worth_minor, card.currency or "EUR"))
 
 
+def widget_file() -> Path | None:
+    """Return the element's file, which comes with the gateway's package; None where it was not built."""
+    file = Path(tallystick.__file__).parent / "widget" / "tallystick-rewards.js"
+    return file if file.is_file() else None
+
+
+def widget_etag() -> str | None:
+    """Return the ETag of the element's file."""
+    file = widget_file()
+    return f'"{hashlib.sha256(file.read_bytes()).hexdigest()[:32]}"' if file else None
+
+
 def card_of(member_id: str) -> Card:
     """Return a member's card, at most CARD_S seconds old. Raises what the gateway says."""
     key = _key(member_id)
@@ -112,6 +129,7 @@ def _member_panel(rewards: Rewards, basket: Any) -> Panel:
         discount=baskets.to_decimal(priced.discount_minor, told.currency) if priced else None,
         earned_points=earned,
         currency=told.currency,
+        basket_minor=sum(line.amount_minor for line in told.lines),
         rewards=[
             {
                 "id": one.reward_id,
@@ -122,6 +140,7 @@ def _member_panel(rewards: Rewards, basket: Any) -> Panel:
             for one in card.rewards
             if one.in_tier
         ],
+        reward_ids=" ".join(rewards.choice.rewards),
         coupons=rewards.choice.coupons,
         notice=rewards.notice,
     )

@@ -14,6 +14,7 @@ urlpatterns = [
     path("join/<str:token>/", views.ConfirmView.as_view(), name="confirm"),
     path("unlink/", views.UnlinkView.as_view(), name="unlink"),
     path("use/", views.UseView.as_view(), name="use"),
+    path("widget.js", views.WidgetFileView.as_view(), name="widget"),
     path("token/", views.WidgetTokenView.as_view(), name="token"),
     path("orders/<str:number>/<str:token>/", views.ClaimView.as_view(), name="claim"),
     path("staff/returns/<str:number>/", staff.ReturnView.as_view(), name="return"),

@@ -9,8 +9,10 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import condition
 from django.views.generic import TemplateView, View
 
 from tallystick_oscar import claims, linking
@@ -18,7 +20,7 @@ from tallystick_oscar.choice import Choice, choose
 from tallystick_oscar.forms import CodeForm, UseForm
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.models import MemberLink, OrderSale
-from tallystick_oscar.panel import account_of, forget_card
+from tallystick_oscar.panel import account_of, forget_card, widget_etag, widget_file
 from tallystick_oscar.pricing import member_of, rewards_of
 from tallystick_oscar.using import use
 from tallystick_oscar.words import notice_away, notice_of
@@ -163,6 +165,19 @@ class WidgetTokenView(View):
         )
         answer["Cache-Control"] = "no-store"
         return answer
+
+
+class WidgetFileView(View):
+    """The element itself, from the shop's own origin: pages load nothing from anywhere else."""
+
+    http_method_names = ["get", "head"]
+
+    @method_decorator(condition(etag_func=lambda _request: widget_etag()))
+    def get(self, request: HttpRequest) -> HttpResponse:
+        file = widget_file()
+        if file is None:
+            raise Http404
+        return HttpResponse(file.read_bytes(), content_type="text/javascript; charset=utf-8")
 
 
 class ClaimView(TemplateView):

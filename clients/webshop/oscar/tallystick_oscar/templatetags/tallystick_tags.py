@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import template
+from django.utils.translation import get_language
 
 from tallystick_oscar import claims, conf
 from tallystick_oscar.models import OrderSale
-from tallystick_oscar.panel import panel_of
+from tallystick_oscar.panel import panel_of, widget_file
 from tallystick_oscar.pricing import rewards_of
 
 register = template.Library()
@@ -23,6 +25,9 @@ def tallystick_panel(context: dict[str, Any]) -> dict[str, Any]:
         "csrf_token": context.get("csrf_token"),
         "panel": panel_of(request, basket),
         "public_url": conf.get("TALLYSTICK_PUBLIC_URL"),
+        "has_widget": widget_file() is not None,
+        "names": json.dumps({word: str(name) for word, name in conf.get("TALLYSTICK_NAMES").items()}),
+        "LANGUAGE_CODE": get_language(),
     }
 
 
