@@ -14,8 +14,9 @@ from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
 from tallystick.storage.claims import SqlClaims
+from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
-from tallystick.storage.events import SqlDeliveries, SqlEndpoints, SqlEvents
+from tallystick.storage.events import SqlEndpoints, SqlEvents
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.wallets import SqlWallets
