@@ -16,8 +16,9 @@ from tallystick.storage.cashiers import SqlCashiers
 from tallystick.storage.claims import SqlClaims
 from tallystick.storage.consents import SqlConsents
 from tallystick.storage.coupons import SqlCoupons
+from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
-from tallystick.storage.events import SqlDeliveries, SqlEndpoints, SqlEvents
+from tallystick.storage.events import SqlEndpoints, SqlEvents
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn

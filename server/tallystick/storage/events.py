@@ -6,25 +6,30 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.event_store import (
     WEBHOOKS_MAX,
-    Delivery,
     DeliveryState,
-    Due,
     Endpoint,
     Event,
     EventPlace,
     MemberNow,
     SeenMember,
     Signing,
-    Tried,
 )
 from tallystick.storage import tables as t
-from tallystick.storage.reader import PAGE_MAX
+from tallystick.storage.deliveries import (
+    PLACE_COLUMNS,
+    WAITING,
+    line_up,
+    locked_place,
+    of_endpoint,
+    place_from_row,
+    waiting,
+)
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -34,10 +39,8 @@ FORGET_PAGE = 1_000
 MEMBERS_AT_ONCE = 500
 """Most members that one statement names."""
 
-WAITING = int(DeliveryState.WAITING)
 _ENDPOINT = tuple(t.webhook.c[name] for name in Endpoint.__dataclass_fields__)
 _SEEN = tuple(t.event_seen.c[name] for name in SeenMember.__dataclass_fields__)
-_PLACE = tuple(t.event_place.c[name] for name in EventPlace.__dataclass_fields__)
 _w, _e, _d, _s, _p = t.webhook.c, t.event.c, t.event_delivery.c, t.event_seen.c, t.event_place.c
 
 
@@ -61,13 +64,8 @@ def _endpoint_values(program_id: ProgramId, endpoint: Endpoint) -> dict[str, Any
     }
 
 
-def _place_from_row(row: Row) -> EventPlace:
-    lanes, *rest = row
-    return EventPlace({int(lane): seq for lane, seq in json.loads(lanes).items()}, *rest)
-
-
 def _place_values(program_id: ProgramId, place: EventPlace) -> dict[str, Any]:
-    values: dict[str, Any] = {column.name: getattr(place, column.name) for column in _PLACE}
+    values: dict[str, Any] = {column.name: getattr(place, column.name) for column in PLACE_COLUMNS}
     lanes = json.dumps({str(lane): seq for lane, seq in sorted(place.lanes.items())})
     return {"program_id": program_id, **values, "lanes": lanes}
 
@@ -80,17 +78,17 @@ class SqlEndpoints(SqlSession):
         own = (_w.program_id == program_id, _w.webhook_id == endpoint.webhook_id)
         others = select(func.count()).select_from(t.webhook).where(_w.program_id == program_id)
         values = _endpoint_values(program_id, endpoint)
-        woken = update(t.event_delivery).where(*_waiting(program_id, endpoint.webhook_id))
+        woken = update(t.event_delivery).where(*waiting(program_id, endpoint.webhook_id))
 
         def work(connection: Connection) -> bool:
-            if _locked_place(connection, program_id) is None:
+            if locked_place(connection, program_id) is None:
                 connection.execute(insert(t.event_place).values(_place_values(program_id, here)))
             was_paused = connection.scalar(select(_w.paused).where(*own))
             if was_paused is not None:
                 connection.execute(update(t.webhook).where(*own).values(values))
                 if was_paused and not endpoint.paused:
                     connection.execute(woken.values(since_ms=now))
-                    _line_up(connection, program_id, endpoint.webhook_id, now=now)
+                    line_up(connection, program_id, endpoint.webhook_id, now=now)
                 return True
             if (connection.scalar(others) or 0) >= WEBHOOKS_MAX:
                 return False
@@ -123,11 +121,11 @@ class SqlEndpoints(SqlSession):
         left = select(func.count()).select_from(t.webhook).where(_w.program_id == program_id)
 
         def work(connection: Connection) -> None:
-            _locked_place(connection, program_id)
+            locked_place(connection, program_id)
             connection.execute(
                 delete(t.webhook).where(_w.program_id == program_id, _w.webhook_id == webhook_id)
             )
-            connection.execute(delete(t.event_delivery).where(*_of_endpoint(program_id, webhook_id)))
+            connection.execute(delete(t.event_delivery).where(*of_endpoint(program_id, webhook_id)))
             if not connection.scalar(left):
                 for table in (t.event, t.event_seen, t.event_place):
                     connection.execute(delete(table).where(table.c.program_id == program_id))
@@ -156,8 +154,8 @@ class SqlEvents(SqlSession):
 
     def event_place(self, program_id: ProgramId) -> EventPlace | None:
         """Return the place; None for a program without endpoints."""
-        row = self._first(program_id, select(*_PLACE).where(_p.program_id == program_id))
-        return None if row is None else _place_from_row(row)
+        row = self._first(program_id, select(*PLACE_COLUMNS).where(_p.program_id == program_id))
+        return None if row is None else place_from_row(row)
 
     def seen_members(
         self, program_id: ProgramId, member_ids: Collection[MemberId]
@@ -193,7 +191,7 @@ class SqlEvents(SqlSession):
         """Number events and queue them for all endpoints that want them, note what is seen, and move the place."""
 
         def work(connection: Connection) -> bool:
-            place = _locked_place(connection, program_id)
+            place = locked_place(connection, program_id)
             if place is None or place.moves != to.moves:
                 return False
             query = select(*_ENDPOINT).where(_w.program_id == program_id)
@@ -217,7 +215,7 @@ class SqlEvents(SqlSession):
 
         def work(connection: Connection) -> int:
             # In turn with those who queue: what is looked at here stays as it is.
-            _locked_place(connection, program_id)
+            locked_place(connection, program_id)
             numbers = [row[0] for row in connection.execute(old.order_by(_e.number).limit(FORGET_PAGE))]
             if numbers:
                 for table in (t.event_delivery, t.event):
@@ -226,162 +224,6 @@ class SqlEvents(SqlSession):
             return len(numbers)
 
         return self._run(program_id, work, write=True)
-
-
-class SqlDeliveries(SqlSession):
-    """Messages on their way; see ``service.event_store``."""
-
-    def due_endpoints(self, program_id: ProgramId, *, now: Ms) -> list[str]:
-        """Return the endpoints that are not paused and may have a message whose turn it is."""
-        same = (_d.program_id == _w.program_id) & (_d.webhook_id == _w.webhook_id)
-        due = exists().where(same, _d.state == WAITING, _d.next_ms <= now)
-        query = select(_w.webhook_id).where(_w.program_id == program_id, _w.paused == 0, due)
-        return sorted(row[0] for row in self._all(program_id, query))
-
-    def claim_deliveries(
-        self, program_id: ProgramId, webhook_id: str, *, now: Ms, until: Ms, limit: int
-    ) -> list[Due]:
-        """Return messages that are due, of each member none but the first that waits, and keep them from others."""
-        query = (
-            select(_d.number, _d.tries, _d.since_ms)
-            .where(*_waiting(program_id, webhook_id), _d.next_ms <= now)
-            .order_by(_d.next_ms, _d.number)
-            .limit(min(limit, PAGE_MAX))
-            .with_for_update(skip_locked=True)
-        )
-
-        def work(connection: Connection) -> list[Due]:
-            taken = connection.execute(query).all()
-            if not taken:
-                return []
-            numbers = [row[0] for row in taken]
-            keep = update(t.event_delivery).where(
-                *_of_endpoint(program_id, webhook_id), _d.number.in_(numbers)
-            )
-            connection.execute(keep.values(next_ms=until))
-            of_event = select(_e.number, _e.message_id, _e.event_type, _e.member_id, _e.occurred_ms, _e.body)
-            rows = connection.execute(of_event.where(_e.program_id == program_id, _e.number.in_(numbers)))
-            events = {row[0]: Event(row[1], row[2], row[3], row[4], bytes(row[5])) for row in rows}
-            return [Due(number, events[number], tries, since) for number, tries, since in taken]
-
-        return self._run(program_id, work, write=True)
-
-    def note_deliveries(
-        self, program_id: ProgramId, webhook_id: str, tried: Sequence[Tried], *, now: Ms
-    ) -> None:
-        """Note what came of sending messages; one that does not wait any more stays as it is."""
-        waiting = _waiting(program_id, webhook_id)
-
-        def work(connection: Connection) -> None:
-            # In turn with those who queue: else both could leave it to the other to let the next message go.
-            _locked_place(connection, program_id)
-            for one in sorted(tried, key=lambda one: one.number):
-                values = {"state": int(one.state), "answer": one.answer, "next_ms": one.next_ms}
-                noted = update(t.event_delivery).where(*waiting, _d.number == one.number)
-                changed = noted.values({**values, "tries": _d.tries + 1}).returning(_d.member_id)
-                for (member_id,) in connection.execute(changed).all():
-                    _let_first_go(connection, program_id, webhook_id, member_id, now=now)
-
-        self._run(program_id, work, write=True)
-
-    def deliveries(
-        self,
-        program_id: ProgramId,
-        webhook_id: str,
-        *,
-        state: DeliveryState | None,
-        before: int | None,
-        limit: int,
-    ) -> list[Delivery]:
-        """Return messages of an endpoint, newest first, ``number`` < ``before``."""
-        same = (_d.program_id == _e.program_id) & (_d.number == _e.number)
-        columns = (
-            _d.number,
-            _e.message_id,
-            _e.event_type,
-            _d.state,
-            _d.tries,
-            _e.occurred_ms,
-            _d.next_ms,
-            _d.answer,
-        )
-        query = select(*columns).select_from(t.event_delivery.join(t.event, same))
-        query = query.where(*_of_endpoint(program_id, webhook_id))
-        if state is not None:
-            query = query.where(_d.state == int(state))
-        if before is not None:
-            query = query.where(_d.number < before)
-        rows = self._all(program_id, query.order_by(_d.number.desc()), limit=limit)
-        return [
-            Delivery(number, message_id, kind, DeliveryState(state), *rest)
-            for number, message_id, kind, state, *rest in rows
-        ]
-
-    def replay_deliveries(self, program_id: ProgramId, webhook_id: str, *, since: Ms | None, now: Ms) -> int:
-        """Let messages wait again that failed, or all of events since an instant; return how many."""
-        of_event = select(_e.number).where(_e.program_id == program_id, _e.occurred_ms >= (since or 0))
-        which = _d.state == int(DeliveryState.FAILED)
-        if since is not None:
-            which = and_(or_(which, _d.state == int(DeliveryState.DELIVERED)), _d.number.in_(of_event))
-        again = (
-            update(t.event_delivery)
-            .where(*_of_endpoint(program_id, webhook_id), which)
-            .values(state=WAITING, tries=0, since_ms=now)
-        )
-
-        def work(connection: Connection) -> int:
-            _locked_place(connection, program_id)
-            count = int(connection.execute(again).rowcount)
-            if count:
-                _line_up(connection, program_id, webhook_id, now=now)
-            return count
-
-        return self._run(program_id, work, write=True)
-
-
-def _of_endpoint(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
-    return _d.program_id == program_id, _d.webhook_id == webhook_id
-
-
-def _waiting(program_id: ProgramId, webhook_id: str) -> tuple[Any, ...]:
-    return *_of_endpoint(program_id, webhook_id), _d.state == WAITING
-
-
-def _let_first_go(
-    connection: Connection, program_id: ProgramId, webhook_id: str, member_id: str, *, now: Ms
-) -> None:
-    """Give the first message of a member that waits a time, and none to the one behind it."""
-    waiting = (*_waiting(program_id, webhook_id), _d.member_id == member_id)
-    query = select(_d.number, _d.next_ms).where(*waiting).order_by(_d.number).limit(2)
-    rows = connection.execute(query).all()
-    for at, (number, next_ms) in enumerate(rows):
-        if (next_ms == NEVER_MS) == (at == 0):
-            to_ms = now if at == 0 else NEVER_MS
-            connection.execute(
-                update(t.event_delivery).where(*waiting, _d.number == number).values(next_ms=to_ms)
-            )
-
-
-def _line_up(connection: Connection, program_id: ProgramId, webhook_id: str, *, now: Ms) -> None:
-    """Let the first message of every member go now that waits for an endpoint, and the others wait behind it."""
-    waiting = _waiting(program_id, webhook_id)
-    # Of the same table, and yet a look of its own at it.
-    line = t.event_delivery.alias("line").c
-    in_line = (line.program_id == program_id, line.webhook_id == webhook_id, line.state == WAITING)
-    first = select(func.min(line.number)).where(*in_line).group_by(line.member_id)
-    connection.execute(update(t.event_delivery).where(*waiting).values(next_ms=NEVER_MS))
-    connection.execute(
-        update(t.event_delivery)
-        .where(*_of_endpoint(program_id, webhook_id), _d.number.in_(first))
-        .values(next_ms=now)
-    )
-
-
-def _locked_place(connection: Connection, program_id: ProgramId) -> EventPlace | None:
-    """The place, ours until the end of the transaction: events are numbered one transaction after the other."""
-    query = select(*_PLACE).where(_p.program_id == program_id).with_for_update()
-    row = connection.execute(query).first()
-    return None if row is None else _place_from_row(row)
 
 
 def _insert_events(
@@ -440,7 +282,7 @@ def _who_waits(
         for start in range(0, len(names), MEMBERS_AT_ONCE):
             some = _d.member_id.in_(names[start : start + MEMBERS_AT_ONCE])
             # One of each member that waits has a time, however many there are behind it.
-            first = (*_waiting(program_id, endpoint.webhook_id), _d.next_ms < NEVER_MS)
+            first = (*waiting(program_id, endpoint.webhook_id), _d.next_ms < NEVER_MS)
             query = select(_d.member_id).where(*first, some)
             found.update((endpoint.webhook_id, row[0]) for row in connection.execute(query))
     return found
