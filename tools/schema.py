@@ -37,15 +37,18 @@ class _Record(Node):
         self.choices = choices
         self.properties: dict[str, dict[str, Any]] = {}
         self.required: list[str] = []
+        self.looked_for: set[str] = set()
         self.decided: dict[str, Sequence[str]] = {}
         self.children: dict[str, _Record] = {}
 
     def _note(self, key: str, schema: dict[str, Any], *, required: bool = False) -> None:
         self.properties.setdefault(key, schema)
-        if required and key not in self.required:
+        # What the parser reads only after it has seen that it is there need not be there.
+        if required and key not in self.required and key not in self.looked_for:
             self.required.append(key)
 
-    def has(self, key: str) -> bool:  # noqa: ARG002  whatever it is, the parser goes on to read it
+    def has(self, key: str) -> bool:
+        self.looked_for.add(key)
         return True
 
     def integer(self, key: str, default: int | None = None, *, low: int = 0, high: int = 10**15) -> int:
@@ -140,14 +143,15 @@ def render() -> str:
 
 
 def _schema(record: _Record, meanings: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    variants = {
-        (key, value): _record({(record.path, key): value}).find(record.path)
-        for key, allowed in record.decided.items()
-        for value in allowed
-    }
+    variants: dict[tuple[str, str], _Record] = {}
+    for key, allowed in record.decided.items():
+        records = [_record({(record.path, key): value}).find(record.path) for value in allowed]
+        kinds = {(frozenset(one.properties), frozenset(one.required)) for one in records if one}
+        # A choice after which the same may and must follow, whatever was chosen, makes no difference to others.
+        if len(kinds) > 1:
+            variants |= {(key, value): one for value, one in zip(allowed, records, strict=True) if one}
     properties, children = dict(record.properties), dict(record.children)
     for other in variants.values():
-        assert other is not None, "a choice inside a mapping does not remove the mapping"
         properties = other.properties | properties
         children = other.children | children
     schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
@@ -157,16 +161,13 @@ def _schema(record: _Record, meanings: Mapping[tuple[str, str], str]) -> dict[st
             told = meanings.get(("", key), "")
         inside = _inside(children[key], found, meanings) if key in children else found
         schema["properties"][key] = {**inside, **({"description": told} if told else {})}
-    always = [
-        key for key in record.required if all(other and key in other.required for other in variants.values())
-    ]
+    always = [key for key in record.required if all(key in other.required for other in variants.values())]
     if always:
         schema["required"] = always
     conditions = [
         _condition(key, value, other, set(properties), always)
         for (key, value), other in variants.items()
-        if other is not None
-        and (set(other.properties) != set(properties) or set(other.required) != set(always))
+        if set(other.properties) != set(properties) or set(other.required) != set(always)
     ]
     if conditions:
         schema["allOf"] = conditions

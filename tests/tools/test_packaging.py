@@ -37,6 +37,7 @@ def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_a
     assert {name.split("/")[0] for name in names} == {
         "tallystick",
         "tallystick_till",
+        "tallystick_oscar",
         "tallystick_webshop",
         f"tallystick-{tallystick.__version__}.dist-info",
     }
