@@ -207,11 +207,11 @@ class Refusal(IntEnum):
     HOLDS_TOO_MANY = 29
     LEASES_OFF = 30
     LEASE_EXISTS = 31
-    MEMBER_LOCKED = 32
-    COUPON_UNKNOWN = 33
-    COUPON_USED = 34
-    COUPON_NOT_NOW = 35
-    COUPON_NOT_APPLICABLE = 36
+    COUPON_UNKNOWN = 32
+    COUPON_USED = 33
+    COUPON_NOT_NOW = 34
+    COUPON_NOT_APPLICABLE = 35
+    MEMBER_LOCKED = 36
 
 
 @dataclass(frozen=True, slots=True)
