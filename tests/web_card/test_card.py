@@ -50,7 +50,8 @@ def test_reading_the_mail_may_take_the_page_off_the_phone(card: Card) -> None:
     card.tap("send")
     card.shows("code-field")
     card.page.reload()
-    card.shows("code-field").fill(card.gateway.code_for(address))
+    code = card.gateway.code_for(address)
+    card.shows("code-field").fill(f"{code[:3]} {code[3:]} is your code")
     card.tap("finish")
     card.shows("code")
 
@@ -178,6 +179,23 @@ def test_a_voucher_is_made_once_the_device_is_a_day_old_and_is_kept_on_the_phone
     expect(card.at("voucher-code")).to_have_attribute("data-text", digits)
     card.go("rewards")
     expect(card.at("voucher")).to_contain_text("Free mug")
+
+
+def test_a_voucher_whose_answer_was_lost_is_asked_for_again_and_made_once(card: Card, office: Office) -> None:
+    card.sign_up()
+    office.adjust(card.member_id(), 1000)
+    card.outlives_its_first_day()
+    card.page.evaluate(LOSE_THE_FIRST_ANSWER)
+    card.go("rewards/make")
+    card.at("store").select_option(DEMO_STORE)
+    card.at("worth-free-mug").check()
+    card.tap("make-it")
+    card.shows("problem")
+    card.tap("make-it")
+    card.shows("voucher-code")
+    first, second = card.page.evaluate("() => window.asked")
+    assert first == second
+    assert office.balance(card.member_id()).held == 150
 
 
 def test_a_second_phone_is_listed_and_once_removed_must_be_bound_again(card: Card, browser: Browser) -> None:
@@ -311,6 +329,19 @@ def test_a_friend_who_comes_by_the_link_is_noted_and_the_address_keeps_no_secret
     assert card.gateway.referrals(card.member_id()) == 1
 
 
+def test_a_claim_is_kept_until_there_is_a_card_and_taken_out_of_the_address(card: Card) -> None:
+    card.open("?claim=0123456789ABCDEFGHJKMNPQRS")
+    card.shows("claim")
+    assert card.page.url == card.gateway.url
+    card.page.reload()
+    card.shows("claim")
+    card.sign_up()
+    card.shows("claim-refused")
+    card.page.reload()
+    card.shows("balance")
+    expect(card.at("claim-refused")).to_have_count(0)
+
+
 def test_a_passkey_signs_in_without_a_mail(card: Card) -> None:
     devtools = card.page.context.new_cdp_session(card.page)
     devtools.send("WebAuthn.enable")
@@ -362,6 +393,16 @@ def test_an_address_without_a_program_says_so(card: Card) -> None:
     card.shows("unknown-program")
     expect(card.at("email")).to_have_count(0)
 
+
+LOSE_THE_FIRST_ANSWER = """() => {
+    const call = window.fetch;
+    window.asked = [];
+    window.fetch = async (url, init) => {
+        const answer = await call(url, init);
+        if (url.endsWith("/IssueVoucher") && window.asked.push(init.body) === 1) throw new TypeError("lost");
+        return answer;
+    };
+}"""
 
 PURGE = """() => new Promise((resolve, reject) => {
     const request = indexedDB.deleteDatabase("tallystick-card");
