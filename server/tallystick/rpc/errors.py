@@ -160,6 +160,7 @@ CODES: Mapping[str, int] = {
     "WEBHOOK_NOT_FOUND": code_pb2.NOT_FOUND,
     "WEBHOOK_URL_REFUSED": code_pb2.INVALID_ARGUMENT,
     "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
+    "DEVICE_NEW": code_pb2.FAILED_PRECONDITION,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

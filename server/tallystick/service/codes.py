@@ -38,9 +38,15 @@ from tallystick.security.scan_tags import scan_tag
 from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
 from tallystick.security.totp import totp
 from tallystick.service.balances import member_not_found
-from tallystick.service.directory import CardDevice, Directory, IdentifierRow
+from tallystick.service.directory import CardDevice, Directory, IdentifierRow, Member
 from tallystick.service.enrolment import canonical_jwk, device_not_found, read_public_jwk
-from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
+from tallystick.service.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidInput,
+    NotFound,
+    TallystickError,
+)
 from tallystick.service.identity import IdentityReason, IdentityRefused
 from tallystick.service.members import Members, join_blob, split_blob
 from tallystick.service.wallet_store import Wallet, WalletStore
@@ -55,6 +61,9 @@ CARD_DEVICES_KEPT_MAX = 30
 
 LOOK_ONLY_MS = 86_400_000
 """How long a new device looks and does not burn: time for its owner to hear of it and to revoke it."""
+
+JOINED_WITH_MS = 600_000
+"""A device that was registered so soon after its member joined is the one that the member joined with."""
 
 RENEW_BEFORE_MS = CREDENTIAL_TTL_MAX_S * 500
 """How long before its end a credential should be renewed: half its life."""
@@ -218,6 +227,23 @@ class Codes:
         device = self._device(program_id, member_id, device_id)
         counts = device is not None and not device.revoked_ms and self._now_ms() >= device.burn_from_ms
         return Assurance.DEVICE_CODE if counts else Assurance.TYPED
+
+    def check_old_enough(self, program_id: ProgramId, member: Member, device_id: str) -> None:
+        """Refuse what would let a new device burn after all, such as a pass. Raises ``FailedPrecondition``.
+
+        The device with which a member has joined may do it at once: nobody has had points before it.
+        """
+        device = self._device(program_id, member.member_id, device_id)
+        if device is None or self._now_ms() >= device.burn_from_ms:
+            return
+        if device.registered_ms - member.enrolled_ms <= JOINED_WITH_MS:
+            return
+        raise FailedPrecondition(
+            "This device is new: what lets points be burned waits until it is a day old.",
+            mend="Use a device that is older, or wait.",
+            reason="DEVICE_NEW",
+            burn_from_ms=device.burn_from_ms,
+        )
 
     def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
         """Return what a device's owner calls it; a damaged one costs the label, not the list."""

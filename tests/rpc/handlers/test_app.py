@@ -31,6 +31,7 @@ from tests.rpc.handlers.world import (
     WEBSHOP,
     WIDGET,
     Caller,
+    Refused,
     World,
     everything_stored,
     new_id,
@@ -314,6 +315,42 @@ class TestConsents:
         request = say(ann, "POINTS", "EMAIL", True)
         setattr(request, field, value)
         assert world.refused(request, app_of(ann)).violations[0][0] == field
+
+
+class TestNewDevice:
+    def phone_of(self, world: World, member_id: str) -> Caller:
+        jwk = canonical_jwk(generate_signing_key().verify_key)
+        kid = world.gateway.codes.register(SHOP, MemberId(member_id), jwk, label="New").device.kid
+        return Caller(APP, store_id="", member_id=member_id, device_id=kid)
+
+    def asked(self, world: World, member_id: str, caller: Caller) -> list[str]:
+        """What becomes of unlocking and of a pass."""
+        unlock = pb.SetSpendLockRequest(member_id=member_id, locked=False)
+        wallet = pb.IssueWalletPassRequest(member_id=member_id, wallet=pb.WALLET_KIND_APPLE)
+        answers = []
+        for request in (unlock, wallet):
+            try:
+                world.send(request, caller)
+            except Refused as refused:
+                answers.append(refused.reason)
+            else:
+                answers.append("OK")
+        return answers
+
+    def test_it_locks_points_and_unlocks_none_and_gets_no_pass_for_a_day(self, world: World) -> None:
+        ann = world.enrol()
+        world.now_ms += DAY_MS
+        phone = self.phone_of(world, ann)
+        world.send(pb.SetSpendLockRequest(member_id=ann, locked=True), phone)
+        assert self.asked(world, ann, phone) == ["DEVICE_NEW", "DEVICE_NEW"]
+        assert card_of(world, ann).spend_locked
+        world.now_ms += DAY_MS
+        # No wallet is set up here, which is only said to a device that may have a pass.
+        assert self.asked(world, ann, phone) == ["OK", "WALLET_OFF"]
+
+    def test_the_device_that_a_member_joined_with_may_at_once(self, world: World) -> None:
+        ann = world.enrol()
+        assert self.asked(world, ann, self.phone_of(world, ann)) == ["OK", "WALLET_OFF"]
 
 
 class TestExport:

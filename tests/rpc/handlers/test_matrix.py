@@ -273,10 +273,11 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     assert after >= before
 
 
-# What a member's own call comes to where it is not OK: no wallet is set up here, and there is no such session.
+# What a member's own call comes to where it is not OK: no wallet is set up here, the code is none, the device unknown.
 OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
+    "IssueVoucher": "REFUSED",
     "FinishAddPasskey": "REFUSED",
 }
 

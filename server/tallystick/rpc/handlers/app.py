@@ -40,6 +40,8 @@ class AppHandlers:
     async def set_spend_lock(self, request: pb.SetSpendLockRequest, call: Call) -> pb.SetSpendLockResponse:
         program_id = call.caller.program_id
         member_id = visible_member(call.caller, request.member_id)
+        if not request.locked:
+            await self._check_device(call, member_id)
         member = await self._pool.run(
             self._gateway.members.set_spend_lock, program_id, member_id, locked=request.locked
         )
@@ -77,6 +79,7 @@ class AppHandlers:
         program_id = call.caller.program_id
         member_id = visible_member(call.caller, request.member_id)
         await self._pool.run(self._gateway.members.living, program_id, member_id)
+        await self._check_device(call, member_id)
         passes = self._passes
         if request.wallet == pb.WALLET_KIND_APPLE:
             if passes is None or not passes.apple:
@@ -87,6 +90,14 @@ class AppHandlers:
             raise wallet_off("google")
         link = await self._pool.run(passes.save_url, program_id, member_id)
         return pb.IssueWalletPassResponse(save_url=link)
+
+    async def _check_device(self, call: Call, member_id: MemberId) -> None:
+        """Let a member's own device on its first day do nothing by which points could be burned."""
+        if call.caller.role != options.ROLE_APP:
+            return
+        gateway, program_id = self._gateway, call.caller.program_id
+        member = await self._pool.run(gateway.members.get, program_id, member_id)
+        await self._pool.run(gateway.codes.check_old_enough, program_id, member, call.caller.device_id)
 
     async def _recall(self, program_id: ProgramId, member_id: MemberId, deadline: float) -> None:
         """Ask stores to give back what they have of the member's points in leases."""

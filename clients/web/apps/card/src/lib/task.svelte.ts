@@ -1,5 +1,5 @@
 /** Something a person asked for: whether it is under way, and why it did not work. */
-import { t } from "./prefs.svelte.ts";
+import { prefs, t } from "./prefs.svelte.ts";
 import { Away, Failed } from "./rpc.ts";
 
 export class Task {
@@ -28,5 +28,7 @@ export function problemOf(error: unknown): string {
   if (error instanceof DOMException) return t("error.kept");
   if (!(error instanceof Failed)) throw error;
   if (error.code === "resource_exhausted") return t("error.busy");
+  if (error.reason === "DEVICE_NEW")
+    return t("card.new_device", { time: prefs.words.instant(Number(error.metadata.burn_from_ms)) });
   return t("error.other", { message: error.message || error.reason || error.code });
 }
