@@ -66,6 +66,7 @@ class Answers:
     token_status: int = 200
     expires_in_s: int = 300
     token: str = "first"
+    member_id: str = MEMBER
     good_token: str = ""
     """When set, the gateway takes this token alone."""
     element: str = 'basket-minor="10000"'
@@ -105,7 +106,11 @@ class _Shop(_Quiet):
         answers = self.answers
         if self.path == "/token":
             answers.tokens_sold += 1
-            sold = {"token": answers.token, "member_id": MEMBER, "expires_in_s": answers.expires_in_s}
+            sold = {
+                "token": answers.token,
+                "member_id": answers.member_id,
+                "expires_in_s": answers.expires_in_s,
+            }
             self.put(answers.token_status, json.dumps(sold).encode(), "application/json")
         elif self.path == "/":
             policy = POLICY.format(gateway=self.gateway)
@@ -141,7 +146,7 @@ class _Gateway(_Quiet):
             b"",
             "text/plain",
             access_control_allow_origin="*",
-            access_control_allow_headers="authorization, content-type",
+            access_control_allow_headers="authorization, content-type, connect-timeout-ms",
             access_control_allow_methods="POST",
         )
 
@@ -162,6 +167,13 @@ def open_place() -> Iterator[Place]:
     answers = Answers()
     with _serving(_Gateway, answers, "") as gateway, _serving(_Shop, answers, gateway) as shop:
         yield Place(shop, gateway, answers)
+
+
+@contextmanager
+def open_shop(gateway: str, answers: Answers) -> Iterator[str]:
+    """A shop alone, before a gateway that is somewhere else."""
+    with _serving(_Shop, answers, gateway) as shop:
+        yield shop
 
 
 @contextmanager

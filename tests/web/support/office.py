@@ -72,6 +72,7 @@ class Office:
         token = self._tills.IssueToken(
             till_pb2.IssueTokenRequest(client_assertion=assertion), timeout=CALL_S, wait_for_ready=True
         )
+        self.token = token.access_token
         self._metadata = (("authorization", f"Bearer {token.access_token}"),)
 
     def __enter__(self) -> Self:

@@ -48,13 +48,14 @@ RULES: dict[str, Any] = {
 
 
 class Gateway:
-    """The process, its addresses, and the mails that it would send."""
+    """The process, its addresses, and the mails that it would send. ``settings`` are variables of its environment."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
         self.address = f"127.0.0.1:{free_port()}"
         self.http_port = free_port()
         self._log = place / "gateway.log"
+        self.settings: dict[str, str] = {}
         self._child: Child | None = None
 
     @property
@@ -78,7 +79,8 @@ class Gateway:
         ready.unlink(missing_ok=True)
         doors = ("--listen", self.address, "--http-listen", f"127.0.0.1:{self.http_port}")
         where = ("--data-dir", str(self.data_dir), "--ready-file", str(ready))
-        self._child = Child(python("tallystick", "run", *doors, *where), place=self.place, name="gateway")
+        command = python("tallystick", "run", *doors, *where)
+        self._child = Child(command, place=self.place, name="gateway", env=self.settings)
         until = time.monotonic() + START_S
         while not ready.exists():
             assert self._child.running, f"the gateway ended:\n{self._child.log()}"

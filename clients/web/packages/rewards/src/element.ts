@@ -152,7 +152,12 @@ export class TallystickRewards extends HTMLElement {
       }
       const answer = await fetch(attribute("gateway") + "/tallystick.v1.AppService/GetCard", {
         method: "POST",
-        headers: { "content-type": "application/json", authorization: "Bearer " + token.token },
+        // The gateway wants to know how long it is waited for.
+        headers: {
+          "content-type": "application/json",
+          "connect-timeout-ms": "9000",
+          authorization: "Bearer " + token.token,
+        },
         body: JSON.stringify({ memberId: token.member_id }),
         signal,
       });
