@@ -270,6 +270,20 @@ def test_an_order_whose_points_are_gone_is_booked_as_it_was_paid_and_stays_to_be
     assert OrderSale.objects.get(order=order).points == 0
 
 
+def test_two_that_send_the_same_posting_at_once_make_one_sale_of_it(scripted: Callable[..., Scripted]) -> None:
+    held_order()
+    waiting = Posting.objects.get()
+
+    def refused_while_another_hears_it_too(posting: Any) -> Any:
+        scripted(refuse("HOLD_EXPIRED"))
+        outbox.post(Posting.objects.get(pk=waiting.pk), patient=True)
+        return refuse("HOLD_EXPIRED")(posting)
+
+    scripted(refused_while_another_hears_it_too)
+    outbox.post(waiting, patient=True)
+    assert len(intents("sale")) == 1
+
+
 def test_a_shop_may_leave_such_an_order_to_a_person(scripted: Callable[..., Scripted]) -> None:
     held_order()
     scripted(refuse("HOLD_EXPIRED"))
