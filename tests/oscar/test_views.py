@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -158,24 +159,48 @@ def test_points_that_the_gateway_refuses_leave_the_choice_as_it_was(gateway: Cal
     assert chosen(client.session) == Choice(points=50)
 
 
-def test_a_tampered_session_is_a_basket_without_rewards(gateway: Callable[..., Scripted]) -> None:
+@pytest.mark.parametrize("points", [-50, 50])
+def test_a_tampered_session_is_a_basket_without_rewards(
+    gateway: Callable[..., Scripted], points: int
+) -> None:
     client = shopper()
     session = client.session
-    session["tallystick"] = {"points": -50, "rewards": "mug"}
-    session["tallystick_quote"] = {"fingerprint": "x", "discount_minor": 1070}
+    session["tallystick"] = {"points": points, "rewards": "mug"}
+    session["tallystick_quote"] = {
+        "fingerprint": "x",
+        "until_s": 9e12,
+        "discount_minor": 1070,
+        "line_discounts": [1070],
+        "line_nets": [0],
+        "points": 50,
+        "earned_points": 0,
+    }
     session.save()
-    gateway(away)
+    gateway(away, away, away)
     page = client.get("/basket/")
     assert page.context["basket"].total_incl_tax == Decimal("10.70")
 
 
-def test_tax_and_total_of_a_discounted_basket_are_the_quotes(gateway: Callable[..., Scripted]) -> None:
+def test_lines_without_tax_are_those_of_the_tax_group_and_not_each_rounded_by_itself(
+    gateway: Callable[..., Scripted],
+) -> None:
     client = shopper()
-    gateway(quoted(333, 333), away)
-    client.post("/rewards/use/", {"points": "333"})
-    basket = client.get("/basket/").context["basket"]
-    assert (basket.total_incl_tax, basket.total_excl_tax) == (Decimal("7.37"), Decimal("6.89"))
-    assert basket.total_discount == Decimal("3.33")
+    basket = get_model("basket", "Basket").objects.get(status="Open")
+    basket.strategy = create_basket(empty=True).strategy
+    basket.add_product(article(), 1)
+
+    def both_lines_to_one_euro(*_args: Any, **_kwargs: Any) -> Quote:
+        one = quoted(970, 970)()
+        total = TaxTotal("food", 187, 13, 200)
+        return replace(
+            one, discount_minor=1940, line_discounts=(970, 970), line_burned=(970, 970), tax_totals=(total,)
+        )
+
+    gateway(both_lines_to_one_euro, away)
+    client.post("/rewards/use/", {"points": "1940"})
+    shown = client.get("/basket/").context["basket"]
+    assert (shown.total_incl_tax, shown.total_excl_tax) == (Decimal("2.00"), Decimal("1.87"))
+    assert shown.total_discount == Decimal("19.40")
 
 
 def test_a_member_gets_a_token_for_the_pages_own_origin(gateway: Callable[..., Scripted]) -> None:
