@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,12 @@ set_up_django()
 from tallystick.core.basket import Basket as CoreBasket  # noqa: E402
 from tallystick.core.basket import Line as CoreLine  # noqa: E402
 from tallystick.core.basket import TaxGroup  # noqa: E402
+from tallystick.core.command import ReturnLine  # noqa: E402
+from tallystick.core.entry import LineShare, Refused, ReturnedLine  # noqa: E402
 from tallystick.core.ids import Minor  # noqa: E402
 from tallystick.core.money import spread_by_group, tax_totals  # noqa: E402
-from tallystick_oscar import baskets, choice  # noqa: E402
+from tallystick.core.returns import return_effects  # noqa: E402
+from tallystick_oscar import baskets, choice, returns  # noqa: E402
 from tallystick_oscar.registry import RegistryMixin  # noqa: E402
 from tallystick_webshop import BadRequest, Basket, Line  # noqa: E402
 
@@ -142,3 +146,28 @@ def test_the_registry_takes_the_discount_off_both_prices_once() -> None:
     registry.reward(Decimal("1.07"), Decimal("1.00"), 3, None)
     assert registry.discounts == [Decimal("1.07")]
     assert registry.excl_tax == Decimal("1.00")
+
+
+@given(st.integers(1, 20), st.integers(1, 5_000), st.integers(0, 100), st.data())
+def test_a_refund_reckoned_from_the_order_is_the_gateways(
+    quantity: int, price: int, share: int, data: st.DataObject
+) -> None:
+    amount = quantity * price
+    discount = amount * share // 100
+    sold = [LineShare(Minor(amount), quantity * 1000, Minor(discount))]
+    line = SimpleNamespace(
+        quantity=quantity,
+        line_price_before_discounts_incl_tax=Decimal(amount) / 100,
+        line_price_incl_tax=Decimal(amount - discount) / 100,
+    )
+    before: list[tuple[ReturnedLine, ...]] = []
+    gone = 0
+    while gone < quantity:
+        pieces = data.draw(st.integers(1, quantity - gone))
+        effects = return_effects(sold, before, [ReturnLine(1, pieces * 1000)])
+        assert not isinstance(effects, Refused)
+        due, returned = effects
+        mine = returns._due(line, gone + pieces, "EUR") - returns._due(line, gone, "EUR")
+        assert mine == due.amount - due.discount
+        before.append(returned)
+        gone += pieces

@@ -191,6 +191,23 @@ def test_goods_of_a_claim_that_was_redeemed_meanwhile_are_a_return_of_that_membe
     assert [(line.line_no, line.quantity_milli) for line in request.lines] == [(1, 1000)]
 
 
+def test_an_ended_claim_that_two_hear_of_loses_its_pieces_once(scripted: Callable[..., Scripted]) -> None:
+    order = order_of()
+    OrderSale.objects.update(claim_sent=True)
+    give_back(order, 1, 0)
+    waiting = Posting.objects.get()
+
+    def ended_while_another_hears_it_too(_claim_id: str) -> str:
+        scripted(lambda _claim_id: "")
+        outbox.post(Posting.objects.get(pk=waiting.pk), patient=True)
+        return ""
+
+    scripted(ended_while_another_hears_it_too)
+    outbox.post(waiting, patient=True)
+    left = baskets.from_json(OrderSale.objects.get(order=order).basket_json)
+    assert [line.quantity for line in left.lines] == [2, 2]
+
+
 def test_a_return_waits_for_its_sale(scripted: Callable[..., Scripted]) -> None:
     from tallystick_webshop import Away
 
@@ -268,6 +285,22 @@ def test_an_order_whose_points_are_gone_is_booked_as_it_was_paid_and_stays_to_be
         ("sale", "posted", ""),
     ]
     assert OrderSale.objects.get(order=order).points == 0
+
+
+def test_two_that_send_the_same_posting_at_once_make_one_sale_of_it(
+    scripted: Callable[..., Scripted],
+) -> None:
+    held_order()
+    waiting = Posting.objects.get()
+
+    def refused_while_another_hears_it_too(posting: Any) -> Any:
+        scripted(refuse("HOLD_EXPIRED"))
+        outbox.post(Posting.objects.get(pk=waiting.pk), patient=True)
+        return refuse("HOLD_EXPIRED")(posting)
+
+    scripted(refused_while_another_hears_it_too)
+    outbox.post(waiting, patient=True)
+    assert len(intents("sale")) == 1
 
 
 def test_a_shop_may_leave_such_an_order_to_a_person(scripted: Callable[..., Scripted]) -> None:

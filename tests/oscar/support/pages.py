@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 from playwright.sync_api import Page, expect
 
-from tests.oscar.support.webshop import Webshop
+
+class Address(Protocol):
+    """A shop, as far as a customer cares."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class Customer:
     """A browser in the shop."""
 
-    def __init__(self, page: Page, webshop: Webshop) -> None:
+    def __init__(self, page: Page, webshop: Address) -> None:
         self.page = page
         self.webshop = webshop
 

@@ -104,8 +104,8 @@ def post(posting: Posting, *, patient: bool) -> bool:
         _close(posting, Posting.State.REFUSED, "BAD_REQUEST", str(error))
         return True
     with transaction.atomic():
-        _close(posting, Posting.State.POSTED)
-        _learn(posting, answer)
+        if _close(posting, Posting.State.POSTED):
+            _learn(posting, answer)
     return True
 
 
@@ -130,7 +130,8 @@ def _refused(posting: Posting, error: Refused) -> None:
         return
     logger.error("The gateway refused %s: %s", posting, error)
     with transaction.atomic():
-        _close(posting, Posting.State.REFUSED, error.reason, error.message)
+        if not _close(posting, Posting.State.REFUSED, error.reason, error.message):
+            return
         if posting.kind == "capture" and conf.get("TALLYSTICK_EXPIRED_HOLD") == "sale":
             _sell_instead(posting, error)
         elif posting.kind == "sale" and posting.sale is not None and posting.sale.points:
@@ -210,11 +211,13 @@ def _later(posting: Posting, message: str) -> None:
     )
 
 
-def _close(posting: Posting, state: Any, reason: str = "", message: str = "") -> None:
-    Posting.objects.filter(pk=posting.pk, state=Posting.State.WAITING).update(
+def _close(posting: Posting, state: Any, reason: str = "", message: str = "") -> bool:
+    """Note what was decided; of several that sent the same posting, one is told True and sees to what follows."""
+    closed = Posting.objects.filter(pk=posting.pk, state=Posting.State.WAITING).update(
         state=state,
         tries=posting.tries + 1,
         posted_at=timezone.now(),
         reason=reason,
         message=message[:MESSAGE_MAX],
     )
+    return bool(closed)

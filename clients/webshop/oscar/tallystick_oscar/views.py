@@ -69,12 +69,11 @@ class _MemberAction(LoginRequiredMixin, View):
             messages.warning(self.request, gettext("That is not possible right now. Please try again later."))
         except ShopError as error:
             messages.error(self.request, notice_of(error))
+        else:
+            messages.success(
+                self.request, gettext("You are a member. Points for your orders come to this account.")
+            )
         return redirect("tallystick:account")
-
-    def _joined(self) -> None:
-        messages.success(
-            self.request, gettext("You are a member. Points for your orders come to this account.")
-        )
 
 
 class JoinView(_MemberAction):
