@@ -273,7 +273,7 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     assert after >= before
 
 
-# What a member's own call comes to where it is not OK: no wallet is set up here, the code is none, the device unknown.
+# What a member's own call comes to where it is not OK: no wallet is set up here, no such session, an unknown device.
 OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
