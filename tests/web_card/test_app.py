@@ -94,6 +94,45 @@ def test_the_policy_keeps_scripts_of_others_out(browser: Browser, gateway: Gatew
         assert len([each for each in seen.complaints if "Content Security Policy" in each]) == 2
 
 
+def test_the_screen_stays_on_while_a_code_is_shown_and_no_longer(browser: Browser, gateway: Gateway) -> None:
+    with open_context(browser, size=PHONE) as context:
+        page = context.new_page()
+        page.add_init_script(WAKE_LOCKS)
+        card = Card(page, gateway)
+        card.open()
+        assert page.evaluate("() => window.locksHeld") == 0
+        card.sign_up()
+        page.wait_for_function("() => window.locksHeld === 1")
+        card.go("more")
+        page.wait_for_function("() => window.locksHeld === 0")
+
+
+def test_the_browsers_offer_to_install_is_kept_for_a_button(card: Card) -> None:
+    card.sign_up()
+    expect(card.at("install")).to_have_count(0)
+    card.page.evaluate(
+        """() => {
+            const offer = new Event("beforeinstallprompt", { cancelable: true });
+            offer.prompt = async () => { window.prompted = true; };
+            window.left = dispatchEvent(offer);
+        }"""
+    )
+    assert card.page.evaluate("() => window.left") is False, "the browser's own bar does not come as well"
+    card.shows("install").get_by_role("button").click()
+    expect(card.at("install")).to_have_count(0)
+    assert card.page.evaluate("() => window.prompted")
+
+
+def test_an_iphone_is_told_how_to_install_before_it_signs_in(browser: Browser, gateway: Gateway) -> None:
+    context = browser.new_context(user_agent=IPHONE, viewport={"width": PHONE[0], "height": PHONE[1]})
+    try:
+        card = Card(context.new_page(), gateway)
+        card.open()
+        expect(card.shows("install-ios")).to_contain_text("Add to Home Screen")
+    finally:
+        context.close()
+
+
 def test_the_key_stays_in_the_phone(card: Card) -> None:
     card.sign_up()
     taken = card.page.evaluate(
@@ -121,6 +160,18 @@ def test_what_the_card_keeps_of_one_program_is_not_another_ones(card: Card) -> N
     card.shows("code")
     expect(card.at("number")).to_be_visible()
 
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Safari/604.1"
+)
+
+WAKE_LOCKS = """
+window.locksHeld = 0;
+navigator.wakeLock.request = async () => {
+    window.locksHeld += 1;
+    return { release: async () => { window.locksHeld -= 1; } };
+};
+"""
 
 STOPWATCH = """addEventListener("DOMContentLoaded", () => {
     const look = () => {

@@ -11,8 +11,8 @@ const text = (number: number, value: string): Uint8Array => field(number, utf8(v
 const INFO = joined(
   text(1, "ERROR_REASON_ASSERTION_INVALID"),
   text(2, "tallystick.dev"),
-  field(3, joined(text(1, "server_ms"), text(2, "1795300000000"))),
   field(3, joined(text(1, "long"), text(2, "x".repeat(150)))),
+  field(3, joined(text(1, "server_ms"), text(2, "1795300000000"))),
 );
 
 function answers(status: number, body: unknown): void {

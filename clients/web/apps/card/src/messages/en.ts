@@ -160,6 +160,7 @@ export const en = {
   "explain.capped": "Limited to the most a purchase can earn",
   "explain.reward": "Reward",
   "explain.coupon": "Coupon",
+  "explain.coupon_given_back": "The coupon can be used again",
   "explain.points_as_money": "Points as money",
   "explain.debt_repaid": "Points owed, paid back",
   "explain.tier_reached": "New level reached",

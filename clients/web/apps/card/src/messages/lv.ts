@@ -181,6 +181,7 @@ export const lv: CardCatalog<"lv"> = {
   "explain.capped": "Ierobežots ar lielāko skaitu par pirkumu",
   "explain.reward": "Balva",
   "explain.coupon": "Kupons",
+  "explain.coupon_given_back": "Kuponu var izmantot vēlreiz",
   "explain.points_as_money": "Punkti kā maksājums",
   "explain.debt_repaid": "Atdoti parādā esošie punkti",
   "explain.tier_reached": "Sasniegts jauns līmenis",

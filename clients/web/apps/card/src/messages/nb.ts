@@ -163,6 +163,7 @@ export const nb: CardCatalog<"nb"> = {
   "explain.capped": "Begrenset til det meste et kjøp kan gi",
   "explain.reward": "Fordel",
   "explain.coupon": "Kupong",
+  "explain.coupon_given_back": "Kupongen kan brukes igjen",
   "explain.points_as_money": "Poeng som betaling",
   "explain.debt_repaid": "Skyldige poeng betalt",
   "explain.tier_reached": "Nytt nivå nådd",

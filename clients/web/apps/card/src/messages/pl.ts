@@ -199,6 +199,7 @@ export const pl: CardCatalog<"pl"> = {
   "explain.capped": "Ograniczone do najwięcej za jeden zakup",
   "explain.reward": "Nagroda",
   "explain.coupon": "Kupon",
+  "explain.coupon_given_back": "Kupon można znów wykorzystać",
   "explain.points_as_money": "Punkty jako zapłata",
   "explain.debt_repaid": "Oddane zaległe punkty",
   "explain.tier_reached": "Nowy poziom",

@@ -163,6 +163,7 @@ export const sv: CardCatalog<"sv"> = {
   "explain.capped": "Begränsat till det mesta ett köp kan ge",
   "explain.reward": "Förmån",
   "explain.coupon": "Kupong",
+  "explain.coupon_given_back": "Kupongen går att använda igen",
   "explain.points_as_money": "Poäng som betalning",
   "explain.debt_repaid": "Skuld i poäng betald",
   "explain.tier_reached": "Ny nivå nådd",

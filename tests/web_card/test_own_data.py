@@ -1,0 +1,176 @@
+"""What is a member's own: devices, passkeys, name, consents, and all of it as a file or gone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.web.support.browser import open_context
+from tests.web_card.support.card import PHONE, Card
+from tests.web_card.support.gateway import new_address
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_a_second_phone_is_listed_and_once_removed_must_be_bound_again(card: Card, browser: Browser) -> None:
+    address = card.sign_up()
+    with open_context(browser, size=PHONE) as context:
+        second = Card(context.new_page(), card.gateway)
+        second.open()
+        second.at("email").fill(address)
+        second.tap("send")
+        second.shows("code-field").fill(card.gateway.code_for(address, after=1))
+        second.tap("finish")
+        second.shows("code")
+        assert second.member_number == card.member_number
+        card.go("more/devices")
+        expect(card.at("device")).to_have_count(2)
+        expect(card.at("burn-from")).to_have_count(2)
+        card.tap("remove")
+        card.tap("remove-yes")
+        expect(card.at("device").and_(card.page.locator("[data-revoked=true]"))).to_have_count(1)
+        second.page.reload()
+        second.shows("unbound")
+        second.tap("bind")
+        second.shows("email")
+    card.page.reload()
+    card.shows("more/devices")
+
+
+def test_a_phone_that_lost_what_it_kept_says_so_and_is_bound_again(card: Card) -> None:
+    address = card.sign_up()
+    number = card.member_number
+    card.page.evaluate(PURGE)
+    card.page.reload()
+    card.shows("unbound")
+    card.tap("bind")
+    card.at("email").fill(address)
+    card.tap("send")
+    card.shows("code-field").fill(card.gateway.code_for(address, after=1))
+    card.tap("finish")
+    card.shows("code")
+    assert card.member_number == number
+
+
+def test_whoever_signs_out_leaves_nothing_on_the_phone(card: Card) -> None:
+    card.sign_up()
+    card.go("more")
+    card.tap("sign-out")
+    card.tap("sign-out-yes")
+    card.shows("sign-in")
+    assert card.page.evaluate(KEPT) == []
+    card.page.reload()
+    card.shows("sign-in")
+
+
+def test_consents_and_the_name_are_kept_at_the_gateway(card: Card) -> None:
+    card.sign_up()
+    card.go("more/consents")
+    expect(card.page.get_by_role("switch", checked=True)).to_have_count(0)
+    card.tap("consent-OFFERS-EMAIL")
+    expect(card.at("consent-OFFERS-EMAIL")).to_have_attribute("aria-checked", "true")
+    card.go("more/profile")
+    card.at("given-name").fill("Žanete")
+    card.tap("save")
+    card.shows("saved")
+    card.page.reload()
+    expect(card.at("given-name")).to_have_value("Žanete")
+    card.go("more/consents")
+    expect(card.page.get_by_role("switch", checked=True)).to_have_count(1)
+
+
+def test_the_members_data_are_saved_as_one_file(card: Card, tmp_path: Path) -> None:
+    card.sign_up()
+    member_id = card.member_id()
+    card.go("more/data")
+    with card.page.expect_download() as download:
+        card.tap("export")
+    file = tmp_path / "export.json"
+    download.value.save_as(file)
+    assert member_id in json.dumps(json.loads(file.read_text()))
+
+
+def test_a_member_who_deletes_everything_is_gone_here_and_at_the_gateway(card: Card) -> None:
+    address = card.sign_up()
+    number = card.member_number
+    card.go("more/data")
+    card.at("email").fill(address)
+    card.tap("send")
+    code = card.gateway.code_for(address, after=1)
+    card.shows("code-field").fill(code)
+    card.tap("finish")
+    card.tap("erase")
+    card.tap("erase-yes")
+    card.shows("erased")
+    assert card.page.evaluate(KEPT) == []
+    card.page.reload()
+    card.shows("email").fill(address)
+    card.tap("send")
+    card.shows("code-field").fill(card.gateway.code_for(address, after=2))
+    card.tap("finish")
+    card.shows("code")
+    assert card.member_number != number, "whoever comes back is somebody new"
+
+
+def test_a_code_sent_elsewhere_deletes_nobody(card: Card) -> None:
+    card.sign_up()
+    card.go("more/data")
+    other = new_address()
+    card.at("email").fill(other)
+    card.tap("send")
+    card.shows("code-field").fill(card.gateway.code_for(other))
+    card.tap("finish")
+    card.tap("erase")
+    card.tap("erase-yes")
+    expect(card.shows("problem")).to_contain_text("not sent to your own address")
+    card.go("")
+    card.shows("code")
+
+
+def test_a_passkey_signs_in_without_a_mail(card: Card) -> None:
+    devtools = card.page.context.new_cdp_session(card.page)
+    devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    card.sign_up()
+    number = card.member_number
+    card.go("more/passkeys")
+    card.tap("add-passkey")
+    expect(card.at("a-passkey")).to_have_count(1)
+    card.go("more")
+    card.tap("sign-out")
+    card.tap("sign-out-yes")
+    card.shows("sign-in")
+    card.tap("passkey")
+    card.shows("code")
+    assert card.member_number == number
+    card.go("more/passkeys")
+    card.tap("remove-passkey")
+    card.tap("remove-passkey-yes")
+    expect(card.at("a-passkey")).to_have_count(0)
+
+
+PURGE = """() => new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase("tallystick-card");
+    request.onsuccess = () => resolve();
+    request.onerror = () => reject(request.error);
+    request.onblocked = () => resolve();
+})"""
+
+KEPT = """() => new Promise((resolve) => {
+    const request = indexedDB.open("tallystick-card");
+    request.onsuccess = () => {
+        const asked = request.result.transaction("kept").objectStore("kept").getAllKeys();
+        asked.onsuccess = () => { request.result.close(); resolve(asked.result); };
+    };
+})"""
