@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tallystick.cli.profile import load_profile
 from tallystick.core.ids import AMOUNT_MINOR_MAX
 from tallystick.security.device_profile import write_profile
 from tests.e2e.support.processes import ROOT, Child, environment
-from tests.e2e.support.server import free_port
+from tests.e2e.support.server import CALLER, free_port
 from tests.web.support.line import Line
 from tests.web.support.office import Office
 from tests.web.support.shop import Shop, wait_for
@@ -62,7 +63,7 @@ class Webshop:
             "DEMO_SHOP_AWAY_S": "0",
             "DEMO_SHOP_POST_AT_ONCE": "1",
         }
-        profile, key = shop.installation.profile()
+        profile, key = load_profile(shop.installation.data_dir, CALLER)
         write_profile(self.data / "gateway", replace(profile, server=self.line.address), key)
 
     @property
