@@ -21,7 +21,9 @@ def pins(path: Path, *, hashed: bool = False) -> dict[str, str]:
     return {match["name"]: match["version"] for match in pattern.finditer(path.read_text())}
 
 
-def test_the_wheel_holds_the_contract_the_till_and_its_screen_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_packages_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)],
         cwd=ROOT,
@@ -35,12 +37,23 @@ def test_the_wheel_holds_the_contract_the_till_and_its_screen_and_nothing_else(t
     assert {name.split("/")[0] for name in names} == {
         "tallystick",
         "tallystick_till",
+        "tallystick_webshop",
+        "tallystick_oscar",
         f"tallystick-{tallystick.__version__}.dist-info",
     }
     for needed in ("py.typed", "v1/ledger_pb2.py", "v1/ledger_pb2.pyi", "v1/buf/validate/validate_pb2.py"):
         assert f"tallystick/{needed}" in names
     for needed in ("py.typed", "engine.py", "screen/index.html"):
         assert f"tallystick_till/{needed}" in names
+    for needed in ("py.typed", "client.py", "webhooks.py"):
+        assert f"tallystick_webshop/{needed}" in names
+    for needed in (
+        "migrations/0001_initial.py",
+        "templates/tallystick_oscar/panel.html",
+        "static/tallystick_oscar/rewards.css",
+        "locale/sv/LC_MESSAGES/django.mo",
+    ):
+        assert f"tallystick_oscar/{needed}" in names
     assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
 
 
