@@ -21,7 +21,7 @@ def pins(path: Path, *, hashed: bool = False) -> dict[str, str]:
     return {match["name"]: match["version"] for match in pattern.finditer(path.read_text())}
 
 
-def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_and_nothing_else(
+def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_packages_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     subprocess.run(
@@ -37,8 +37,8 @@ def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_a
     assert {name.split("/")[0] for name in names} == {
         "tallystick",
         "tallystick_till",
-        "tallystick_oscar",
         "tallystick_webshop",
+        "tallystick_oscar",
         f"tallystick-{tallystick.__version__}.dist-info",
     }
     for needed in (
@@ -53,6 +53,13 @@ def test_the_wheel_holds_the_contract_the_till_its_screen_the_webshops_package_a
         assert f"tallystick_till/{needed}" in names
     for needed in ("py.typed", "client.py", "webhooks.py"):
         assert f"tallystick_webshop/{needed}" in names
+    for needed in (
+        "migrations/0001_initial.py",
+        "templates/tallystick_oscar/panel.html",
+        "static/tallystick_oscar/rewards.css",
+        "locale/sv/LC_MESSAGES/django.mo",
+    ):
+        assert f"tallystick_oscar/{needed}" in names
     assert not [name for name in names if "__pycache__" in name or "node_modules" in name]
 
 
