@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import (
-    ADMIN_PROFILE,
-    ConfigOption,
-    DatabaseOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    printer_for,
-    settings_from,
-)
+from tallystick.cli.options import ADMIN_PROFILE, DatabaseOption, settings_from
 from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
 from tallystick.cli.programs import read_rules
+from tallystick.cli.remote import Remote, with_remote
 from tallystick.cli.versions import IN_FORCE, published_rules
 
 if TYPE_CHECKING:
@@ -33,7 +24,9 @@ if TYPE_CHECKING:
 LEDGER = "ledger"
 
 
+@with_remote(ADMIN_PROFILE)
 def simulate(
+    remote: Remote,
     rules: Annotated[
         str, typer.Argument(metavar="PROGRAM", help="Rule set to try: a file, '-', or a shipped one's name.")
     ],
@@ -57,12 +50,7 @@ def simulate(
         str, typer.Option(help="With --sales ledger: the program; default: the only one.")
     ] = "",
     workers: Annotated[int, typer.Option(help="Processes; 0 takes what fits.", min=0, max=8)] = 0,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
     database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Try a rule set on past sales before it is published. Nothing is written to any ledger.
 
@@ -72,15 +60,11 @@ def simulate(
     from tallystick.reports.comparison import compare, project
     from tallystick.reports.replay import replay
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     candidate = parsed(rules, read_rules(rules))
     other = None
     if against:
-        text = (
-            published_rules(0, profile=profile, server=server, data_dir=data_dir, config=config)[1]
-            if against == IN_FORCE
-            else read_rules(against)
-        )
+        text = published_rules(remote, 0)[1] if against == IN_FORCE else read_rules(against)
         other = parsed(against, text)
         if other.currency != candidate.currency:
             raise CommandFailed(
@@ -89,7 +73,11 @@ def simulate(
                 code=EXIT_USAGE,
             )
     history = (
-        _of_ledger(program, candidate.currency, settings_from(config, data_dir=data_dir, database=database))
+        _of_ledger(
+            program,
+            candidate.currency,
+            settings_from(remote.config, data_dir=remote.data_dir, database=database),
+        )
         if sales == LEDGER
         else _of_file(Path(sales), candidate.currency)
     )

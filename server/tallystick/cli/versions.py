@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tallystick.cli.amounts import new_id
-from tallystick.cli.options import (
-    ADMIN_PROFILE,
-    ConfigOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
-    printer_for,
-)
+from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, CommandFailed
 from tallystick.cli.programs import read_rules
+from tallystick.cli.remote import Remote, with_remote
+
+if TYPE_CHECKING:
+    from tallystick.cli.client import Client
+    from tallystick.v1 import admin_pb2
 
 IN_FORCE = "in-force"
 SHOWN_CHARS_MAX = 100
@@ -32,23 +26,22 @@ Change = tuple[str, Any, Any]
 """A place in a rule set, what is there before and after; None for nothing."""
 
 
-def published_rules(
-    version: int, *, profile: str, server: str, data_dir: str | None, config: Path | None
-) -> tuple[int, str]:
+def published_rules(remote: Remote, version: int) -> tuple[int, str]:
     """Ask the server for a rule set as it was published; 0 is the one in force. Return its version and its text."""
 
-    async def run() -> tuple[int, str]:
+    async def work(client: Client) -> tuple[int, str]:
         from tallystick.v1 import admin_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            request = admin_pb2.GetRuleSetRequest(version=version)
-            found = (await client.call(client.admin.GetRuleSet, request)).rule_set
+        request = admin_pb2.GetRuleSetRequest(version=version)
+        found = (await client.call(client.admin.GetRuleSet, request)).rule_set
         return found.version, found.text
 
-    return asyncio.run(run())
+    return remote.ask(work)
 
 
+@with_remote(ADMIN_PROFILE)
 def diff(
+    remote: Remote,
     after: Annotated[
         str, typer.Argument(metavar="PROGRAM", help="Rule set: a file, '-', or a shipped one's name.")
     ],
@@ -56,22 +49,15 @@ def diff(
         str,
         typer.Option(metavar="PROGRAM", help="Compare with this one: a file, a shipped one, or 'in-force'."),
     ] = IN_FORCE,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Say what a rule set changes, place by place. Code 1 when there is a difference."""
     from tallystick.cli.simulating import parsed
     from tallystick.service.rule_text import read_document
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     text = read_rules(after)
     if against == IN_FORCE:
-        version, old_text = published_rules(
-            0, profile=profile, server=server, data_dir=data_dir, config=config
-        )
+        version, old_text = published_rules(remote, 0)
         old_name = f"rule set {version}, which is in force"
     else:
         old_text, old_name = read_rules(against), against
@@ -93,36 +79,31 @@ def diff(
     raise typer.Exit(EXIT_UNSOUND if changes else EXIT_OK)
 
 
+@with_remote(ADMIN_PROFILE)
 def rollback(
+    remote: Remote,
     to: Annotated[int, typer.Option(help="The version whose text is published anew.", min=1)],
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Go back to an earlier rule set: its text becomes a new version, for versions are never taken back.
 
     What was posted under the rules between stays as it is; each entry names the version that judged it.
     """
-    printer = printer_for(as_json=as_json)
-    where: dict[str, Any] = {"profile": profile, "server": server, "data_dir": data_dir, "config": config}
-    now, text_now = published_rules(0, **where)
-    _, text = published_rules(to, **where)
+    printer = remote.printer
+    now, text_now = published_rules(remote, 0)
+    _, text = published_rules(remote, to)
     if text == text_now:
         raise CommandFailed(
             f"rule set {now}, which is in force, says what rule set {to} says",
             mend="`tallystick program show --version N` prints one",
         )
 
-    async def run() -> Any:
+    async def work(client: Client) -> admin_pb2.PublishRuleSetResponse:
         from tallystick.v1 import admin_pb2
 
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            request = admin_pb2.PublishRuleSetRequest(request_id=new_id(), text=text)
-            return await client.call(client.admin.PublishRuleSet, request)
+        request = admin_pb2.PublishRuleSetRequest(request_id=new_id(), text=text)
+        return await client.call(client.admin.PublishRuleSet, request)
 
-    made = asyncio.run(run())
+    made = remote.ask(work)
     printer.line(
         f"Rule set {made.version} is in force; it says what rule set {to} said. Rule set {now} was before."
     )

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli.options import (
-    ADMIN_PROFILE,
-    ConfigOption,
-    DataDirOption,
-    JsonOption,
-    ProfileOption,
-    ServerOption,
-    client_for,
-    printer_for,
-)
+from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
+from tallystick.cli.remote import Remote, with_remote
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -34,18 +24,10 @@ app = typer.Typer(no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="The endpoint's short name, such as mail-system.")]
 
 
-def _with_client(
-    work: Callable[[Client], Awaitable[None]], profile: str, *, data_dir: str | None, config: Any, server: str
-) -> None:
-    async def run() -> None:
-        async with client_for(profile, data_dir=data_dir, config=config, server=server) as client:
-            await work(client)
-
-    asyncio.run(run())
-
-
 @app.command("set")
+@with_remote(ADMIN_PROFILE)
 def set_(
+    remote: Remote,
     name: NameArgument,
     url: Annotated[str, typer.Argument(help="Where messages go: https, or http to this machine.")],
     events: Annotated[
@@ -57,18 +39,13 @@ def set_(
     rotate_key: Annotated[
         bool, typer.Option("--rotate-key", help="Make a new key; the old one signs too for 24 hours.")
     ] = False,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Make an endpoint or change it, and show what verifies its messages. A secret is shown this once."""
     from tallystick.v1 import webshop_pb2
 
     if signing not in SIGNINGS:
         raise CommandFailed(f"'{signing}' is no signing", mend=f"use {', '.join(SIGNINGS)}", code=EXIT_USAGE)
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     request = webshop_pb2.SetWebhookRequest(
         webhook_id=name,
         url=url,
@@ -85,21 +62,18 @@ def set_(
             printer.line(f"Verify messages with {answer.webhook.verification_key}")
         printer.document(_webhook(answer.webhook))
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command("list")
+@with_remote(ADMIN_PROFILE)
 def list_(
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    remote: Remote,
 ) -> None:
     """List the endpoints, what waits for them and what was given up."""
     from tallystick.v1 import webshop_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         answer = await client.call(client.webhooks.ListWebhooks, webshop_pb2.ListWebhooksRequest())
@@ -108,41 +82,35 @@ def list_(
         printer.line(f"{count(len(answer.webhooks))} endpoints")
         printer.document({"webhooks": [_webhook(webhook) for webhook in answer.webhooks]})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def delete(
+    remote: Remote,
     name: NameArgument,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """End an endpoint and forget what waits for it."""
     from tallystick.v1 import webshop_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         await client.call(client.webhooks.DeleteWebhook, webshop_pb2.DeleteWebhookRequest(webhook_id=name))
         printer.line(f"{name} is told no more.")
         printer.document({"webhook_id": name})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def deliveries(
+    remote: Remote,
     name: NameArgument,
     state: Annotated[str, typer.Option(help="all, waiting, delivered or failed.")] = "all",
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many to show, the newest first.")] = 50,
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """List messages to an endpoint: what became of them, and what it answered last."""
     from tallystick.v1 import webshop_pb2
@@ -150,7 +118,7 @@ def deliveries(
     if state not in STATES:
         raise CommandFailed(f"'{state}' is no state", mend=f"use {', '.join(STATES)}", code=EXIT_USAGE)
     wanted = "UNSPECIFIED" if state == "all" else state.upper()
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
 
     async def work(client: Client) -> None:
         found: list[webshop_pb2.Delivery] = []
@@ -172,25 +140,22 @@ def deliveries(
         printer.line(f"{count(len(found))} messages")
         printer.document({"deliveries": [_delivery(one) for one in found]})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 @app.command()
+@with_remote(ADMIN_PROFILE)
 def replay(
+    remote: Remote,
     name: NameArgument,
     since: Annotated[
         str, typer.Option(help="All since then, such as 2026-03-01T12:00:00Z. Default: those that failed.")
     ] = "",
-    profile: ProfileOption = ADMIN_PROFILE,
-    server: ServerOption = "",
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Send messages once more; a receiver knows them by their ids."""
     from tallystick.v1 import webshop_pb2
 
-    printer = printer_for(as_json=as_json)
+    printer = remote.printer
     request = webshop_pb2.ReplayDeliveriesRequest(webhook_id=name)
     if since:
         request.since.FromDatetime(_instant(since))
@@ -200,7 +165,7 @@ def replay(
         printer.line(f"{count(answer.replayed)} messages wait again.")
         printer.document({"replayed": answer.replayed})
 
-    _with_client(work, profile, data_dir=data_dir, config=config, server=server)
+    remote.ask(work)
 
 
 def _instant(text: str) -> datetime:
