@@ -41,8 +41,8 @@ def shape(text: str) -> list[str]:
     """Output without what differs from one run to the next: numbers, ids, places, the drawing of a code."""
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", text)
     text = re.sub(r"99\d{14}", "NUMBER", text)
-    text = re.sub(r"127\.0\.0\.1:\d+", "ADDRESS", text)
-    text = re.sub(r"(?m)^  data     .*$", "  data     PLACE", text)
+    text = re.sub(r"(127\.0\.0\.1|localhost):\d+", "ADDRESS", text)
+    text = re.sub(r"(?m)^  data      .*$", "  data      PLACE", text)
     text = re.sub(r"(?m)^  \S*tallystick sale --member NUMBER.*$", "  SALE", text)
     drawn = re.sub(r"(?m)^[ \u00a0█▀▄]*[█▀▄][ \u00a0█▀▄]*$", "CODE", text)
     return re.sub(r"(CODE\n)+", "CODE\n", drawn).strip().splitlines()
