@@ -37,8 +37,8 @@ fi
 command -v WebKitWebDriver >/dev/null || install_package webkit2gtk-driver || true
 command -v Xvfb >/dev/null || install_package xvfb || true
 if ! command -v WebKitWebDriver >/dev/null || ! command -v Xvfb >/dev/null; then
-    echo "make: the card's tests need WebKit:  sudo apt-get install -y webkit2gtk-driver xvfb" >&2
-    exit 1
+    echo "make: WebKit is missing and could not be installed: its test of the card is left out, and listed as skipped." >&2
+    echo "      Install it:  sudo apt-get install -y webkit2gtk-driver xvfb" >&2
 fi
 find_browser && exit 0
 install_package chromium || true

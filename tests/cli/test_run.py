@@ -11,7 +11,7 @@ from tests.cli.shell import Running, Shell
 
 def test_run_shows_where_things_are_and_a_card_that_a_scanner_can_read(run: Running, shop: Shell) -> None:
     assert f"gRPC      {run.address}" in run.shown
-    assert "Connect  http://127.0.0.1:" in run.shown
+    assert "Connect   http://127.0.0.1:" in run.shown
     assert str(shop.data_dir) in run.shown
     assert run.shown.count("█") > 100
 
