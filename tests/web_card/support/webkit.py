@@ -132,7 +132,7 @@ def open_webkit(place: Path) -> Iterator[WebKit]:
 
 
 def found(program: str) -> str:
-    """Return where a program is. `make test` installs it, and says so when it cannot: then this one test is left out."""
+    """Return where a program is. `make test` installs it, or says that it cannot: then this one test is left out."""
     path = shutil.which(program)
     if path is None:
         pytest.skip(f"{program} is missing: sudo apt-get install -y webkit2gtk-driver xvfb")
