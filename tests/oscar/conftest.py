@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.support.processes import survivors
+from tests.oscar.support.django_shop import Scripted, tables
 from tests.oscar.support.pages import Customer
 from tests.oscar.support.webshop import Webshop, open_webshop
 from tests.web.conftest import one_at_a_time
@@ -55,3 +59,39 @@ def customer(browser: Browser, webshop: Webshop) -> Iterator[Customer]:
     webshop.is_well()
     with open_context(browser) as context:
         yield Customer(context.new_page(), webshop)
+
+
+@pytest.fixture(scope="module")
+def shop_tables() -> Iterator[None]:
+    """The demo shop's tables, in memory, for tests without processes."""
+    with tables():
+        yield
+
+
+@pytest.fixture
+def undone(shop_tables: None) -> Iterator[None]:
+    """Undo each test's changes; what would be sent after the commit is not."""
+    from django.db import transaction
+    from django.test import override_settings
+
+    with override_settings(TALLYSTICK_POST_AT_ONCE=False), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def script_gateway(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+    """Let the gateway answer as the test says, to the modules that are named."""
+
+    def script(*answers: Callable[..., Any], at: tuple[ModuleType, ...]) -> Scripted:
+        shop = Scripted(*answers)
+
+        @contextmanager
+        def calling(*, patient: bool = False) -> Iterator[Scripted]:
+            yield shop
+
+        for module in at:
+            monkeypatch.setattr(module, "calling", calling)
+        return shop
+
+    return script

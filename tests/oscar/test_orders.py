@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.oscar.support.django_shop import Scripted, set_up_django, tables
+from tests.oscar.support.django_shop import Scripted, set_up_django
 
 set_up_django()
 
-from django.db import transaction  # noqa: E402
 from django.test import override_settings  # noqa: E402
 from oscar.core.loading import get_class, get_model  # noqa: E402
 from oscar.test.factories import UserFactory, create_basket, create_order, create_product  # noqa: E402
@@ -24,33 +22,12 @@ from tallystick_oscar.models import Checkout, MemberLink, OrderSale, Posting  # 
 from tallystick_webshop import Posting as Intent  # noqa: E402
 from tallystick_webshop import Refused, new_id  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _tables() -> Iterator[None]:
-    with tables():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    with override_settings(TALLYSTICK_POST_AT_ONCE=False), transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    def script(*answers: Callable[..., Any]) -> Scripted:
-        shop = Scripted(*answers)
-
-        @contextmanager
-        def calling(*, patient: bool = False) -> Iterator[Scripted]:
-            yield shop
-
-        monkeypatch.setattr(outbox, "calling", calling)
-        return shop
-
-    return script
+def scripted(script_gateway: Callable[..., Scripted]) -> Callable[..., Scripted]:
+    return lambda *answers: script_gateway(*answers, at=(outbox,))
 
 
 def order_of(member_id: str | None = None, *, quantities: tuple[int, ...] = (3, 2)) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.oscar.support.django_shop import Scripted, set_up_django, tables
+from tests.oscar.support.django_shop import Scripted, set_up_django
 
 set_up_django()
 
@@ -24,35 +23,12 @@ from tallystick_webshop import Posting as Intent  # noqa: E402
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tables() -> Iterator[None]:
-    with tables():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    """Each test's changes are undone; what would be sent after the commit is not."""
-    with override_settings(TALLYSTICK_POST_AT_ONCE=False), transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    """Let the gateway answer as the test says."""
-
-    def script(*answers: Callable[..., Any]) -> Scripted:
-        shop = Scripted(*answers)
-
-        @contextmanager
-        def calling(*, patient: bool = False) -> Iterator[Scripted]:
-            yield shop
-
-        monkeypatch.setattr(outbox, "calling", calling)
-        return shop
-
-    return script
+def scripted(script_gateway: Callable[..., Scripted]) -> Callable[..., Scripted]:
+    return lambda *answers: script_gateway(*answers, at=(outbox,))
 
 
 def void() -> Posting:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.oscar.support.django_shop import Scripted, set_up_django, tables
+from tests.oscar.support.django_shop import Scripted, set_up_django
 
 set_up_django()
 
 from django.contrib.messages import get_messages  # noqa: E402
-from django.db import transaction  # noqa: E402
-from django.test import Client, override_settings  # noqa: E402
+from django.test import Client  # noqa: E402
 from oscar.core.loading import get_model  # noqa: E402
 from oscar.test.factories import UserFactory, create_basket, create_order, create_product  # noqa: E402
 
@@ -27,36 +25,12 @@ from tallystick_oscar.models import MemberLink, Posting  # noqa: E402
 from tallystick_webshop import Away, Quote, Refused, WidgetToken, new_id  # noqa: E402
 from tallystick_webshop.results import TaxTotal  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _tables() -> Iterator[None]:
-    with tables():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    with override_settings(TALLYSTICK_POST_AT_ONCE=False), transaction.atomic():
-        yield
-        transaction.set_rollback(True)
+pytestmark = pytest.mark.usefixtures("undone")
 
 
 @pytest.fixture
-def gateway(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    """Let the gateway answer as the test says, whoever asks."""
-
-    def script(*answers: Callable[..., Any]) -> Scripted:
-        shop = Scripted(*answers)
-
-        @contextmanager
-        def calling(*, patient: bool = False) -> Iterator[Scripted]:
-            yield shop
-
-        for module in (pricing, panel, returns, views):
-            monkeypatch.setattr(module, "calling", calling)
-        return shop
-
-    return script
+def gateway(script_gateway: Callable[..., Scripted]) -> Callable[..., Scripted]:
+    return lambda *answers: script_gateway(*answers, at=(pricing, panel, returns, views))
 
 
 def article() -> Any:

@@ -42,6 +42,10 @@ EntitiesOption = Annotated[
         help="CSV with the columns store_id,entity. Default: each store is an entity of its own.",
     ),
 ]
+BreakageOption = Annotated[
+    str,
+    typer.Option(metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."),
+]
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")]
 
 
@@ -78,12 +82,7 @@ def liability(
 
 @app.command()
 def revenue(
-    breakage: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."
-        ),
-    ],
+    breakage: BreakageOption,
     program: ProgramOption = "",
     entities: EntitiesOption = None,
     to: CsvOption = None,
@@ -117,12 +116,7 @@ def revenue(
 
 @app.command()
 def journal(
-    breakage: Annotated[
-        str,
-        typer.Option(
-            metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."
-        ),
-    ],
+    breakage: BreakageOption,
     program: ProgramOption = "",
     entities: EntitiesOption = None,
     to: CsvOption = None,

@@ -31,11 +31,9 @@ from tallystick.security.code import (
     open_code,
 )
 from tallystick.security.encoding import length_prefixed
-from tallystick.security.errors import SealBroken
 from tallystick.security.key_dir import KeyDir, KeyRing
 from tallystick.security.keys import SigningKey
 from tallystick.security.scan_tags import scan_tag
-from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
 from tallystick.security.totp import totp
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import CardDevice, Directory, IdentifierRow, Member
@@ -48,7 +46,8 @@ from tallystick.service.errors import (
     TallystickError,
 )
 from tallystick.service.identity import IdentityReason, IdentityRefused
-from tallystick.service.members import Members, join_blob, split_blob
+from tallystick.service.labels import Labels
+from tallystick.service.members import Members
 from tallystick.service.wallet_store import Wallet, WalletStore
 
 log = logging.getLogger(__name__)
@@ -150,6 +149,7 @@ class Codes:
         self._members = members
         self._keys = keys
         self._now_ms = now_ms
+        self._labels = Labels(lambda: keys().masters(now_ms() // 1000), purpose=LABEL_PURPOSE)
         self._on_revoked = on_revoked
 
     def register(
@@ -167,7 +167,7 @@ class Codes:
             member_id,
             key.kid,
             canonical_jwk(key),
-            self._sealed(program_id, member_id, label),
+            self._labels.seal(program_id, member_id, label),
             now_ms,
             Ms(now_ms + LOOK_ONLY_MS),
             Ms(0),
@@ -247,20 +247,7 @@ class Codes:
 
     def label_of(self, program_id: ProgramId, device: CardDevice) -> str:
         """Return what a device's owner calls it; a damaged one costs the label, not the list."""
-        wrapped, sealed = split_blob(device.sealed_label)
-        try:
-            text = open_sealed(
-                self._masters(),
-                wrapped,
-                sealed,
-                program_id=program_id,
-                member_id=device.member_id,
-                purpose=LABEL_PURPOSE,
-            )
-        except SealBroken:
-            log.exception("the label of a device does not open", extra={"program_id": program_id})
-            return ""
-        return text.decode()
+        return self._labels.open(program_id, device.member_id, device.sealed_label)
 
     def server_code(
         self, program_id: ProgramId, member_id: MemberId, *, rotating: bool = False
@@ -370,22 +357,6 @@ class Codes:
         if renewed is None:
             raise device_not_found(device.kid)
         return Credential(renewed, credential, Ms(expires_s * 1000 - RENEW_BEFORE_MS))
-
-    def _sealed(self, program_id: ProgramId, member_id: MemberId, label: str) -> bytes:
-        masters = self._masters()
-        wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
-        sealed = seal(
-            masters,
-            wrapped,
-            label.encode(),
-            program_id=program_id,
-            member_id=member_id,
-            purpose=LABEL_PURPOSE,
-        )
-        return join_blob(wrapped, sealed)
-
-    def _masters(self) -> MasterKeys:
-        return self._keys().masters(self._now_ms() // 1000)
 
     def _expires_s(self) -> int:
         return self._now_ms() // 1000 + CREDENTIAL_TTL_MAX_S

@@ -32,13 +32,12 @@ from webauthn.helpers.structs import (
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.security.encoding import base64url_decode, length_prefixed
-from tallystick.security.errors import SealBroken
 from tallystick.security.key_dir import KeyDir
-from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
 from tallystick.security.sign_in import hash_session, new_session_id
 from tallystick.service.enrolment import read_public_jwk
 from tallystick.service.errors import AlreadyExists, InvalidInput, TallystickError
-from tallystick.service.members import Members, join_blob, split_blob
+from tallystick.service.labels import Labels
+from tallystick.service.members import Members
 from tallystick.service.public_face import PublicFace
 from tallystick.service.sign_in import (
     DEVICE,
@@ -93,6 +92,7 @@ class Passkeys:
         self._face = face
         self._keys = keys
         self._now_ms = now_ms
+        self._labels = Labels(lambda: keys().masters(now_ms() // 1000), purpose=LABEL_PURPOSE)
 
     def start(self, program_id: ProgramId) -> Challenge:
         """Ask for a passkey of the program, whoever's it is. Raises ``NotFound`` for the program."""
@@ -173,7 +173,7 @@ class Passkeys:
             credential_id,
             public_key,
             sign_count,
-            self._sealed(program_id, member_id, label),
+            self._labels.seal(program_id, member_id, label),
             self._now_ms(),
         )
         try:
@@ -200,20 +200,7 @@ class Passkeys:
 
     def label_of(self, program_id: ProgramId, passkey: Passkey) -> str:
         """Return what a passkey's owner calls it; a damaged one costs the label, not the list."""
-        wrapped, sealed = split_blob(passkey.sealed_label)
-        try:
-            text = open_sealed(
-                self._masters(),
-                wrapped,
-                sealed,
-                program_id=program_id,
-                member_id=passkey.member_id,
-                purpose=LABEL_PURPOSE,
-            )
-        except SealBroken:
-            log.exception("the label of a passkey does not open", extra={"program_id": program_id})
-            return ""
-        return text.decode()
+        return self._labels.open(program_id, passkey.member_id, passkey.sealed_label)
 
     def _begin(
         self,
@@ -299,22 +286,6 @@ class Passkeys:
         """Return what a passkey calls the member: the same for all of a member's, and related to nothing else."""
         message = length_prefixed((_USER_PURPOSE, program_id.encode(), member_id.encode()))
         return hmac.digest(self._keys().sign_in_key, message, "sha256")
-
-    def _sealed(self, program_id: ProgramId, member_id: MemberId, label: str) -> bytes:
-        masters = self._masters()
-        wrapped = new_wrapped_key(masters, program_id=program_id, member_id=member_id)
-        sealed = seal(
-            masters,
-            wrapped,
-            label.encode(),
-            program_id=program_id,
-            member_id=member_id,
-            purpose=LABEL_PURPOSE,
-        )
-        return join_blob(wrapped, sealed)
-
-    def _masters(self) -> MasterKeys:
-        return self._keys().masters(self._now_ms() // 1000)
 
 
 def _note(what: str, error: Exception) -> None:

@@ -420,7 +420,7 @@ class TestExport:
         world.gateway.codes.register(SHOP, MemberId(ann), jwk, label="My phone")
         world.gateway.wallets.issue(SHOP, MemberId(ann), Wallet.APPLE)
         passkeys = world.gateway.passkeys
-        label = passkeys._sealed(SHOP, MemberId(ann), "My key")
+        label = passkeys._labels.seal(SHOP, MemberId(ann), "My key")
         passkey = Passkey(MemberId(ann), b"credential", b"key", 1, label, Ms(START_MS))
         assert world.store.add_passkey(SHOP, passkey, most=1) is not None
         told = exported(world, ann)
