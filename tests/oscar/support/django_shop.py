@@ -27,6 +27,8 @@ def set_up_django() -> None:
         django.setup()
     finally:
         sys.path.remove(str(HERE))
+        # Processes that tests start have settings of their own.
+        del os.environ["DJANGO_SETTINGS_MODULE"], os.environ["DEMO_SHOP_DIR"]
 
 
 @contextmanager

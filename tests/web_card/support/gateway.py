@@ -93,9 +93,9 @@ class Gateway:
             self._child.close()
             self._child = None
 
-    def opened(self, digits: str) -> Code:
-        """Read a code as a till does that has nothing but the gateway's public keys."""
-        now_s = int(time.time())
+    def opened(self, digits: str, *, later_s: int = 0) -> Code:
+        """Read a code as a till does that has nothing but the gateway's public keys, ``later_s`` seconds from now."""
+        now_s = int(time.time()) + later_s
         raw = code_from_digits(digits)
         assert raw is not None, "that is no code"
         keys = load_key_dir(self.data_dir / "keys", now_s=now_s).signing.verify_keys(now_s)
