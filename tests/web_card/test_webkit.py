@@ -17,6 +17,7 @@ from tests.web_card.support.webkit import WebKit, open_webkit
 pytestmark = pytest.mark.timeout(240)
 
 ROTATES_S = 45.0
+DRAWN_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,12 @@ def test_a_card_in_webkit_signs_codes_that_count_and_keeps_its_key(webkit: WebKi
     first = webkit.attribute("code", "data-text")
     device = kid_of(gateway, first)
     assert webkit.attribute("code", "data-modules") == "61"
-    (seen,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(webkit.picture())))
-    assert seen.text in {first, webkit.attribute("code", "data-text")}
+    # What is in the page is on the screen a moment later.
+    until = time.monotonic() + DRAWN_S
+    while not (seen := zxingcpp.read_barcodes(Image.open(io.BytesIO(webkit.picture())))):
+        assert time.monotonic() < until, "the code is not on the screen"
+        time.sleep(0.2)
+    assert seen[0].text in {first, webkit.attribute("code", "data-text")}
 
     # It rotates by itself, and the key is the same one after the page was loaded anew.
     until = time.monotonic() + ROTATES_S

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
+from django.shortcuts import redirect
 from django.utils.translation import gettext
 
 from tallystick_oscar import baskets, holds, outbox
@@ -42,7 +43,15 @@ class PlacementMixin:
                         "please look at the new total and order again."
                     )
                 ) from error
-        return super().handle_order_placement(order_number, user, basket, *args, **kwargs)  # type: ignore[misc]
+        try:
+            return super().handle_order_placement(order_number, user, basket, *args, **kwargs)  # type: ignore[misc]
+        except (ValueError, DatabaseError):
+            order = _order_of(basket.pk)
+            if order is None:
+                raise
+            # Sent twice: the other one was quicker, and its order is this one.
+            self.request.session["checkout_order_id"] = order.pk  # type: ignore[attr-defined]
+            return redirect("checkout:thank-you")
 
     def handle_successful_order(self, order: Any) -> Any:
         """Use nothing on the next basket: what was chosen was for this one."""
@@ -57,10 +66,20 @@ class PlacementMixin:
     def restore_frozen_basket(self) -> None:
         """Give the points back with the basket: every way out of a checkout without an order leads through here."""
         basket_id = self.checkout_session.get_submitted_basket_id()  # type: ignore[attr-defined]
+        if basket_id and _order_of(basket_id) is not None:
+            # What was ordered stays so: a basket given back would be ordered again, under the same number.
+            return
         checkout = holds.open_checkout(basket_id) if basket_id else None
         if checkout is not None:
             holds.give_back(checkout)
         super().restore_frozen_basket()  # type: ignore[misc]
+
+
+def _order_of(basket_id: int) -> Any:
+    """Return the order that a basket became; None when it has not."""
+    from oscar.core.loading import get_model
+
+    return get_model("order", "Order").objects.filter(basket_id=basket_id).first()
 
 
 class CreatorMixin:
