@@ -114,12 +114,15 @@ def test_an_own_commit_is_told_without_waiting_for_the_next_look(
 def test_changes_of_members_themselves_are_told_once(shop: Shop) -> None:
     async def work() -> None:
         async with shop.watching() as till:
+            # Members who joined just now are still told of, for the stream has only begun.
+            await asyncio.sleep(0.8)
+            before = till.kinds.count("members")
             shop.pass_time(1_000)
             await in_thread(shop.store.set_status, CLUB, ANN, MemberStatus.BLOCKED)
             await eventually(lambda: till.state(ANN).status == 1)
             # It lies within the overlap of the next looks.
             await asyncio.sleep(0.8)
-            assert till.kinds.count("members") == 1
+            assert till.kinds.count("members") == before + 1
             await in_thread(shop.store.erase, CLUB, BEN)
             await eventually(lambda: till.state(BEN).status == 2)
 
