@@ -15,8 +15,10 @@ from tallystick.core.cover import cover_burn
 from tallystick.core.entry import Entry
 from tallystick.core.ids import CommandId
 from tallystick.core.state import Hold, HoldKind, HoldStatus
-from tallystick.service import advices, batch, inbox
+from tallystick.service import advices, batch, batch_facts, batch_load, inbox
 from tallystick.service.batch import Batch
+from tallystick.service.batch_facts import Facts
+from tallystick.service.batch_load import Loaded
 from tallystick.storage.memory import MemoryTransaction
 from tests.simulation.faults import fault, instead
 
@@ -37,7 +39,7 @@ def no_dedupe() -> Iterator[None]:
 
     with (
         instead(advices.Advices, "_posting", under_a_new_id),
-        instead(batch, "admit", whatever_was_there),
+        instead(batch_facts, "admit", whatever_was_there),
     ):
         yield
 
@@ -58,7 +60,7 @@ def watermark_outside_of_the_transaction() -> Iterator[None]:
 
 @fault("the till's place is not noted at all", seed=0)
 def watermark_forgotten() -> Iterator[None]:
-    with instead(batch, "advance", lambda before, slot: before):
+    with instead(batch_facts, "advance", lambda before, slot: before):
         yield
 
 
@@ -123,7 +125,7 @@ def fork_not_noticed() -> Iterator[None]:
         found = chain.admit(before, slot, known=known)
         return Admission.NEXT if found is Admission.FORK else found
 
-    with instead(batch, "admit", trusting):
+    with instead(batch_facts, "admit", trusting):
         yield
 
 
@@ -134,7 +136,7 @@ def fence_without_a_new_epoch() -> Iterator[None]:
             chain.fence(before, now_ms), epoch=before.epoch, acked_seq=before.acked_seq, head=before.head
         )
 
-    with instead(batch, "fence", same_epoch):
+    with instead(batch_facts, "fence", same_epoch):
         yield
 
 
@@ -150,7 +152,7 @@ def epoch_not_honoured() -> Iterator[None]:
         found = chain.admit(before, slot, known=known)
         return Admission.NEXT if found is Admission.FENCED else found
 
-    with instead(batch, "admit", any_epoch), instead(batch, "advance", _stay_in(chain.advance)):
+    with instead(batch_facts, "admit", any_epoch), instead(batch_facts, "advance", _stay_in(chain.advance)):
         yield
 
 
@@ -172,14 +174,14 @@ def parked_never_posted() -> Iterator[None]:
 
 @fault("a return that came before its sale is thrown away", seed=0)
 def parked_dropped() -> Iterator[None]:
-    hold = Batch._hold
+    hold = Facts._hold
 
     def not_kept(self: Any, fact: Any, verdict: Any, *, waits_for: str = "") -> Any:
         return (
             verdict if verdict.kind is VerdictKind.PARKED else hold(self, fact, verdict, waits_for=waits_for)
         )
 
-    with instead(Batch, "_hold", not_kept):
+    with instead(Facts, "_hold", not_kept):
         yield
 
 
@@ -198,9 +200,9 @@ def return_after_undo() -> Iterator[None]:
 @fault("a sale that was refused when asked for is not taken as a fact either", seed=1)
 def refusal_binds_the_fact() -> Iterator[None]:
     def known_to(self: Any, submission: Any) -> Any:
-        return self._known.get(submission.command.command_id)
+        return self.known.get(submission.command.command_id)
 
-    with instead(Batch, "_known_to", known_to):
+    with instead(Loaded, "known_to", known_to):
         yield
 
 
@@ -224,7 +226,7 @@ def request_after_the_fact_posts_again() -> Iterator[None]:
     decided = Batch._decide
 
     def once_more(self: Any, submission: Any) -> Any:
-        known = self._known.get(submission.command.command_id)
+        known = self._loaded.known.get(submission.command.command_id)
         late = submission.fact is None and known is not None and isinstance(known.answer, Entry)
         if late and known.answer.claimed_points != -1:
             command = replace(
@@ -239,7 +241,7 @@ def request_after_the_fact_posts_again() -> Iterator[None]:
 
 @fault("the till's clock says when something happened", seed=8, hostile=True)
 def till_clock_orders_entries() -> Iterator[None]:
-    with instead(batch, "bounded_ms", lambda told_ms, drained_ms, now_ms: told_ms):
+    with instead(batch_load, "bounded_ms", lambda told_ms, drained_ms, now_ms: told_ms):
         yield
 
 
