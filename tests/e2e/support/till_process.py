@@ -3,16 +3,18 @@
     python -m tests.e2e.support.till_process DIR [CARD...]
 
 What it has told its customers it appends to ``DIR/told.jsonl``. The basket on the counter is in ``DIR/basket``: after a
-restart it is rung up again, as a cashier does. On the line "drain" it stops selling, waits until its queue is empty,
-and says "drained".
+restart it is rung up again, as a cashier does. On the line "drain" it stops selling, undoes what got no answer and
+became no sale, waits until its queue is empty, and says "drained".
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import TextIO
@@ -20,10 +22,13 @@ from typing import TextIO
 from tallystick.core.basket import Basket, Line
 from tallystick.core.command import Spend
 from tallystick.core.ids import Minor
+from tallystick_till import unfinished
+from tallystick_till.config import DB_FILE
 from tallystick_till.daemon.assembly import HubChoice, Parts, assembled
 from tallystick_till.daemon.instance import held
 from tallystick_till.daemon.machine import new_id
 from tallystick_till.errors import SaleRefused
+from tallystick_till.sales import ASKING
 from tallystick_till.types import Identified, SaleAsk
 
 PAUSE_S = 0.05
@@ -42,11 +47,20 @@ def main() -> None:
             time.sleep(LOOK_S)
         _say("open")
         _sell_on(parts, directory, cards, draining)
-        while parts.till.status().queued:
+        # Nobody rings up again what got no answer: it is undone at once, not only after a while.
+        unfinished.UNFINISHED_AFTER_MS = 0
+        while _asking(directory) or parts.till.status().queued:
+            parts.till.settle_unfinished()
             parts.sync.wake()
             time.sleep(LOOK_S)
         _say("drained")
         threading.Event().wait()
+
+
+def _asking(directory: Path) -> int:
+    """Return how many requests there are of which the till does not know what became of them."""
+    with closing(sqlite3.connect(directory / DB_FILE)) as db:
+        return int(db.execute("SELECT count(*) FROM sale WHERE status = ?", (ASKING,)).fetchone()[0])
 
 
 def _listen(draining: threading.Event) -> None:

@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 
-from tallystick_oscar import baskets, holds, outbox
+from tallystick_oscar import baskets, holds, outbox, sent_twice
 from tallystick_oscar.choice import Choice, choose
 from tallystick_oscar.models import Checkout, OrderSale
 from tallystick_oscar.panel import forget_card
@@ -46,11 +46,11 @@ class PlacementMixin:
         try:
             return super().handle_order_placement(order_number, user, basket, *args, **kwargs)  # type: ignore[misc]
         except (ValueError, DatabaseError):
-            order = _order_of(basket.pk)
+            order = sent_twice.order_of(basket.pk)
             if order is None:
                 raise
-            # Sent twice: the other one was quicker, and its order is this one.
-            self.request.session["checkout_order_id"] = order.pk  # type: ignore[attr-defined]
+            # Another copy was quicker, as at a bank's page: its order is this one.
+            sent_twice.lead_to(self.request, order)  # type: ignore[attr-defined]
             return redirect("checkout:thank-you")
 
     def handle_successful_order(self, order: Any) -> Any:
@@ -66,20 +66,13 @@ class PlacementMixin:
     def restore_frozen_basket(self) -> None:
         """Give the points back with the basket: every way out of a checkout without an order leads through here."""
         basket_id = self.checkout_session.get_submitted_basket_id()  # type: ignore[attr-defined]
-        if basket_id and _order_of(basket_id) is not None:
+        if basket_id and sent_twice.order_of(basket_id) is not None:
             # What was ordered stays so: a basket given back would be ordered again, under the same number.
             return
         checkout = holds.open_checkout(basket_id) if basket_id else None
         if checkout is not None:
             holds.give_back(checkout)
         super().restore_frozen_basket()  # type: ignore[misc]
-
-
-def _order_of(basket_id: int) -> Any:
-    """Return the order that a basket became; None when it has not."""
-    from oscar.core.loading import get_model
-
-    return get_model("order", "Order").objects.filter(basket_id=basket_id).first()
 
 
 class CreatorMixin:

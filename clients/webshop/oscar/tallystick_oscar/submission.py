@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import time
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext
 
-from tallystick_oscar import holds
+from tallystick_oscar import holds, sent_twice
 from tallystick_oscar.pricing import Priced, rewards_of
 from tallystick_oscar.words import notice_away, notice_changed, notice_of
 from tallystick_webshop import Away, ShopError
@@ -22,9 +19,6 @@ from tallystick_webshop import Away, ShopError
 logger = logging.getLogger("tallystick_oscar")
 
 SHOWN_KEY = "tallystick_shown"
-WAIT_S = 5.0
-POLL_S = 0.1
-JUST_NOW = timedelta(minutes=2)
 
 
 class SubmissionMixin:
@@ -40,19 +34,26 @@ class SubmissionMixin:
 
     def submit(self, *args: Any, **submission: Any) -> HttpResponse:
         basket = submission["basket"]
-        stop = self._begin(basket, submission["order_total"])
+        if not sent_twice.take(basket):
+            return self._placed_elsewhere(basket)
+        try:
+            stop = self._begin(basket, submission["order_total"])
+        except Exception:
+            sent_twice.leave(basket)
+            raise
         if stop is not None:
+            sent_twice.leave(basket)
             return stop
         return super().submit(*args, **submission)  # type: ignore[misc]
 
     def check_basket_is_not_empty(self, request: Any) -> None:
         """An order sent twice leads to the order, not to an empty basket."""
         if request.method == "POST" and request.basket.is_empty:
-            order = order_on_its_way(request)
+            order = sent_twice.order_just_placed(request)
             if order is not None:
                 from oscar.apps.checkout.exceptions import FailedPreCondition
 
-                request.session["checkout_order_id"] = order.pk
+                sent_twice.lead_to(request, order)
                 raise FailedPreCondition(
                     url=reverse("checkout:thank-you"), message=gettext("This order has been placed already.")
                 )
@@ -72,7 +73,7 @@ class SubmissionMixin:
         try:
             holds.hold(rewards.member_id, rewards.choice, basket, priced)
         except holds.Elsewhere:
-            return self._placed_elsewhere()
+            return self._ask_to_wait()
         except Away:
             # Or the next page would show the discount again, off the quote that the session keeps.
             rewards.forget_quote()
@@ -88,29 +89,16 @@ class SubmissionMixin:
             messages.warning(self.request, notice)
         return redirect("checkout:preview")
 
-    def _placed_elsewhere(self) -> HttpResponse:
-        order = order_on_its_way(self.request)
+    def _placed_elsewhere(self, basket: Any) -> HttpResponse:
+        order = sent_twice.order_from(basket)
         if order is None:
-            messages.info(self.request, gettext("This order is being placed already. Please wait a moment."))
-            return redirect("basket:summary")
-        self.request.session["checkout_order_id"] = order.pk
+            return self._ask_to_wait()
+        sent_twice.lead_to(self.request, order)
         return redirect("checkout:thank-you")
 
-
-def order_on_its_way(request: Any) -> Any:
-    """Return the order that this customer placed a moment ago, waiting for one that is being placed now; else None."""
-    from oscar.core.loading import get_model
-
-    orders = get_model("order", "Order").objects.filter(date_placed__gte=timezone.now() - JUST_NOW)
-    if not request.user.is_authenticated:
-        return orders.filter(pk=request.session.get("checkout_order_id")).first()
-    baskets = get_model("basket", "Basket").objects.filter(owner=request.user, status="Frozen")
-    until = time.monotonic() + WAIT_S
-    while True:
-        order = orders.filter(user=request.user).order_by("-pk").first()
-        if order is not None or time.monotonic() >= until or not baskets.exists():
-            return order
-        time.sleep(POLL_S)
+    def _ask_to_wait(self) -> HttpResponse:
+        messages.info(self.request, gettext("This order is being placed already. Please wait a moment."))
+        return redirect("basket:summary")
 
 
 def _total_of(basket: Any, total: Any) -> dict[str, str] | None:
