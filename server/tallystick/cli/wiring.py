@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tallystick.rpc.tracing import Tracing
     from tallystick.security.keys import VerifyKey
     from tallystick.service.gateway import Gateway
+    from tallystick.service.rounds import Round
 
 log = logging.getLogger("tallystick.server")
 
@@ -145,6 +146,7 @@ def serve_gateway(
         from tallystick.rpc.server import serve
         from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
         from tallystick.service.parked import keep_posting
+        from tallystick.service.rounds import keep_rounds
 
         def verify_keys(now_s: int) -> Mapping[str, VerifyKey]:
             return keys().signing.verify_keys(now_s)
@@ -167,6 +169,7 @@ def serve_gateway(
         housekeeping = [
             asyncio.create_task(_keep_fresh(gateway, keys)),
             asyncio.create_task(keep_posting(gateway.inbox, gateway.pool, gateway.lane)),
+            asyncio.create_task(keep_rounds(rounds_of(gateway), gateway.store, gateway.pool)),
         ]
         tune_interpreter()
         if wallets is not None:
@@ -200,6 +203,13 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
     except BadBuild as error:
         raise CommandFailed(str(error), mend="python -m tools.web build --force") from error
     return {ROUTE: CardApp(files, title_of=lambda name: gateway.pool.run(program_of, gateway.store, name))}
+
+
+def rounds_of(gateway: Gateway) -> list[Round]:
+    """Return the work that comes round by itself while a process serves."""
+    from tallystick.service.rounds import expiry_round
+
+    return [expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms)]
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

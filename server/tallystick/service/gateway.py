@@ -190,7 +190,6 @@ def open_gateway(
     consents = Consents(store, members, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
-    passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
     return Gateway(
         store=store,
         lane=lane,

@@ -1,0 +1,97 @@
+"""Work that comes round by itself: in every program, whatever goes wrong in one, and never in replayed time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.directory import Clock, Program
+from tallystick.service.errors import Overloaded
+from tallystick.service.reads import ReadPool
+from tallystick.service.rounds import Round, come_round, expiry_round, keep_rounds
+from tallystick.storage.memory import MemoryStore
+from tests.core.world import at
+from tests.service.desk import ANN, Desk
+
+YEARS_ON = at("2029-01-15T12:00")
+
+
+@pytest.fixture
+def pool() -> Iterator[ReadPool]:
+    made = ReadPool()
+    yield made
+    made.close()
+
+
+def programs_of(store: MemoryStore, *names: str, clock: Clock = Clock.LIVE) -> None:
+    for name in names:
+        store.create_program(Program(ProgramId(name), name, clock, 0, Ms(0)))
+
+
+def test_a_program_in_which_a_round_fails_keeps_no_other_one_waiting(pool: ReadPool) -> None:
+    store = MemoryStore()
+    programs_of(store, "a", "b", "c")
+    came: list[str] = []
+
+    async def work(program: Program) -> int:
+        came.append(program.program_id)
+        if program.program_id == "a":
+            raise Overloaded("The lane is full.")
+        if program.program_id == "b":
+            raise ValueError("a fault of ours")
+        return 7
+
+    assert asyncio.run(come_round(Round("test", 1.0, work), store, pool)) == 7
+    assert came == ["a", "b", "c"]
+
+
+def test_rounds_come_again_until_they_are_cancelled(pool: ReadPool) -> None:
+    store = MemoryStore()
+    programs_of(store, "a")
+
+    async def run() -> int:
+        came = asyncio.Semaphore(0)
+        count = 0
+
+        async def work(_: Program) -> int:
+            nonlocal count
+            count += 1
+            came.release()
+            return 0
+
+        task = asyncio.create_task(keep_rounds([Round("test", 0.01, work)], store, pool))
+        for _ in range(3):
+            await asyncio.wait_for(came.acquire(), 10)
+        task.cancel()
+        await asyncio.wait([task])
+        ended = count
+        await asyncio.sleep(0.05)
+        return count - ended
+
+    assert asyncio.run(run()) == 0
+
+
+@pytest.mark.parametrize(("clock", "expires"), [(Clock.LIVE, True), (Clock.REPLAY, False)])
+def test_points_expire_by_themselves_unless_the_program_lives_in_replayed_time(
+    pool: ReadPool, clock: Clock, expires: bool
+) -> None:
+    store = MemoryStore()
+    if clock is Clock.REPLAY:
+        programs_of(store, "club", clock=clock)
+    desk = Desk(store)
+    desk.publish(expiry={"kind": "months", "months": 12})
+    if clock is Clock.REPLAY:
+        desk.enrol(ANN)
+    desk.posted(desk.earn(50))
+    assert desk.lane is not None
+    round_ = expiry_round(store, pool, desk.lane, now_ms=lambda: YEARS_ON)
+
+    done = asyncio.run(come_round(round_, store, pool))
+    again = asyncio.run(come_round(round_, store, pool))
+    desk.lane.close()
+
+    assert (done, again) == ((1, 0) if expires else (0, 0))
+    assert desk.account().active == (0 if expires else 50)
