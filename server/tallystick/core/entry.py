@@ -31,6 +31,7 @@ class EntryKind(IntEnum):
     VOUCHER = 15
     RECALL = 16
     ENROL = 17
+    HANDOVER = 24
 
 
 class Moves(NamedTuple):
@@ -95,7 +96,7 @@ class TaxTotal(NamedTuple):
 
 
 class AppliedReward(NamedTuple):
-    """A reward bought within a sale."""
+    """A reward bought within a sale, or by itself and then without a discount."""
 
     reward_id: str
     points: int
@@ -103,7 +104,10 @@ class AppliedReward(NamedTuple):
 
 
 class AppliedCoupon(NamedTuple):
-    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code."""
+    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code.
+
+    A reward that is counted stands among them under the name of its counter, without a discount.
+    """
 
     coupon_id: str
     discount_minor: Minor
@@ -212,6 +216,13 @@ class Refusal(IntEnum):
     COUPON_NOT_NOW = 34
     COUPON_NOT_APPLICABLE = 35
     MEMBER_LOCKED = 36
+    REWARD_SOLD_OUT = 41
+    REWARD_LIMIT = 42
+    REWARD_NEEDS_GATEWAY = 43
+    ACTION_UNKNOWN = 44
+    ACTION_LIMIT = 45
+    ACTION_NOT_NOW = 46
+    REDEMPTION_USED = 47
 
 
 @dataclass(frozen=True, slots=True)
