@@ -71,7 +71,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment() | UseRedemption():
+        case Earn() | SettleEnrolment():
             return False
         case _:
             return True
