@@ -222,6 +222,27 @@ class IssueVoucher:
     assurance: Assurance = Assurance.TYPED
 
 
+@dataclass(frozen=True, slots=True)
+class RedeemReward:
+    """Buy a reward by itself: an experience, an exclusive product. ``command_id`` names the redemption."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    reward_id: str
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class UseRedemption:
+    """Hand out what was bought by itself before."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    redemption_id: CommandId
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -310,6 +331,8 @@ Command = (
     | ReturnLease
     | RecallLeases
     | IssueVoucher
+    | RedeemReward
+    | UseRedemption
     | Advice
 )
 
@@ -390,6 +413,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     ReturnLease: lambda c: [c.lease_id],
     RecallLeases: lambda _: [],
     IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
+    RedeemReward: lambda c: [c.reward_id, int(c.assurance)],
+    UseRedemption: lambda c: [c.redemption_id],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

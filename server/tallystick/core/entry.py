@@ -32,6 +32,7 @@ class EntryKind(IntEnum):
     RECALL = 16
     ENROL = 17
     AWARD = 18
+    HANDOVER = 24
 
 
 class Moves(NamedTuple):
@@ -96,7 +97,7 @@ class TaxTotal(NamedTuple):
 
 
 class AppliedReward(NamedTuple):
-    """A reward bought within a sale."""
+    """A reward bought within a sale, or by itself and then without a discount."""
 
     reward_id: str
     points: int
@@ -104,7 +105,10 @@ class AppliedReward(NamedTuple):
 
 
 class AppliedCoupon(NamedTuple):
-    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code."""
+    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code.
+
+    A reward that is counted stands among them under the name of its counter, without a discount.
+    """
 
     coupon_id: str
     discount_minor: Minor
@@ -228,6 +232,13 @@ class Refusal(IntEnum):
     COUPON_NOT_NOW = 34
     COUPON_NOT_APPLICABLE = 35
     MEMBER_LOCKED = 36
+    REWARD_SOLD_OUT = 41
+    REWARD_LIMIT = 42
+    REWARD_NEEDS_GATEWAY = 43
+    ACTION_UNKNOWN = 44
+    ACTION_LIMIT = 45
+    ACTION_NOT_NOW = 46
+    REDEMPTION_USED = 47
 
 
 @dataclass(frozen=True, slots=True)

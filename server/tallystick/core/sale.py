@@ -32,6 +32,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
+from tallystick.core.limited import check_counted, counted_rewards, coupons_only
 from tallystick.core.lots import local_day, split_allocs
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
@@ -103,7 +104,8 @@ def price(
     moment = _moment(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
-        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
+        named = coupons_only(coupons) if coupons else ()
+        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, named, moment) if named else ()
         asked = benefit_of(
             rules,
             basket,
@@ -122,8 +124,10 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
+        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+            return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment)
+    return _with_earn(rules, basket, benefit, moment, coupons)
 
 
 def _moment(draft: Draft, rules: RuleSet, origin: Origin) -> Moment:
@@ -138,7 +142,9 @@ def _no_benefit(count: int) -> Benefit:
     return Benefit(nothing, nothing, nothing, (), 0, 0)
 
 
-def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment) -> Priced | Refused:
+def _with_earn(
+    rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment, uses: Sequence[CouponUse] = ()
+) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
@@ -183,7 +189,7 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=benefit.coupons,
+        coupons=(*benefit.coupons, *counted_rewards(benefit.rewards, uses)) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
     )
@@ -289,12 +295,15 @@ def post_capture_sale(
     return None
 
 
-def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | None:
+def settle_sale(
+    draft: Draft, rules: RuleSet, advice: SettleSale, uses: Sequence[CouponUse] = ()
+) -> Refused | None:
     """Post a sale that has already happened, in full.
 
     The burn and the discount are what the till gave; what the member's points do not cover is booked to the store
     and never to the member. The earn is what the pinned rules say; ``claimed_points`` keeps what was printed.
-    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park.
+    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park. ``uses``
+    names the rewards that are counted: what a till gave counts, also beyond the stock.
     """
     if no := check_basket(rules, advice.basket):
         return no
@@ -304,7 +313,7 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
         return no
     draft.set_tier(current_tier(rules, draft.tier))
     moment = _moment(draft, rules, advice.origin)
-    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points

@@ -38,6 +38,7 @@ from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.redemptions import Redemptions
 from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
@@ -97,6 +98,7 @@ class Gateway:
     cashiers: Cashiers
     cards: Cards
     coupons: Coupons
+    redemptions: Redemptions
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -219,6 +221,7 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
+        redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
         guesses=Guesses(),
         watch=watch,
         face=face,

@@ -205,10 +205,17 @@ class Burning:
     assurance_caps: tuple[int, ...] = (0, -1, -1, -1, -1)
 
 
+WITHOUT_BASKET = ("experience", "product")
+"""Kinds of rewards that are bought by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What points buy within a sale. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm``
-    of the fitting lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line).
+    """What points buy. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm`` of the fitting
+    lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line); ``experience`` and
+    ``product`` are bought without a basket.
+
+    ``stock`` is how many there are for all members together (0: no end of them).
     """
 
     reward_id: str
@@ -219,6 +226,18 @@ class Reward:
     lines: Selector = Selector()
     when: Condition = Condition()
     minimum_minor: int = 0
+    name: str = ""
+    stock: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether it is counted, so that only the gateway can say that there is one left."""
+        return self.stock > 0
+
+    @property
+    def in_basket(self) -> bool:
+        """Whether it is taken within a sale."""
+        return self.kind not in WITHOUT_BASKET
 
 
 @dataclass(frozen=True, slots=True)

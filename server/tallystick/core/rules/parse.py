@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Channel
@@ -43,11 +42,11 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
-REWARDS_MAX = 200
 LEVELS_MAX = 20
 GIFT_POINTS_MAX = 10**9
 DENOMINATOR_MAX = 10**12
@@ -317,34 +316,10 @@ def _percent(node: Node, key: str, default: Fraction) -> int:
 
 
 def _rewards(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Reward, ...]:
-    rewards = []
-    for node in root.nodes("rewards", most=REWARDS_MAX):
-        kind = node.choice("kind", ("money_off", "percent_off", "free_item"))
-        values: dict[str, Any] = {}
-        if kind == "money_off":
-            values["amount_minor"] = node.integer("amount_minor", low=1, high=AMOUNT_MINOR_MAX)
-        elif kind == "percent_off":
-            values["percent_ppm"] = _percent(node, "percent", Fraction(0))
-            values["amount_minor"] = node.integer("amount_minor_max", 0, high=AMOUNT_MINOR_MAX)
-            if not values["percent_ppm"]:
-                node.wrong("percent", "is missing", 'write for example percent: "10"')
-        lines = _selector(node)
-        if kind == "free_item" and lines is ANY_LINE:
-            node.wrong("", "a free item must say which", "name a sku, category or brand")
-        rewards.append(
-            Reward(
-                reward_id=node.text("id", longest=64),
-                kind=kind,
-                cost=node.integer("points", low=0, high=POINTS_MAX),
-                lines=lines,
-                when=_condition(node, zone, tier_ids),
-                minimum_minor=node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
-                **values,
-            )
-        )
-        node.done()
-    _unique(root, "rewards", [reward.reward_id for reward in rewards])
-    return tuple(rewards)
+    nodes = root.nodes("rewards", most=REWARDS_MAX)
+    rewards = tuple(parse_reward(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_rewards(root, rewards)
+    return rewards
 
 
 def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupon, ...]:

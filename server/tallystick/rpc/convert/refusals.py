@@ -47,6 +47,13 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
     Refusal.COUPON_NOT_APPLICABLE: "The coupon {coupon_id} takes nothing off this basket, here, or beside the others.",
+    Refusal.REWARD_SOLD_OUT: "Nothing is left of the reward {reward_id}.",
+    Refusal.REWARD_LIMIT: "A member has the reward {reward_id} at most {count} times ({per}).",
+    Refusal.REWARD_NEEDS_GATEWAY: "The reward {reward_id} is counted: only the gateway can say that there is one left.",
+    Refusal.ACTION_UNKNOWN: "The rule set has no action {action_id}.",
+    Refusal.ACTION_LIMIT: "The action {action_id} gives a member points at most {count} times ({per}).",
+    Refusal.ACTION_NOT_NOW: "The action {action_id} gives no points now, here, or to this member.",
+    Refusal.REDEMPTION_USED: "What was bought with {redemption_id} was handed out before.",
 }
 
 
