@@ -10,9 +10,9 @@ from tallystick.core.state import MemberStatus
 from tallystick.security.blind_index import blind_token
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.balances import member_not_found
-from tallystick.service.consent_ports import Referral
 from tallystick.service.directory import Directory, IdentifierRow
 from tallystick.service.errors import AlreadyExists, TallystickError
+from tallystick.service.referral_ports import Referral
 
 REFERRAL_KIND = "referral"
 """A kind of identifier that no scan gives: tills do not know it, and it goes when its member is erased."""
