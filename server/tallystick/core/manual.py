@@ -22,7 +22,7 @@ def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
     qualifies = rules.tiers is not None and rules.tiers.basis is TierBasis.POINTS
     credits = command.points if qualifies else 0
     earned = earn_into(draft, rules, command.origin, Moves(), command.points, credits)
-    why = Explanation("action", 0, command.points, "action")
+    why = Explanation(command.why, 0, command.points, command.why)
     detail = Detail(
         explanations=(why, *earned.explanations), credit_day=earned.credit_day, reason=command.reason
     )
