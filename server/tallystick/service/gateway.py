@@ -38,6 +38,8 @@ from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.referral_checks import ReferralChecks
+from tallystick.service.referral_payout import ReferralPayouts
 from tallystick.service.referrals import Referrals
 from tallystick.service.review_ports import ReviewStore
 from tallystick.service.reviews import Reviews
@@ -122,6 +124,7 @@ class Gateway:
     widget_tokens: WidgetTokens
     webhooks: Webhooks
     reviews: Reviews
+    payouts: ReferralPayouts
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -292,4 +295,7 @@ def open_gateway(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
         reviews=reviews,
+        payouts=ReferralPayouts(
+            store, rulebook, ReferralChecks(store, identity, members, reviews), reviews, pool, lane, now_ms=now_ms
+        ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -95,9 +96,15 @@ class ReferralDirectory(Protocol):
         ...
 
     def referrals_due(
-        self, program_id: ProgramId, *, now: Ms, after: MemberId | None, limit: int
+        self,
+        program_id: ProgramId,
+        states: Collection[ReferralState],
+        *,
+        now: Ms,
+        after: MemberId | None,
+        limit: int,
     ) -> list[Referral]:
-        """Return waiting referrals of which there is something to look at, by the joiner's id, after one.
+        """Return referrals in some of the waiting states of which there is something to look at, by the joiner's id.
 
         Those whose ``due_ms`` has come, and noted ones whose joiner has entries behind ``seen_seq``.
         """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.service.referral_ports import (
     STILL_OPEN,
-    WAITING,
     Referral,
     ReferralState,
     ReferralSums,
@@ -47,13 +47,19 @@ class MemoryReferrals:
         return ReferralSums(len(own), waiting, len(paid), sum(paid))
 
     def referrals_due(
-        self: Tables, program_id: ProgramId, *, now: Ms, after: MemberId | None, limit: int
+        self: Tables,
+        program_id: ProgramId,
+        states: Collection[ReferralState],
+        *,
+        now: Ms,
+        after: MemberId | None,
+        limit: int,
     ) -> list[Referral]:
         tables = self._of(program_id)
         due = [
             one
             for one in list(tables.referrals.values())
-            if one.state in WAITING
+            if one.state in states
             and one.member_id > (after or "")
             and (one.due_ms <= now or _has_news(tables, one))
         ]

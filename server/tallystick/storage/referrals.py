@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.service.referral_ports import (
@@ -68,7 +81,13 @@ class SqlReferrals(SqlSession):
         return ReferralSums(*map(int, row or (0, 0, 0, 0)))
 
     def referrals_due(
-        self, program_id: ProgramId, *, now: Ms, after: MemberId | None, limit: int
+        self,
+        program_id: ProgramId,
+        states: Collection[ReferralState],
+        *,
+        now: Ms,
+        after: MemberId | None,
+        limit: int,
     ) -> list[Referral]:
         """Return waiting referrals of which there is something to look at, by the joiner's id, after one."""
         account = t.account.c
@@ -77,8 +96,9 @@ class SqlReferrals(SqlSession):
         query = (
             select(*_REFERRAL)
             .select_from(t.referral.join(t.account, joined))
-            .where(_c.program_id == program_id, _c.state <= int(ReferralState.PAYING))
-            .where(or_(_c.due_ms <= now, news))
+            # The condition of the index, beside what is asked.
+            .where(_c.program_id == program_id, _c.state <= literal_column(f"{ReferralState.PAYING:d}"))
+            .where(_c.state.in_(list(map(int, states))), or_(_c.due_ms <= now, news))
             .order_by(_c.member_id)
         )
         if after is not None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
-from tallystick.core.rules.referral import Referral
+from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.scanning import Scanning
 from tallystick.core.rules.watch import Watching
 
@@ -308,5 +308,5 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
-    referral: Referral | None = None
+    referral: Referring | None = None
     watch: Watching = Watching()

@@ -20,7 +20,7 @@ BURST_PER_DAY_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Referral:
+class Referring:
     """What both get when the new member's first purchase of ``minimum_minor``, net of returns, stands.
 
     It must come ``within_days`` after joining, and is looked at ``after_days`` after it: its return window. Of one
@@ -37,11 +37,11 @@ class Referral:
     burst_per_day: int = BURST_PER_DAY
 
 
-def parse_referral(node: Node | None, *, pending_days: int) -> Referral | None:
+def parse_referral(node: Node | None, *, pending_days: int) -> Referring | None:
     """Return what recommendations bring, None when they bring nothing; ``pending_days`` is that of the earning."""
     if node is None:
         return None
-    referral = Referral(
+    referral = Referring(
         referrer_points=node.integer("referrer_points", 0, high=REFERRAL_POINTS_MAX),
         joiner_points=node.integer("joiner_points", 0, high=REFERRAL_POINTS_MAX),
         minimum_minor=node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),

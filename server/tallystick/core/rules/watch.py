@@ -34,8 +34,12 @@ def parse_watch(node: Node | None) -> Watching:
     watching = Watching(
         actions_per_day=node.integer("actions_per_day", usual.actions_per_day, high=THRESHOLD_MAX),
         sales_per_hour=node.integer("sales_per_hour", usual.sales_per_hour, high=THRESHOLD_MAX),
-        staff_sales_per_day=node.integer("staff_sales_per_day", usual.staff_sales_per_day, high=THRESHOLD_MAX),
-        enrolments_per_hour=node.integer("enrolments_per_hour", usual.enrolments_per_hour, high=THRESHOLD_MAX),
+        staff_sales_per_day=node.integer(
+            "staff_sales_per_day", usual.staff_sales_per_day, high=THRESHOLD_MAX
+        ),
+        enrolments_per_hour=node.integer(
+            "enrolments_per_hour", usual.enrolments_per_hour, high=THRESHOLD_MAX
+        ),
         adjust_review_points=node.integer("adjust_review_points", 0, high=POINTS_MAX),
     )
     node.done()
