@@ -12,11 +12,13 @@ from psycopg import sql
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.claim_store import Claim
-from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
 from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.event_store import Endpoint, Event, EventPlace, SeenMember, Signing
 from tallystick.service.ports import WriteSet
+from tallystick.service.referral_ports import Referral
+from tallystick.service.review_ports import NOBODY, Review, StaffMember, WatchPlace
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
 from tallystick.storage import open_store
@@ -77,6 +79,11 @@ def fill(url: str) -> None:
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
+    review = Review("0" * 8 + "-0000-8000-8000-" + "0" * 12, "adjust", member_id(1), NOBODY, {}, NOW)
+    store.add_review(OTHER_PROGRAM, review)
+    store.count_watched(OTHER_PROGRAM, "enrolments", "till-1", bucket=NOW)
+    store.move_watch_place(OTHER_PROGRAM, WatchPlace({0: 1}))
+    store.put_staff(OTHER_PROGRAM, StaffMember("store-1", "ann", member_id(1)))
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
     store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
     endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")

@@ -55,9 +55,13 @@ class Sale:
     coupons: tuple[CouponRef, ...] = ()
 
 
+ACTION = "action"
+"""Why points without a basket are given, unless something else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0."""
+    """Post points for an action rather than for goods; ``points`` > 0. ``why`` is the code of its explanation."""
 
     command_id: CommandId
     member_id: MemberId
@@ -65,6 +69,7 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
+    why: str = ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +382,11 @@ def _sale(c: Sale) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    return asked if c.why == ACTION else [*asked, c.why]
+
+
 def _hold(c: PlaceHold) -> list[object]:
     asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
@@ -400,7 +410,7 @@ def _return(c: Return) -> list[object]:
 
 _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     Sale: _sale,
-    Earn: lambda c: [c.points, c.reason, int(c.assurance)],
+    Earn: _earn,
     Burn: lambda c: [c.points, c.reason, int(c.assurance)],
     PlaceHold: _hold,
     Capture: lambda c: [c.hold_id, _basket(c.basket)],

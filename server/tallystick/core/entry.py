@@ -239,6 +239,7 @@ class Refusal(IntEnum):
     ACTION_LIMIT = 45
     ACTION_NOT_NOW = 46
     REDEMPTION_USED = 47
+    ADJUST_NEEDS_SECOND = 50
 
 
 @dataclass(frozen=True, slots=True)

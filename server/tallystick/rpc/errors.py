@@ -164,6 +164,9 @@ CODES: Mapping[str, int] = {
     "WEBHOOK_URL_REFUSED": code_pb2.INVALID_ARGUMENT,
     "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
     "DEVICE_NEW": code_pb2.FAILED_PRECONDITION,
+    "REVIEW_NOT_FOUND": code_pb2.NOT_FOUND,
+    "REVIEW_DECIDED": code_pb2.FAILED_PRECONDITION,
+    "REVIEW_NEEDS_SECOND": code_pb2.PERMISSION_DENIED,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -39,7 +39,11 @@ from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
 from tallystick.service.redemptions import Redemptions
+from tallystick.service.referral_checks import ReferralChecks
+from tallystick.service.referral_payout import ReferralPayouts
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
+from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in import Door, SignIn
@@ -63,7 +67,15 @@ def role_name(role: int) -> str:
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    ReviewStore,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
@@ -113,6 +125,8 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    reviews: Reviews
+    payouts: ReferralPayouts
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -190,6 +204,7 @@ def open_gateway(
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
+    reviews = Reviews(store, pool, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -281,5 +296,9 @@ def open_gateway(
         ),
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
+        ),
+        reviews=reviews,
+        payouts=ReferralPayouts(
+            store, rulebook, ReferralChecks(store, identity, members, reviews), reviews, pool, lane, now_ms=now_ms
         ),
     )

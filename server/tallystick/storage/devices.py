@@ -19,6 +19,8 @@ from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
+from tallystick.storage.referrals import SqlReferrals
+from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
@@ -187,6 +189,8 @@ class SqlDirectory(
     SqlCoupons,
     SqlCardDevices,
     SqlConsents,
+    SqlReferrals,
+    SqlReviews,
     SqlSignIn,
     SqlWallets,
     SqlClaims,

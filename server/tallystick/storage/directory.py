@@ -16,6 +16,8 @@ from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
+from tallystick.storage.referrals import erase_referrals
+from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -325,6 +327,8 @@ class SqlMembers(SqlSession):
             lose_cards(connection, program_id, held, now=self._now_ms())
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
+            erase_referrals(connection, program_id, member_id)
+            erase_reviews(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(

@@ -11,7 +11,7 @@ from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.card_ports import Card, CardBatch
 from tallystick.service.claim_store import Claim
-from tallystick.service.consent_ports import Referral, SaidConsent
+from tallystick.service.consent_ports import SaidConsent
 from tallystick.service.coupon_ports import CouponBatch, CouponCode, Reservation
 from tallystick.service.directory import (
     CardDevice,
@@ -23,6 +23,8 @@ from tallystick.service.directory import (
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.referral_ports import Referral
+from tallystick.service.review_ports import Review, StaffMember, WatchPlace
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
@@ -113,6 +115,11 @@ class ProgramTables:
     event_seen: dict[MemberId, SeenMember] = field(default_factory=dict)
     event_places: dict[str, EventPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    reviews: dict[str, Review] = field(default_factory=dict)
+    watch_counts: dict[tuple[Ms, str, str], int] = field(default_factory=dict)
+    watch_places: dict[str, WatchPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    staff: dict[tuple[str, str], StaffMember] = field(default_factory=dict)
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

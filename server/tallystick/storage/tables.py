@@ -44,6 +44,7 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -88,11 +89,15 @@ __all__ = [
     "program",
     "referral",
     "refusal",
+    "review",
     "rule_set",
     "sign_in",
+    "staff_member",
     "till_chain",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "watch_count",
+    "watch_place",
     "webhook",
 ]

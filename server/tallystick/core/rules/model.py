@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
+from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
@@ -334,3 +336,5 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    referral: Referring | None = None
+    watch: Watching = Watching()

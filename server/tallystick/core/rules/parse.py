@@ -42,8 +42,10 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.watch import parse_watch
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
@@ -79,13 +81,14 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
     memberships = parse_memberships(root)
     root.names["membership"] = tuple(one.membership_id for one in memberships)
+    earning = _earning(root, zone, tier_ids)
     rules = RuleSet(
         version=version,
         sha256=sha256,
         name=name,
         currency=currency,
         zone=zone,
-        earning=_earning(root, zone, tier_ids),
+        earning=earning,
         expiry=_expiry(root.node("expiry")),
         tiers=tiers,
         burning=_burning(root.node("burning")),
@@ -97,6 +100,8 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
+        watch=parse_watch(root.node("watch")),
     )
     root.done()
     return rules

@@ -43,6 +43,7 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.LEASES_OFF: "The rule set gives stores no leases.",
     Refusal.LEASE_EXISTS: "The store has an open lease of the member: {lease_id}.",
     Refusal.MEMBER_LOCKED: "The member has locked the points: they can be earned and not burned.",
+    Refusal.ADJUST_NEEDS_SECOND: "More than {points_max} points need a second person: review {review_id} is {state}.",
     Refusal.COUPON_UNKNOWN: "There is no coupon with the code number {coupon_no}, or it is another member's.",
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
