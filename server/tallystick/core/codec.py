@@ -16,10 +16,12 @@ from tallystick.core.entry import (
     Detail,
     Explanation,
     LineShare,
+    MovedLot,
     ReturnedLine,
     TaxTotal,
+    Transferred,
 )
-from tallystick.core.ids import Minor, Ms
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, TierState
 
 
@@ -41,6 +43,8 @@ def detail_to_text(detail: Detail) -> str:
         body["returned"] = detail.returned
     if detail.coupons:
         body["coupons"] = detail.coupons
+    if detail.transfer:
+        body["transfer"] = detail.transfer
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -72,8 +76,15 @@ def detail_from_text(text: str) -> Detail:
         rewards=tuple(AppliedReward(*row) for row in body.get("rewards", ())),
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
         coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
+        transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )
+
+
+def _transferred(row: Any) -> Transferred:
+    transfer_id, other_id, lots = row
+    moved = tuple(MovedLot(points, Ms(earned), Ms(expires)) for points, earned, expires in lots)
+    return Transferred(CommandId(transfer_id), MemberId(other_id), moved)
 
 
 def tier_to_text(tier: TierState) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.compact import to_compact
+from tallystick.core.entry import MovedLot
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 FINGERPRINT_BYTES = 16
@@ -222,6 +223,49 @@ class IssueVoucher:
     assurance: Assurance = Assurance.TYPED
 
 
+@dataclass(frozen=True, slots=True)
+class TransferOut:
+    """Give ``points`` > 0 to another member; ``command_id`` names the transfer.
+
+    What only history knows is the server's to fill in: ``given_before`` is what the member has given since the period
+    began, ``same_household`` whether both are of one household. ``pooling`` moves points into the household's account:
+    its own people's choice, which no limit of transfers is about.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+    given_before: int = 0
+    same_household: bool = False
+    pooling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransferIn:
+    """Take over the points of a transfer that has left its giver; each lot keeps its expiry."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    from_member_id: MemberId
+    lots: tuple[MovedLot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBack:
+    """Give the points of a transfer back to its giver, because its receiver cannot take them."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    why: str
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -310,6 +354,9 @@ Command = (
     | ReturnLease
     | RecallLeases
     | IssueVoucher
+    | TransferOut
+    | TransferIn
+    | TransferBack
     | Advice
 )
 
@@ -390,6 +437,9 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     ReturnLease: lambda c: [c.lease_id],
     RecallLeases: lambda _: [],
     IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
+    TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
+    TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
+    TransferBack: lambda c: [c.transfer_id],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

@@ -25,6 +25,9 @@ from tallystick.core.command import (
     SettleReturn,
     SettleSale,
     SettleUndo,
+    TransferBack,
+    TransferIn,
+    TransferOut,
     Void,
 )
 from tallystick.core.coupon import CouponUse
@@ -39,6 +42,7 @@ from tallystick.core.returns import post_return, reverse, settle_return, settle_
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
 from tallystick.core.state import MemberState, MemberStatus
+from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment():
+        case Earn() | SettleEnrolment() | TransferIn():
             return False
         case _:
             return True
@@ -80,6 +84,8 @@ def refers_to(command: Command) -> CommandId | None:
             return command.sale_id
         case Reverse():
             return command.entry_id
+        case TransferBack():
+            return command.transfer_id
         case _:
             return None
 
@@ -134,6 +140,7 @@ FACTS_AND_AMENDS = (
     Reverse,
     Void,
     Adjust,
+    TransferBack,
 )
 """What is decided for a blocked member too."""
 
@@ -155,7 +162,8 @@ def _locked(command: Command, state: MemberState, draft: Draft) -> Refused | Non
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
     moves = draft.entries[-1].moves
-    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
+    leaving = moves.burned + moves.held + max(0, moves.adjusted)
+    return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
 
 def _apply(
@@ -184,6 +192,12 @@ def _apply(
             return reverse(draft, rules, command, refs.target, refs.before)
         case Adjust():
             return post_adjust(draft, rules, command)
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
         case _:
             return _apply_store(draft, command, rules, refs)
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Origin
-from tallystick.core.ids import CommandId, MemberId, Minor
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import Alloc
 
 
@@ -31,6 +31,8 @@ class EntryKind(IntEnum):
     VOUCHER = 15
     RECALL = 16
     ENROL = 17
+    TRANSFER = 19
+    DONATE = 20
 
 
 class Moves(NamedTuple):
@@ -118,6 +120,25 @@ class ReturnedLine(NamedTuple):
     amount_minor: Minor
 
 
+class MovedLot(NamedTuple):
+    """Points of a transfer that expire together; ``earned_ms`` is when the oldest of them were earned."""
+
+    points: int
+    earned_ms: Ms
+    expires_ms: Ms
+
+
+class Transferred(NamedTuple):
+    """What an entry has to do with a transfer: which one it is, and who is at its other end.
+
+    ``lots`` are what left the giver, so that the receiver's points expire when they would have; nobody else has them.
+    """
+
+    transfer_id: CommandId
+    other_id: MemberId
+    lots: tuple[MovedLot, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
@@ -139,6 +160,7 @@ class Detail:
     refund_minor: Minor = Minor(0)
     reason: str = ""
     coupons: tuple[AppliedCoupon, ...] = ()
+    transfer: Transferred | None = None
 
 
 NO_DETAIL = Detail()
@@ -212,6 +234,12 @@ class Refusal(IntEnum):
     COUPON_NOT_NOW = 34
     COUPON_NOT_APPLICABLE = 35
     MEMBER_LOCKED = 36
+    TRANSFERS_OFF = 51
+    SHARING_LIMIT = 52
+    RECEIVER_NOT_ALLOWED = 53
+    MEMBER_TOO_NEW = 54
+    PROJECT_UNKNOWN = 55
+    PARTNER_UNKNOWN = 56
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.errors import AlreadyExists, NotFound
+from tallystick.service.household_store import Part
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
@@ -28,11 +29,21 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryClaims, MemoryEvents):
+class MemoryDirectory(
+    MemorySignIn,
+    MemoryCards,
+    MemoryCoupons,
+    MemoryConsents,
+    MemoryClaims,
+    MemoryEvents,
+    MemoryTransfers,
+    MemoryHouseholds,
+):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -219,7 +230,9 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, 
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
-            return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
+            erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
+            leave_for_good(undo, tables, member_id)
+            return erased
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:
         member = self._of(program_id).members.get(member_id)
@@ -235,7 +248,11 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, 
         return True
 
     def _changed(self, undo: Undo, program_id: ProgramId, member_id: MemberId) -> None:
-        undo.put(self._of(program_id).changed_ms, member_id, self._now_ms())
+        tables = self._of(program_id)
+        belonging = tables.belongings.get(member_id)
+        asking = belonging is None or belonging.part is Part.ASKING
+        for one in {member_id, member_id if asking else belonging.household_id}:
+            undo.put(tables.changed_ms, one, self._now_ms())
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None:
         with self._changes() as undo:

@@ -44,6 +44,7 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.sharing_tables import household, household_member, transfer
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -76,6 +77,8 @@ __all__ = [
     "event_place",
     "event_seen",
     "hold",
+    "household",
+    "household_member",
     "identifier",
     "inbox_item",
     "journal",
@@ -91,6 +94,7 @@ __all__ = [
     "rule_set",
     "sign_in",
     "till_chain",
+    "transfer",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.transfers import Transfers
 
 DAY_MS = 86_400_000
 
@@ -306,3 +307,4 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    transfers: Transfers | None = None

@@ -42,6 +42,7 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.transfers import parse_transfers
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
@@ -91,6 +92,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        transfers=parse_transfers(root.node("transfers")),
     )
     root.done()
     return rules

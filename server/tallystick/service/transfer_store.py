@@ -1,0 +1,68 @@
+"""What transfers need of a store: a row for each, which says that a member's points may be on their way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+
+
+class TransferState(IntEnum):
+    """How far a transfer is. One that is ASKED may have left its giver or not: the ledger knows."""
+
+    ASKED = 1
+    ARRIVED = 2
+    UNDONE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Points on their way from one member to another.
+
+    ``made_ms`` is the business time, by which limits count; ``asked_ms`` the server's, when it was last asked for.
+    ``given_before`` is what the giver had given since the period of that time began. ``pooling`` ones move points into
+    a household's account and count towards no limit.
+    """
+
+    transfer_id: CommandId
+    from_member_id: MemberId
+    to_member_id: MemberId
+    points: int
+    pooling: bool
+    state: TransferState
+    made_ms: Ms
+    asked_ms: Ms
+    given_before: int = 0
+
+
+class TransferStore(Protocol):
+    """Every call is one short transaction of one program."""
+
+    def add_transfer(self, program_id: ProgramId, new: Transfer, *, since_ms: Ms) -> Transfer:
+        """Store a transfer that is asked for, or return the one that has its id.
+
+        ``given_before`` is filled in with what the giver's transfers since an instant sum to, those that were undone
+        left out: two that are asked for side by side never both count as the first. One that is there and still ASKED
+        takes over ``asked_ms``. Raises ``NotFound`` when the giver is unknown.
+        """
+        ...
+
+    def transfer(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None: ...
+
+    def end_transfer(
+        self, program_id: ProgramId, transfer_id: CommandId, state: TransferState
+    ) -> Transfer | None:
+        """Note how a transfer that was ASKED has ended, and return it as it is then; None when there is none."""
+        ...
+
+    def forget_transfer(self, program_id: ProgramId, transfer_id: CommandId, *, asked_before: Ms) -> bool:
+        """Delete a transfer that is ASKED and was last asked for before an instant; of which nothing has left."""
+        ...
+
+    def transfers_asked(
+        self, program_id: ProgramId, *, before: Ms, after: tuple[Ms, str] | None, limit: int
+    ) -> list[Transfer]:
+        """Return transfers that are ASKED since before an instant, by (asked_ms, transfer_id), behind one of them."""
+        ...
