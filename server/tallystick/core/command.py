@@ -227,9 +227,8 @@ class IssueVoucher:
 class TransferOut:
     """Give ``points`` > 0 to another member; ``command_id`` names the transfer.
 
-    What only history knows is the server's to fill in: ``given_before`` is what the member has given since the period
-    began, ``same_household`` whether both are of one household. ``pooling`` moves points into the household's account:
-    its own people's choice, which no limit of transfers is about.
+    Whether both are of one household is the server's to fill in. ``pooling`` moves points between a household's account
+    and that of one of its people: their own affair, which no limit of transfers is about.
     """
 
     command_id: CommandId
@@ -238,7 +237,6 @@ class TransferOut:
     to_member_id: MemberId
     points: int
     assurance: Assurance = Assurance.TYPED
-    given_before: int = 0
     same_household: bool = False
     pooling: bool = False
 

@@ -116,13 +116,20 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(command, state, draft)
+        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(
+            command, state, draft, due
+        )
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
         # What the command half did is dropped with its draft; what time had made due stays.
         return Outcome(caught_up, tuple(draft.entries[:due]), no)
-    return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(draft.entries[-1]))
+    return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(own_entry(draft, command, due)))
+
+
+def own_entry(draft: Draft, command: Command, due: int = 0) -> Entry:
+    """Return the entry that is a command's own: behind the ``due`` ones, before the awards that it led to."""
+    return next(entry for entry in draft.entries[due:] if entry.command_id == command.command_id)
 
 
 def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
@@ -154,14 +161,14 @@ def not_open(command: Command, state: MemberState) -> Refused | None:
     return refused(Refusal.MEMBER_BLOCKED, status=state.account.status.name)
 
 
-def _locked(command: Command, state: MemberState, draft: Draft) -> Refused | None:
+def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Refused | None:
     """Points that the member has locked leave the balance for nothing new.
 
     What a hold has reserved before was agreed on and may still be captured; that burns no more than was held.
     """
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
-    moves = draft.entries[-1].moves
+    moves = own_entry(draft, command, due).moves
     leaving = moves.burned + moves.held + max(0, moves.adjusted)
     return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
@@ -192,12 +199,6 @@ def _apply(
             return reverse(draft, rules, command, refs.target, refs.before)
         case Adjust():
             return post_adjust(draft, rules, command)
-        case TransferOut():
-            return transfer_out(draft, rules, command)
-        case TransferIn():
-            return transfer_in(draft, rules, command)
-        case TransferBack():
-            return transfer_back(draft, rules, command, refs.target, refs.before)
         case _:
             return _apply_store(draft, command, rules, refs)
 
@@ -220,5 +221,18 @@ def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> 
             return recall_leases(draft, rules, command)
         case IssueVoucher():
             return issue_voucher(draft, rules, command)
+        case _:
+            return _apply_sharing(draft, command, rules, refs)
+
+
+def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what members do together."""
+    match command:
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tallystick.core.basket import Origin
 from tallystick.core.command import TransferBack, TransferIn, TransferOut
 from tallystick.core.draft import Draft
 from tallystick.core.due import grace_ms
@@ -26,11 +27,16 @@ from tallystick.core.entry import (
 from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms, derived_id
 from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.rules.transfers import TransferTo
+from tallystick.core.rules.period import period_start
+from tallystick.core.rules.transfers import Transfers, TransferTo
 from tallystick.core.state import Alloc, Lot
 
 LOTS_MAX = 1_000
 """Most expiries that the points of one transfer may have; each becomes an entry of the receiver."""
+
+
+GIVEN = "given"
+"""Under this key the points are counted that a member has given away in a period."""
 
 
 def arrival_id(to_member_id: MemberId, transfer_id: CommandId) -> CommandId:
@@ -54,6 +60,8 @@ def transfer_out(draft: Draft, rules: RuleSet, command: TransferOut) -> Refused 
     lots = _moved(draft, allocs)
     if len(lots) > LOTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, lots=len(lots), lots_max=LOTS_MAX)
+    if rules.transfers and rules.transfers.limit_points and not command.pooling:
+        draft.count(GIVEN, _period(rules, rules.transfers, command.origin), points)
     draft.post(
         command_id=command.command_id,
         kind=EntryKind.TRANSFER,
@@ -62,7 +70,9 @@ def transfer_out(draft: Draft, rules: RuleSet, command: TransferOut) -> Refused 
         rule_set=rules.version,
         assurance=command.assurance,
         detail=Detail(
-            explanations=(Explanation("transfers", 0, -points, "pooled" if command.pooling else "transfer_sent"),),
+            explanations=(
+                Explanation("transfers", 0, -points, "pooled" if command.pooling else "transfer_sent"),
+            ),
             allocs=allocs,
             transfer=Transferred(command.command_id, command.to_member_id, lots),
         ),
@@ -86,7 +96,7 @@ def _not_allowed(draft: Draft, rules: RuleSet, command: TransferOut) -> Refused 
         return None
     if transfers is None:
         return refused(Refusal.TRANSFERS_OFF)
-    given, limit = command.given_before, transfers.limit_points
+    limit, given = transfers.limit_points, draft.tally(GIVEN, _period(rules, transfers, command.origin))
     if limit and given + points > limit:
         return refused(Refusal.SHARING_LIMIT, points=points, points_max=limit, given=given)
     if transfers.to is TransferTo.HOUSEHOLD and not command.same_household:
@@ -96,6 +106,10 @@ def _not_allowed(draft: Draft, rules: RuleSet, command: TransferOut) -> Refused 
     if days < transfers.member_days:
         return refused(Refusal.MEMBER_TOO_NEW, days=max(0, days), days_min=transfers.member_days)
     return None
+
+
+def _period(rules: RuleSet, transfers: Transfers, origin: Origin) -> int:
+    return period_start(transfers.per, local_day(origin.occurred_ms, rules.zone))
 
 
 def _moved(draft: Draft, allocs: Sequence[Alloc]) -> tuple[MovedLot, ...]:
@@ -148,6 +162,9 @@ def transfer_back(
     points = sent.moves.adjusted
     at_ms = Ms(max(command.origin.occurred_ms, draft.account.as_of_ms))
     draft.give_back(sent.detail.allocs, at_ms, grace_ms(rules, at_ms))
+    for key, period, counted in sent.detail.tallies:
+        # A period that is over may not be kept any more.
+        draft.count(key, period, -min(counted, draft.tally(key, period)))
     draft.post(
         command_id=command.command_id,
         kind=EntryKind.TRANSFER,

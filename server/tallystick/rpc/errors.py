@@ -161,6 +161,10 @@ CODES: Mapping[str, int] = {
     "WEBHOOK_URL_REFUSED": code_pb2.INVALID_ARGUMENT,
     "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
     "DEVICE_NEW": code_pb2.FAILED_PRECONDITION,
+    "RECEIVER_NOT_FOUND": code_pb2.NOT_FOUND,
+    "HOUSEHOLD_CONFLICT": code_pb2.FAILED_PRECONDITION,
+    "INVITATION_INVALID": code_pb2.PERMISSION_DENIED,
+    "TRANSFER_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -25,6 +25,8 @@ from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
@@ -46,6 +48,8 @@ from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
@@ -62,7 +66,16 @@ def role_name(role: int) -> str:
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    TransferStore,
+    HouseholdStore,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
@@ -111,6 +124,8 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    transfers: Transfers
+    households: Households
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -279,4 +294,6 @@ def open_gateway(
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
+        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        households=Households(store, now_ms=now_ms),
     )

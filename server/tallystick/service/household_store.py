@@ -48,7 +48,8 @@ class HouseholdStore(Protocol):
     def add_household(self, program_id: ProgramId, household_id: MemberId, head: Belonging) -> Belonging:
         """Make a household of its head, and return where the head belongs now: to an earlier one, if there is one.
 
-        Raises ``NotFound`` when the head or the household's account is unknown or erased.
+        Raises ``NotFound`` when the head or the household's account is unknown or erased, and ``AlreadyExists`` for a
+        household that somebody has made before, also when all have left it.
         """
         ...
 

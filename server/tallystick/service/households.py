@@ -72,19 +72,17 @@ class Households:
         """
         head = self._living(program_id, head_id)
         account = self._store.member(program_id, household_id)
-        if account is not None and (account.number or not self._is_household(program_id, household_id, head_id)):
-            raise AlreadyExists(
-                "The household_id was used before.",
-                mend="Make a new household_id for a new household.",
-                reason="REQUEST_ID_REUSED",
-                field="household_id",
-            )
+        if account is not None and account.number:
+            raise _reused()
         now_ms = self._now_ms()
         if account is None:
             made = Member(household_id, "", MemberStatus.OPEN, now_ms, int(Channel.APP), head.store_id)
             self._store.enrol(program_id, made, [])
         place = Belonging(head_id, household_id, Part.HEAD, now_ms)
-        stored = self._store.add_household(program_id, household_id, place)
+        try:
+            stored = self._store.add_household(program_id, household_id, place)
+        except AlreadyExists as error:
+            raise _reused() from error
         if stored.household_id != household_id:
             raise _conflict("The member is in a household already.", "Leave it first.", "in_household")
         return self._seen_by(program_id, stored)
@@ -108,9 +106,7 @@ class Households:
         ``FailedPrecondition`` for somebody who is in a household.
         """
         self._living(program_id, member_id)
-        place = self._store.ask_to_join(
-            program_id, member_id, _hash_of(program_id, code), now=self._now_ms()
-        )
+        place = self._store.ask_to_join(program_id, member_id, _hash_of(program_id, code), now=self._now_ms())
         if place is None:
             raise PermissionDenied(
                 "The invitation is not known, used or over.",
@@ -168,10 +164,16 @@ class Households:
             return None
         return Pool(person_id, place.household_id, account.active, account.seq)
 
-    def _is_household(self, program_id: ProgramId, household_id: MemberId, head_id: MemberId) -> bool:
-        """Return whether an account without a number is one that this head has made, or began to make."""
-        people = self._store.people(program_id, household_id)
-        return not people or any(one.member_id == head_id and one.part is Part.HEAD for one in people)
+    def last_points(self, program_id: ProgramId, member_id: MemberId) -> Pool | None:
+        """Return what a household has for the last one in it to take along; None when there are others, or nothing."""
+        place = self._store.belonging(program_id, member_id)
+        if place is None or place.part is not Part.HEAD:
+            return None
+        people = self._store.people(program_id, place.household_id)
+        account = self._store.read_accounts(program_id, [place.household_id])[place.household_id]
+        if any(one.part is Part.PERSON for one in people) or not account.active:
+            return None
+        return Pool(place.household_id, member_id, account.active, account.seq)
 
     def _living(self, program_id: ProgramId, member_id: MemberId) -> Member:
         member = self._store.member(program_id, member_id)
@@ -203,6 +205,15 @@ def transfer_not_found(transfer_id: CommandId) -> NotFound:
         mend="Nothing has left under this id: it may be sent.",
         reason="TRANSFER_NOT_FOUND",
         transfer_id=transfer_id,
+    )
+
+
+def _reused() -> AlreadyExists:
+    return AlreadyExists(
+        "The household_id was used before.",
+        mend="Make a new household_id for a new household.",
+        reason="REQUEST_ID_REUSED",
+        field="household_id",
     )
 
 

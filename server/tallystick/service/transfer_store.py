@@ -21,31 +21,25 @@ class TransferState(IntEnum):
 class Transfer:
     """Points on their way from one member to another.
 
-    ``made_ms`` is the business time, by which limits count; ``asked_ms`` the server's, when it was last asked for.
-    ``given_before`` is what the giver had given since the period of that time began. ``pooling`` ones move points into
-    a household's account and count towards no limit.
+    ``made_ms`` is when it was first asked for and ``asked_ms`` when it was last, by the server's clock.
     """
 
     transfer_id: CommandId
     from_member_id: MemberId
     to_member_id: MemberId
     points: int
-    pooling: bool
     state: TransferState
     made_ms: Ms
     asked_ms: Ms
-    given_before: int = 0
 
 
 class TransferStore(Protocol):
     """Every call is one short transaction of one program."""
 
-    def add_transfer(self, program_id: ProgramId, new: Transfer, *, since_ms: Ms) -> Transfer:
+    def add_transfer(self, program_id: ProgramId, new: Transfer) -> Transfer:
         """Store a transfer that is asked for, or return the one that has its id.
 
-        ``given_before`` is filled in with what the giver's transfers since an instant sum to, those that were undone
-        left out: two that are asked for side by side never both count as the first. One that is there and still ASKED
-        takes over ``asked_ms``. Raises ``NotFound`` when the giver is unknown.
+        One that is there and still ASKED takes over ``asked_ms``.
         """
         ...
 

@@ -15,9 +15,6 @@ from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.command import Command, TransferBack, TransferIn, TransferOut, fingerprint
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
-from tallystick.core.lots import local_day, midnight_ms
-from tallystick.core.rules.model import RuleSet
-from tallystick.core.rules.transfers import first_day
 from tallystick.core.transfer import arrival_id, way_back_id
 from tallystick.service.business_time import ANY_TIME, Window
 from tallystick.service.errors import TallystickError
@@ -25,7 +22,6 @@ from tallystick.service.household_store import HouseholdStore, Pool
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
-from tallystick.service.rulebook import RuleBook
 from tallystick.service.submission import Answer, Submission
 from tallystick.service.transfer_store import Transfer, TransferState, TransferStore
 
@@ -55,11 +51,8 @@ class Sent:
 class Transfers:
     """The use cases around transfers; from the event loop only."""
 
-    def __init__(
-        self, store: Store, rulebook: RuleBook, lane: Lane, pool: ReadPool, *, now_ms: Callable[[], Ms]
-    ) -> None:
+    def __init__(self, store: Store, lane: Lane, pool: ReadPool, *, now_ms: Callable[[], Ms]) -> None:
         self._store = store
-        self._rulebook = rulebook
         self._lane = lane
         self._pool = pool
         self._now_ms = now_ms
@@ -73,8 +66,7 @@ class Transfers:
     ) -> Sent:
         """Give points to another member; the same command again answers the same, and finishes what is open.
 
-        ``sent`` is the fingerprint of the command before its origin was filled in. Raises ``NotFound`` when the giver
-        is unknown.
+        ``sent`` is the fingerprint of the command before its origin was filled in.
         """
         now_ms = self._now_ms()
         new = Transfer(
@@ -82,19 +74,16 @@ class Transfers:
             command.member_id,
             command.to_member_id,
             command.points,
-            command.pooling,
             TransferState.ASKED,
-            command.origin.occurred_ms,
+            now_ms,
             now_ms,
         )
-        rules = await self._pool.run(self._rulebook.current, program_id)
-        since_ms = _period_began(rules, command.origin.occurred_ms)
-        row = await self._pool.run(self._store.add_transfer, program_id, new, since_ms=since_ms)
+        row = await self._pool.run(self._store.add_transfer, program_id, new)
         if (row.from_member_id, row.to_member_id, row.points) != _content(command):
             no = refused(Refusal.COMMAND_ID_REUSED, command_id=command.command_id)
             return Sent(Answer(no, replayed=False, recorded_ms=now_ms), None)
         same = await self._pool.run(self._same_household, program_id, row)
-        command = replace(command, given_before=row.given_before, same_household=same)
+        command = replace(command, same_household=same)
         answer = await self._submit(program_id, command, deadline, sent=sent, allowed=allowed)
         decision = answer.decision
         if isinstance(decision, Posted):
@@ -120,9 +109,7 @@ class Transfers:
         )
         command = replace(unsent, origin=replace(unsent.origin, occurred_ms=self._now_ms()))
         # The id follows from what is there: every process asks for the same, at whatever time.
-        return await self.give(
-            program_id, command, fingerprint(unsent), allowed=ANY_TIME, deadline=deadline
-        )
+        return await self.give(program_id, command, fingerprint(unsent), allowed=ANY_TIME, deadline=deadline)
 
     async def pool_all(self, program_id: ProgramId, *, deadline: Callable[[], float]) -> int:
         """Move what people in households have earned on accounts of their own; return of how many."""
@@ -219,10 +206,3 @@ class Transfers:
 
 def _content(command: TransferOut) -> tuple[MemberId, MemberId, int]:
     return command.member_id, command.to_member_id, command.points
-
-
-def _period_began(rules: RuleSet | None, at_ms: Ms) -> Ms:
-    """Return when the period began over which the limit of transfers counts."""
-    if rules is None or rules.transfers is None:
-        return at_ms
-    return midnight_ms(first_day(local_day(at_ms, rules.zone), rules.transfers.per), rules.zone)

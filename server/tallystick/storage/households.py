@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
-from tallystick.service.errors import NotFound
+from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.service.household_store import Belonging, Part, Pool
 from tallystick.storage import tables as t
 from tallystick.storage.rows import Row
@@ -41,9 +41,11 @@ class SqlHouseholds(SqlSession):
             there = select(_h.household_id).where(
                 _h.program_id == program_id, _h.household_id == household_id
             )
-            if connection.execute(there).first() is None:
-                values = {"program_id": program_id, "household_id": household_id, "invitation_expires_ms": 0}
-                connection.execute(insert(t.household).values(values))
+            if connection.execute(there).first() is not None:
+                # Whoever has left it knows the id: what the others left behind is not for the taking.
+                raise AlreadyExists("The household is there already.", household_id=household_id)
+            values = {"program_id": program_id, "household_id": household_id, "invitation_expires_ms": 0}
+            connection.execute(insert(t.household).values(values))
             _insert(connection, program_id, head)
             self._told(connection, program_id, head)
             return head
@@ -68,7 +70,9 @@ class SqlHouseholds(SqlSession):
         values = {"invitation": code_hash, "invitation_expires_ms": expires_ms}
         return self._run(
             program_id,
-            lambda connection: connection.execute(update(t.household).where(*own).values(values)).rowcount > 0,
+            lambda connection: (
+                connection.execute(update(t.household).where(*own).values(values)).rowcount > 0
+            ),
             write=True,
         )
 
@@ -117,9 +121,7 @@ class SqlHouseholds(SqlSession):
                 return None
             person = Belonging(member_id, household_id, Part.PERSON, now)
             values = {"part": int(Part.PERSON), "since_ms": now}
-            connection.execute(
-                update(t.household_member).where(*_own(program_id, member_id)).values(values)
-            )
+            connection.execute(update(t.household_member).where(*_own(program_id, member_id)).values(values))
             self._told(connection, program_id, person)
             return person
 
@@ -158,9 +160,7 @@ class SqlHouseholds(SqlSession):
         account = t.account.c
         query = (
             select(_m.member_id, _m.household_id, account.active, account.seq)
-            .join(
-                t.account, and_(account.program_id == _m.program_id, account.member_id == _m.member_id)
-            )
+            .join(t.account, and_(account.program_id == _m.program_id, account.member_id == _m.member_id))
             .where(
                 _m.program_id == program_id,
                 _m.part < int(Part.ASKING),
@@ -190,7 +190,12 @@ def household_of(connection: Connection, program_id: ProgramId, member_id: Membe
 
 
 def leave_for_good(connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
-    """Take a member who is being erased out of the household; the eldest of the others takes the head's place."""
+    """Take a member who is being erased out of the household; the eldest of the others takes the head's place.
+
+    The account of a household that is being erased lets its people go.
+    """
+    of_household = (_m.program_id == program_id, _m.household_id == member_id)
+    connection.execute(delete(t.household_member).where(*of_household))
     stored = _belonging(connection, program_id, member_id)
     if stored is None:
         return

@@ -249,10 +249,10 @@ class MemoryDirectory(
 
     def _changed(self, undo: Undo, program_id: ProgramId, member_id: MemberId) -> None:
         tables = self._of(program_id)
-        belonging = tables.belongings.get(member_id)
-        asking = belonging is None or belonging.part is Part.ASKING
-        for one in {member_id, member_id if asking else belonging.household_id}:
-            undo.put(tables.changed_ms, one, self._now_ms())
+        undo.put(tables.changed_ms, member_id, self._now_ms())
+        place = tables.belongings.get(member_id)
+        if place is not None and place.part is not Part.ASKING:
+            undo.put(tables.changed_ms, place.household_id, self._now_ms())
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None:
         with self._changes() as undo:

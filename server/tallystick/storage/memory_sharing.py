@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
-from tallystick.service.errors import NotFound
+from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.service.household_store import Belonging, Part, Pool
 from tallystick.service.transfer_store import Transfer, TransferState
 from tallystick.storage.clock import Now
@@ -29,28 +29,14 @@ class Tables(Protocol):
 class MemoryTransfers:
     """``service.transfer_store`` says what each call means."""
 
-    def add_transfer(self: Tables, program_id: ProgramId, new: Transfer, *, since_ms: Ms) -> Transfer:
+    def add_transfer(self: Tables, program_id: ProgramId, new: Transfer) -> Transfer:
         with self._changes() as undo:
-            tables = self._of(program_id)
-            if new.from_member_id not in tables.members:
-                raise NotFound("There is no such member.", member_id=new.from_member_id)
-            stored = tables.transfers.get(new.transfer_id)
-            if stored is not None:
-                if stored.state is TransferState.ASKED:
-                    asked = replace(stored, asked_ms=new.asked_ms)
-                    undo.put(tables.transfers, new.transfer_id, asked)
-                return stored
-            given = sum(
-                one.points
-                for one in tables.transfers.values()
-                if one.from_member_id == new.from_member_id
-                and one.made_ms >= since_ms
-                and not one.pooling
-                and one.state is not TransferState.UNDONE
-            )
-            made = replace(new, given_before=given)
-            undo.put(tables.transfers, new.transfer_id, made)
-            return made
+            transfers = self._of(program_id).transfers
+            stored = transfers.get(new.transfer_id, new)
+            if stored.state is TransferState.ASKED:
+                stored = replace(stored, asked_ms=new.asked_ms)
+                undo.put(transfers, new.transfer_id, stored)
+            return stored
 
     def transfer(self: Tables, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None:
         return self._of(program_id).transfers.get(transfer_id)
@@ -105,8 +91,9 @@ class MemoryHouseholds:
             stored = tables.belongings.get(head.member_id)
             if stored is not None and stored.part is not Part.ASKING:
                 return stored
-            if household_id not in tables.households:
-                undo.put(tables.households, household_id, (b"", Ms(0)))
+            if household_id in tables.households:
+                raise AlreadyExists("The household is there already.", household_id=household_id)
+            undo.put(tables.households, household_id, (b"", Ms(0)))
             undo.put(tables.belongings, head.member_id, head)
             _told(undo, tables, head, self._now_ms())
             return head
@@ -209,7 +196,12 @@ def leads_to(tables: ProgramTables, member_id: MemberId) -> MemberId:
 
 
 def leave_for_good(undo: Undo, tables: ProgramTables, member_id: MemberId) -> None:
-    """Take a member who is being erased out of the household; the eldest of the others takes the head's place."""
+    """Take a member who is being erased out of the household; the eldest of the others takes the head's place.
+
+    The account of a household that is being erased lets its people go.
+    """
+    for one in _people(tables, member_id):
+        undo.remove(tables.belongings, one.member_id)
     stored = tables.belongings.get(member_id)
     if stored is None:
         return

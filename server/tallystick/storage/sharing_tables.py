@@ -15,15 +15,11 @@ transfer = Table(
     uuid("from_member_id"),
     uuid("to_member_id"),
     big("points"),
-    small("pooling"),
     small("state"),
     big("made_ms"),
     big("asked_ms"),
-    big("given_before"),
     PrimaryKeyConstraint("transfer_id", "program_id"),
 )
-
-Index("transfer_giver_idx", transfer.c.from_member_id, transfer.c.program_id, transfer.c.made_ms)
 
 Index(
     "transfer_asked_idx",

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
 
 from tallystick.core.ids import CommandId, Ms, ProgramId
-from tallystick.service.errors import NotFound
 from tallystick.service.transfer_store import Transfer, TransferState
 from tallystick.storage import tables as t
 from tallystick.storage.rows import Row
@@ -21,40 +18,25 @@ _TRANSFER = tuple(_c[name] for name in Transfer.__dataclass_fields__)
 def transfer_from_row(row: Row) -> Transfer:
     """Return the transfer of a row."""
     values = dict(zip(Transfer.__dataclass_fields__, row, strict=True))
-    return Transfer(
-        **{**values, "pooling": bool(values["pooling"]), "state": TransferState(values["state"])}
-    )
+    return Transfer(**{**values, "state": TransferState(values["state"])})
 
 
 class SqlTransfers(SqlSession):
     """Transfers; see ``service.transfer_store``."""
 
-    def add_transfer(self, program_id: ProgramId, new: Transfer, *, since_ms: Ms) -> Transfer:
+    def add_transfer(self, program_id: ProgramId, new: Transfer) -> Transfer:
         """Store a transfer that is asked for, or return the one that has its id."""
 
         def work(connection: Connection) -> Transfer:
-            # The giver's row: transfers of one giver take turns, so that each sees what the others give.
-            giver = (t.member.c.program_id == program_id, t.member.c.member_id == new.from_member_id)
-            if connection.scalar(select(t.member.c.status).where(*giver).with_for_update()) is None:
-                raise NotFound("There is no such member.", member_id=new.from_member_id)
+            again = update(t.transfer).where(*_asked(program_id, new.transfer_id))
+            connection.execute(again.values(asked_ms=new.asked_ms))
             stored = _stored(connection, program_id, new.transfer_id)
             if stored is not None:
-                if stored.state is TransferState.ASKED:
-                    asked = update(t.transfer).where(*_own(program_id, new.transfer_id))
-                    connection.execute(asked.values(asked_ms=new.asked_ms))
                 return stored
-            given = select(func.coalesce(func.sum(_c.points), 0)).where(
-                _c.program_id == program_id,
-                _c.from_member_id == new.from_member_id,
-                _c.made_ms >= since_ms,
-                _c.pooling == 0,
-                _c.state != int(TransferState.UNDONE),
-            )
-            made = replace(new, given_before=int(connection.scalar(given) or 0))
-            values = {column.name: getattr(made, column.name) for column in _TRANSFER}
-            values |= {"program_id": program_id, "pooling": int(made.pooling), "state": int(made.state)}
+            values = {column.name: getattr(new, column.name) for column in _TRANSFER}
+            values |= {"program_id": program_id, "state": int(new.state)}
             connection.execute(insert(t.transfer).values(values))
-            return made
+            return new
 
         return self._run(program_id, work, write=True)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from enum import StrEnum
 
 from tallystick.core.ids import POINTS_MAX
+from tallystick.core.rules.period import Per
 from tallystick.core.rules.reader import Node
 
 MEMBER_DAYS_MAX = 3_660
@@ -17,15 +17,6 @@ class TransferTo(StrEnum):
 
     ANYONE = "anyone"
     HOUSEHOLD = "household"
-
-
-class Per(StrEnum):
-    """The period of the program's calendar over which a limit counts; a week begins on Monday."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    YEAR = "year"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +60,3 @@ def parse_limit(node: Node | None) -> tuple[int, Per]:
     per = Per(node.choice("per", [choice.value for choice in Per], "month"))
     node.done()
     return count, per
-
-
-def first_day(day: date, per: Per) -> date:
-    """Return the first day of the period in which a day lies."""
-    match per:
-        case Per.DAY:
-            return day
-        case Per.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Per.MONTH:
-            return day.replace(day=1)
-        case Per.YEAR:
-            return day.replace(month=1, day=1)

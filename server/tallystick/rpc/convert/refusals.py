@@ -47,6 +47,12 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
     Refusal.COUPON_NOT_APPLICABLE: "The coupon {coupon_id} takes nothing off this basket, here, or beside the others.",
+    Refusal.TRANSFERS_OFF: "The rule set lets nobody give points to others.",
+    Refusal.SHARING_LIMIT: "{points} points more than the {given} given already are above the limit of {points_max}.",
+    Refusal.RECEIVER_NOT_ALLOWED: "Points cannot be given to that member: {why}.",
+    Refusal.MEMBER_TOO_NEW: "The member has been one for {days} days; it takes {days_min}.",
+    Refusal.PROJECT_UNKNOWN: "The rule set has no project {project_id}.",
+    Refusal.PARTNER_UNKNOWN: "The rule set has no partner program {partner_id}.",
 }
 
 

@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0016"
-down_revision = "0011"
+down_revision = "0012"
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 
@@ -24,14 +24,11 @@ def upgrade() -> None:
         column("from_member_id", UUID),
         column("to_member_id", UUID),
         column("points", sa.BigInteger()),
-        column("pooling", sa.SmallInteger()),
         column("state", sa.SmallInteger()),
         column("made_ms", sa.BigInteger()),
         column("asked_ms", sa.BigInteger()),
-        column("given_before", sa.BigInteger()),
         sa.PrimaryKeyConstraint("transfer_id", "program_id", name=op.f("transfer_pkey")),
     )
-    op.create_index("transfer_giver_idx", "transfer", ["from_member_id", "program_id", "made_ms"])
     asked = sa.text("state = 1")
     op.create_index(
         "transfer_asked_idx",
