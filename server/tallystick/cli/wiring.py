@@ -210,11 +210,13 @@ def rounds_of(gateway: Gateway) -> list[Round]:
     from tallystick.service.referral_payout import referral_round
     from tallystick.service.reviews import review_round
     from tallystick.service.rounds import expiry_round
+    from tallystick.service.sharing_rounds import sharing_round
 
     return [
         expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
         review_round(gateway.reviews),
         referral_round(gateway.payouts),
+        sharing_round(gateway.transfers),
     ]
 
 

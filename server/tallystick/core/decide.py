@@ -26,6 +26,9 @@ from tallystick.core.command import (
     SettleReturn,
     SettleSale,
     SettleUndo,
+    TransferBack,
+    TransferIn,
+    TransferOut,
     UseRedemption,
     Void,
 )
@@ -44,6 +47,7 @@ from tallystick.core.returns import post_return, reverse, settle_return, settle_
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
 from tallystick.core.state import MemberState, MemberStatus
+from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment():
+        case Earn() | SettleEnrolment() | TransferIn():
             return False
         case _:
             return True
@@ -87,6 +91,8 @@ def refers_to(command: Command) -> CommandId | None:
             return command.entry_id
         case UseRedemption():
             return command.redemption_id
+        case TransferBack():
+            return command.transfer_id
         case _:
             return None
 
@@ -165,6 +171,7 @@ FACTS_AND_AMENDS = (
     Reverse,
     Void,
     Adjust,
+    TransferBack,
 )
 """What is decided for a blocked member too."""
 
@@ -186,7 +193,8 @@ def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Ref
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
     moves = own_entry(draft, command, due).moves
-    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
+    leaving = moves.burned + moves.held + max(0, moves.adjusted)
+    return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
 
 def _apply(
@@ -247,5 +255,18 @@ def _apply_rest(
             return recall_leases(draft, rules, command)
         case IssueVoucher():
             return issue_voucher(draft, rules, command)
+        case _:
+            return _apply_sharing(draft, command, rules, refs)
+
+
+def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what members do together."""
+    match command:
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

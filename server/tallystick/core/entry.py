@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Origin
-from tallystick.core.ids import CommandId, MemberId, Minor
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import Alloc, Tally
 
 
@@ -33,6 +33,8 @@ class EntryKind(IntEnum):
     ENROL = 17
     AWARD = 18
     HANDOVER = 24
+    TRANSFER = 19
+    DONATE = 20
 
 
 class Moves(NamedTuple):
@@ -135,6 +137,25 @@ class CountedLines(NamedTuple):
     shares: tuple[int, ...]
 
 
+class MovedLot(NamedTuple):
+    """Points of a transfer that expire together; ``earned_ms`` is when the oldest of them were earned."""
+
+    points: int
+    earned_ms: Ms
+    expires_ms: Ms
+
+
+class Transferred(NamedTuple):
+    """What an entry has to do with a transfer: which one it is, and who is at its other end.
+
+    ``lots`` are what left the giver, so that the receiver's points expire when they would have; nobody else has them.
+    """
+
+    transfer_id: CommandId
+    other_id: MemberId
+    lots: tuple[MovedLot, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
@@ -159,6 +180,7 @@ class Detail:
     coupons: tuple[AppliedCoupon, ...] = ()
     tallies: tuple[Tally, ...] = ()
     counted: tuple[CountedLines, ...] = ()
+    transfer: Transferred | None = None
 
 
 NO_DETAIL = Detail()
@@ -240,6 +262,12 @@ class Refusal(IntEnum):
     ACTION_NOT_NOW = 46
     REDEMPTION_USED = 47
     ADJUST_NEEDS_SECOND = 50
+    TRANSFERS_OFF = 51
+    SHARING_LIMIT = 52
+    RECEIVER_NOT_ALLOWED = 53
+    MEMBER_TOO_NEW = 54
+    PROJECT_UNKNOWN = 55
+    PARTNER_UNKNOWN = 56
 
 
 @dataclass(frozen=True, slots=True)

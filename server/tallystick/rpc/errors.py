@@ -167,6 +167,10 @@ CODES: Mapping[str, int] = {
     "REVIEW_NOT_FOUND": code_pb2.NOT_FOUND,
     "REVIEW_DECIDED": code_pb2.FAILED_PRECONDITION,
     "REVIEW_NEEDS_SECOND": code_pb2.PERMISSION_DENIED,
+    "RECEIVER_NOT_FOUND": code_pb2.NOT_FOUND,
+    "HOUSEHOLD_CONFLICT": code_pb2.FAILED_PRECONDITION,
+    "INVITATION_INVALID": code_pb2.PERMISSION_DENIED,
+    "TRANSFER_NOT_FOUND": code_pb2.NOT_FOUND,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""
 

@@ -25,6 +25,8 @@ from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
@@ -51,6 +53,8 @@ from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
@@ -75,6 +79,8 @@ class GatewayStore(
     ClaimStore,
     EventStore,
     ReviewStore,
+    TransferStore,
+    HouseholdStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -127,6 +133,8 @@ class Gateway:
     webhooks: Webhooks
     reviews: Reviews
     payouts: ReferralPayouts
+    transfers: Transfers
+    households: Households
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -299,6 +307,14 @@ def open_gateway(
         ),
         reviews=reviews,
         payouts=ReferralPayouts(
-            store, rulebook, ReferralChecks(store, identity, members, reviews), reviews, pool, lane, now_ms=now_ms
+            store,
+            rulebook,
+            ReferralChecks(store, identity, members, reviews),
+            reviews,
+            pool,
+            lane,
+            now_ms=now_ms,
         ),
+        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        households=Households(store, now_ms=now_ms),
     )

@@ -19,11 +19,13 @@ from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
+from tallystick.storage.households import SqlHouseholds
 from tallystick.storage.referrals import SqlReferrals
 from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
+from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
 
 CODES_MAX = 100
@@ -197,5 +199,7 @@ class SqlDirectory(
     SqlEndpoints,
     SqlEvents,
     SqlDeliveries,
+    SqlTransfers,
+    SqlHouseholds,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

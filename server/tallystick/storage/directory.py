@@ -16,6 +16,7 @@ from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
+from tallystick.storage.households import household_of, leave_for_good
 from tallystick.storage.referrals import erase_referrals
 from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
@@ -335,6 +336,7 @@ class SqlMembers(SqlSession):
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
+            leave_for_good(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
             return erased
 
@@ -350,8 +352,9 @@ class SqlMembers(SqlSession):
         return True
 
     def _changed(self, connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
-        """Note that tills must hear of a member whom no entry tells them of."""
-        own = (t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+        """Note that tills must hear of a member whom no entry tells them of, and of the household if there is one."""
+        both = {member_id, household_of(connection, program_id, member_id) or member_id}
+        own = (t.member.c.program_id == program_id, t.member.c.member_id.in_(both))
         connection.execute(update(t.member).where(*own).values(changed_ms=self._now_ms()))
 
 

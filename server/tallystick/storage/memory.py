@@ -18,6 +18,7 @@ from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
+from tallystick.service.transfer_store import Transfer
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
@@ -253,6 +254,10 @@ class MemorySnapshot:
     def coupon_holds(self) -> Iterator[Reservation]:
         """Yield reservations by member, hold and coupon."""
         return (one for _, one in sorted(self._tables.coupon_holds.items()))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Yield transfers by id."""
+        return (one for _, one in sorted(self._tables.transfers.items()))
 
 
 class MemoryStore(LedgerReads, MemoryDirectory):

@@ -22,10 +22,12 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
+from tallystick.service.household_store import Belonging
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import Review, StaffMember, WatchPlace
 from tallystick.service.sign_in_ports import Passkey, SignInSession
+from tallystick.service.transfer_store import Transfer
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
 K = TypeVar("K")
@@ -108,6 +110,10 @@ class ProgramTables:
     coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
     coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
     claims: dict[CommandId, Claim] = field(default_factory=dict)
+    transfers: dict[CommandId, Transfer] = field(default_factory=dict)
+    households: dict[MemberId, tuple[bytes, Ms]] = field(default_factory=dict)
+    """The invitation (empty: none) and its end."""
+    belongings: dict[MemberId, Belonging] = field(default_factory=dict)
     made_ms: dict[MemberId, Ms] = field(default_factory=dict)
     webhooks: dict[str, Endpoint] = field(default_factory=dict)
     events: dict[int, tuple[Event, Ms]] = field(default_factory=dict)

@@ -45,6 +45,7 @@ from tallystick.storage.member_tables import (
     wallet_registration,
 )
 from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
+from tallystick.storage.sharing_tables import household, household_member, transfer
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -77,6 +78,8 @@ __all__ = [
     "event_place",
     "event_seen",
     "hold",
+    "household",
+    "household_member",
     "identifier",
     "inbox_item",
     "journal",
@@ -94,6 +97,7 @@ __all__ = [
     "sign_in",
     "staff_member",
     "till_chain",
+    "transfer",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",

@@ -12,6 +12,7 @@ from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.transfers import Transfers
 from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
@@ -338,3 +339,4 @@ class RuleSet:
     scanning: Scanning = Scanning()
     referral: Referring | None = None
     watch: Watching = Watching()
+    transfers: Transfers | None = None

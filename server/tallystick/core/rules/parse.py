@@ -45,6 +45,7 @@ from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.transfers import parse_transfers
 from tallystick.core.rules.watch import parse_watch
 
 FORMAT = "tallystick/1"
@@ -102,6 +103,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         scanning=parse_scanning(root.node("scanning")),
         referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
         watch=parse_watch(root.node("watch")),
+        transfers=parse_transfers(root.node("transfers")),
     )
     root.done()
     return rules

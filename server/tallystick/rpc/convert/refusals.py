@@ -55,6 +55,12 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.ACTION_LIMIT: "The action {action_id} gives a member points at most {count} times ({per}).",
     Refusal.ACTION_NOT_NOW: "The action {action_id} gives no points now, here, or to this member.",
     Refusal.REDEMPTION_USED: "What was bought with {redemption_id} was handed out before.",
+    Refusal.TRANSFERS_OFF: "The rule set lets nobody give points to others.",
+    Refusal.SHARING_LIMIT: "{points} points more than the {given} given already are above the limit of {points_max}.",
+    Refusal.RECEIVER_NOT_ALLOWED: "Points cannot be given to that member: {why}.",
+    Refusal.MEMBER_TOO_NEW: "The member has been one for {days} days; it takes {days_min}.",
+    Refusal.PROJECT_UNKNOWN: "The rule set has no project {project_id}.",
+    Refusal.PARTNER_UNKNOWN: "The rule set has no partner program {partner_id}.",
 }
 
 

@@ -121,7 +121,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             command = replace(command, coupons=self._coupons(request.coupon_codes, command.member_id, caller))
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.quote,
             caller.program_id,
@@ -146,7 +146,7 @@ class LedgerHandlers:
         caller, gateway = call.caller, self._gateway
         command = convert.return_from_pb(request)
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.preview_return,
             caller.program_id,
@@ -227,7 +227,10 @@ class LedgerHandlers:
 
     async def balance_now(self, caller: Principal, member_id: MemberId) -> BalanceNow:
         """Return what a member has now. Raises ``NotFound``."""
-        program_id = caller.program_id
+        return await self.balance_in(caller.program_id, member_id)
+
+    async def balance_in(self, program_id: ProgramId, member_id: MemberId) -> BalanceNow:
+        """Return what a member of a program has now. Raises ``NotFound``."""
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
@@ -255,7 +258,7 @@ class LedgerHandlers:
         caller, gateway = call.caller, self._gateway
         sent = sent or fingerprint(command)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         answer = await gateway.lane.submit(
             Submission(
                 caller.program_id,
@@ -341,7 +344,8 @@ class LedgerHandlers:
             self._clocks[program_id] = clock
         return clock
 
-    async def _window(self, caller: Principal) -> Window:
+    async def allowed(self, caller: Principal) -> Window:
+        """Return the business times that are taken from a caller."""
         clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
         importer = caller.role == options.ROLE_IMPORTER
         webshop = caller.role == options.ROLE_WEBSHOP
