@@ -1,4 +1,4 @@
-"""What explanations name: rules, rewards and tiers, with the facts of the rule set that are not written into entries."""
+"""What explanations name: rules, rewards and tiers, with facts of the rule set that are not written into entries."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def why(explanation: Explanation, language: str, names: Names = NO_NAMES) -> str
     rule = names.rules.get(explanation.rule_id)
     name = label(explanation.rule_id)
     values = dict(explanation.args) | {"n": str(abs(explanation.points))}
-    shown = {"rule": name} | _facts(rule, values, language, names)
+    shown = {"rule": name} | _facts(rule, values, language)
     codes, texts = catalogue()["codes"], catalogue()["texts"]
     if explanation.code not in codes:
         return _said(texts["unknown"], language, values, shown, names)
@@ -133,7 +133,7 @@ def _value(name: str, text: str, language: str, names: Names) -> str:
     return number(value, language)
 
 
-def _facts(rule: AccrualRule | None, values: dict[str, str], language: str, names: Names) -> dict[str, str]:
+def _facts(rule: AccrualRule | None, values: dict[str, str], language: str) -> dict[str, str]:
     """Add what the rule gives to the values, and return what is said about it in words."""
     if rule is None:
         return {}
