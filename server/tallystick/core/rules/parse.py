@@ -41,6 +41,7 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.reminders import parse_reminders
 from tallystick.core.rules.scanning import parse_scanning
 
 FORMAT = "tallystick/1"
@@ -91,6 +92,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        reminders=parse_reminders(root.node("reminders")),
     )
     root.done()
     return rules
