@@ -21,6 +21,7 @@ from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import NOBODY, Review, StaffMember, WatchPlace
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
+from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.tables import metadata
@@ -84,6 +85,9 @@ def fill(url: str) -> None:
     store.count_watched(OTHER_PROGRAM, "enrolments", "till-1", bucket=NOW)
     store.move_watch_place(OTHER_PROGRAM, WatchPlace({0: 1}))
     store.put_staff(OTHER_PROGRAM, StaffMember("store-1", "ann", member_id(1)))
+    left = Wanted(member_id(1), WantedKind.BASKET, "7", NOW, "{}")
+    store.put_wanted(OTHER_PROGRAM, left)
+    store.note_reminded(OTHER_PROGRAM, left, Reminded("basket.abandoned", "7", NOW), since=NOW, most=1)
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
     store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
     endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")
@@ -151,7 +155,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "consent",
         "referral",
     ]
-    tables += ["claim"]
+    tables += ["claim", "wanted", "reminder"]
     tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]
     tables += ["coupon_batch", "coupon_code", "coupon_count", "coupon_member", "coupon_hold"]
     with service.transaction():

@@ -239,7 +239,7 @@ class _Maker:
 
     def _add(self, kind: EventType, mark: int, at_ms: Ms, data: Mapping[str, Any]) -> None:
         member_id = self.seen.member_id
-        body = {"type": kind.value, "timestamp": _iso(at_ms), "data": data}
+        body = {"type": kind.value, "timestamp": instant_text(at_ms), "data": data}
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         # The same event has the same id for ever, also when a restored database tells of it once more.
         named = (self._program_id, member_id, kind.value, str(mark))
@@ -280,7 +280,8 @@ def _member_data(member_id: MemberId) -> dict[str, Any]:
     return {"memberId": member_id}
 
 
-def _iso(at_ms: Ms) -> str:
+def instant_text(at_ms: Ms) -> str:
+    """Return an instant as messages tell it (RFC 3339)."""
     instant = Timestamp()
     instant.FromMilliseconds(at_ms)
     return instant.ToJsonString()

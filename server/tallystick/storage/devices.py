@@ -27,6 +27,7 @@ from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
+from tallystick.storage.wishes import SqlWishes
 
 CODES_MAX = 100
 """Most live enrolment codes that are looked at."""
@@ -201,5 +202,6 @@ class SqlDirectory(
     SqlDeliveries,
     SqlTransfers,
     SqlHouseholds,
+    SqlWishes,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -21,6 +21,7 @@ from tallystick.storage.referrals import erase_referrals
 from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.wishes import erase_wants
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
 _RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
@@ -330,6 +331,7 @@ class SqlMembers(SqlSession):
             erase_records(connection, program_id, member_id)
             erase_referrals(connection, program_id, member_id)
             erase_reviews(connection, program_id, member_id)
+            erase_wants(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(

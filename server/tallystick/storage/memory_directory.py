@@ -34,6 +34,7 @@ from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
+from tallystick.storage.memory_wishes import MemoryWishes, erase_wants
 
 
 class MemoryDirectory(
@@ -47,6 +48,7 @@ class MemoryDirectory(
     MemoryReviews,
     MemoryTransfers,
     MemoryHouseholds,
+    MemoryWishes,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -235,6 +237,7 @@ class MemoryDirectory(
             erase_records(undo, tables, member_id)
             erase_referrals(undo, tables, member_id)
             erase_reviews(undo, tables, member_id)
+            erase_wants(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(undo, tables, member_id)

@@ -54,6 +54,7 @@ from tallystick.storage.till_tables import (
     inbox_item,
     till_chain,
 )
+from tallystick.storage.wish_tables import reminder, wanted
 
 __all__ = [
     "MOVE_COLUMNS",
@@ -92,6 +93,7 @@ __all__ = [
     "program",
     "referral",
     "refusal",
+    "reminder",
     "review",
     "rule_set",
     "sign_in",
@@ -101,6 +103,7 @@ __all__ = [
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "wanted",
     "watch_count",
     "watch_place",
     "webhook",

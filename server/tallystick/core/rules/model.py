@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.referral import Referring
+from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
 from tallystick.core.rules.transfers import Transfers
 from tallystick.core.rules.watch import Watching
@@ -340,3 +341,4 @@ class RuleSet:
     referral: Referring | None = None
     watch: Watching = Watching()
     transfers: Transfers | None = None
+    reminders: Reminders | None = None

@@ -43,6 +43,7 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
+from tallystick.core.rules.reminders import parse_reminders
 from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
 from tallystick.core.rules.transfers import parse_transfers
@@ -104,6 +105,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
         watch=parse_watch(root.node("watch")),
         transfers=parse_transfers(root.node("transfers")),
+        reminders=parse_reminders(root.node("reminders")),
     )
     root.done()
     return rules
