@@ -33,6 +33,7 @@ from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
@@ -62,7 +63,15 @@ def role_name(role: int) -> str:
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    NotificationStore,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 

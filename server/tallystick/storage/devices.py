@@ -19,6 +19,7 @@ from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
+from tallystick.storage.notifications import SqlNotificationQueue, SqlNotifications
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
@@ -193,5 +194,7 @@ class SqlDirectory(
     SqlEndpoints,
     SqlEvents,
     SqlDeliveries,
+    SqlNotificationQueue,
+    SqlNotifications,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

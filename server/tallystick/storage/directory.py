@@ -16,6 +16,7 @@ from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
+from tallystick.storage.notifications import erase_notifications
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
@@ -326,6 +327,7 @@ class SqlMembers(SqlSession):
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
+            erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)

@@ -28,11 +28,20 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_notifications import MemoryNotifications, erase_notifications
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryClaims, MemoryEvents):
+class MemoryDirectory(
+    MemorySignIn,
+    MemoryCards,
+    MemoryCoupons,
+    MemoryConsents,
+    MemoryClaims,
+    MemoryEvents,
+    MemoryNotifications,
+):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -218,6 +227,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, 
                 undo.remove(tables.card_devices, (member_id, device.kid))
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
+            erase_notifications(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 

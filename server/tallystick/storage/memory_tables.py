@@ -22,6 +22,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
+from tallystick.service.notification_ports import Notification, NotificationPlace, PushSubscription
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
@@ -112,6 +113,11 @@ class ProgramTables:
     messages: dict[tuple[str, int], Message] = field(default_factory=dict)
     event_seen: dict[MemberId, SeenMember] = field(default_factory=dict)
     event_places: dict[str, EventPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    notifications: dict[tuple[MemberId, str], tuple[Notification, Ms]] = field(default_factory=dict)
+    """Each with the instant until which it is held."""
+    push_subscriptions: dict[tuple[MemberId, str], PushSubscription] = field(default_factory=dict)
+    notification_places: dict[str, NotificationPlace] = field(default_factory=dict)
     """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from tallystick.core.ids import ProgramId
 from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
 from tallystick.service.event_store import EventStore
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.wallet_store import WalletStore
@@ -17,7 +18,17 @@ from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
 
-class Store(LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol):
+class Store(
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    NotificationStore,
+    Protocol,
+):
     """All that the use cases need of a store, and the snapshots that verification and export read."""
 
     def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:

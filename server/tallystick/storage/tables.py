@@ -44,6 +44,7 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.notification_tables import notification, notification_place, push_subscription
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -83,9 +84,12 @@ __all__ = [
     "lot",
     "member",
     "metadata",
+    "notification",
+    "notification_place",
     "passkey",
     "person",
     "program",
+    "push_subscription",
     "referral",
     "refusal",
     "rule_set",

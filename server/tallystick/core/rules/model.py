@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
+from tallystick.core.rules.notifications import Notifications
 from tallystick.core.rules.scanning import Scanning
 
 DAY_MS = 86_400_000
@@ -306,3 +307,4 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    notifications: Notifications = Notifications()

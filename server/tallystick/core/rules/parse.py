@@ -40,6 +40,7 @@ from tallystick.core.rules.model import (
     TierPeriod,
     Tiers,
 )
+from tallystick.core.rules.notifications import parse_notifications
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.scanning import parse_scanning
 
@@ -91,6 +92,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        notifications=parse_notifications(root.node("notifications")),
     )
     root.done()
     return rules
