@@ -9,6 +9,7 @@ import pytest
 
 from tallystick.core.ids import Ms
 from tallystick.core.rules.notifications import Occasion
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
 from tallystick.service.directory import CardDevice
 from tallystick.service.notification_ports import (
     Noted,
@@ -277,3 +278,20 @@ def test_many_who_claim_at_once_share_the_work(notes: Store) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert sorted(taken) == sorted(one.notification_id for one in made)
+
+
+def test_what_was_said_last_of_each_channel_counts(notes: Store) -> None:
+    points, offers = ConsentPurpose.POINTS, ConsentPurpose.OFFERS
+    for who, purpose, channel, granted in (
+        (1, points, ConsentChannel.EMAIL, True),
+        (1, points, ConsentChannel.PUSH, True),
+        (1, points, ConsentChannel.EMAIL, False),
+        (2, offers, ConsentChannel.SMS, True),
+        (3, points, ConsentChannel.SMS, True),
+    ):
+        said = SaidConsent(purpose, channel, granted, NOW, 4, "phone")
+        notes.add_consent(PROGRAM, member_id(who), said)
+    members = [member_id(1), member_id(2)]
+    assert notes.granted_channels(PROGRAM, members, points) == {member_id(1): {ConsentChannel.PUSH}}
+    assert notes.granted_channels(PROGRAM, members, offers) == {member_id(2): {ConsentChannel.SMS}}
+    assert notes.granted_channels(OTHER_PROGRAM, members, points) == {}

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.notifications import Occasion
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 
 ADD_MAX = 500
 """Most messages that one transaction adds."""
@@ -148,6 +149,12 @@ class NotificationStore(Protocol):
         self, program_id: ProgramId, *, since: Ms
     ) -> dict[tuple[Occasion, Way, NoteState], int]:
         """Count messages made since an instant."""
+        ...
+
+    def granted_channels(
+        self, program_id: ProgramId, member_ids: Collection[MemberId], purpose: ConsentPurpose
+    ) -> dict[MemberId, frozenset[ConsentChannel]]:
+        """Return by which channels messages for a purpose may come to members; who has granted none is left out."""
         ...
 
     def forget_notifications(self, program_id: ProgramId, *, before: Ms) -> int:

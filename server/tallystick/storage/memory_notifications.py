@@ -9,6 +9,7 @@ from dataclasses import replace
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.notification_ports import (
     ADD_MAX,
     RETRIED_MAX,
@@ -21,7 +22,7 @@ from tallystick.service.notification_ports import (
 )
 from tallystick.storage.memory_cards import Tables
 from tallystick.storage.memory_tables import ProgramTables, Undo
-from tallystick.storage.notifications import FORGET_PAGE
+from tallystick.storage.notifications import FORGET_PAGE, granted_of
 
 _ONE = ""
 Mark = tuple[Ms, str]
@@ -166,6 +167,19 @@ class MemoryNotifications:
     ) -> dict[tuple[Occasion, Way, NoteState], int]:
         notes = [note for note, _ in self._of(program_id).notifications.values()]
         return dict(Counter((note.occasion, note.way, note.state) for note in notes if note.made_ms >= since))
+
+    def granted_channels(
+        self: Tables, program_id: ProgramId, member_ids: Collection[MemberId], purpose: ConsentPurpose
+    ) -> dict[MemberId, frozenset[ConsentChannel]]:
+        consents = self._of(program_id).consents
+        return granted_of(
+            {
+                (member_id, int(said.channel)): said.granted
+                for member_id in member_ids
+                for said in consents.get(member_id, ())
+                if said.purpose is purpose
+            }
+        )
 
     def set_push(self: Tables, program_id: ProgramId, subscription: PushSubscription) -> bool:
         with self._changes() as undo:

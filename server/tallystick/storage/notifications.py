@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.notification_ports import (
     ADD_MAX,
     RETRIED_MAX,
@@ -244,6 +245,21 @@ class SqlNotifications(SqlSession):
         rows = self._all(program_id, query.group_by(*kinds))
         return {(Occasion(row[0]), Way(row[1]), NoteState(row[2])): row[3] for row in rows}
 
+    def granted_channels(
+        self, program_id: ProgramId, member_ids: Collection[MemberId], purpose: ConsentPurpose
+    ) -> dict[MemberId, frozenset[ConsentChannel]]:
+        """Return by which channels messages for a purpose may come to members."""
+        c = t.consent.c
+        said = select(c.member_id, c.channel, c.granted).where(
+            c.program_id == program_id, c.member_id.in_(sorted(member_ids)), c.purpose == int(purpose)
+        )
+        # What was said last of a channel counts.
+        rows = self._all(program_id, said.order_by(c.member_id, c.number.desc()))
+        last: dict[tuple[MemberId, int], bool] = {}
+        for member_id, channel, granted in rows:
+            last.setdefault((member_id, channel), bool(granted))
+        return granted_of(last)
+
     def set_push(self, program_id: ProgramId, subscription: PushSubscription) -> bool:
         """Store a device's address, replacing the one before."""
         values = {column.name: getattr(subscription, column.name) for column in _PUSH}
@@ -273,6 +289,15 @@ class SqlNotifications(SqlSession):
             PushSubscription(row[0], row[1], row[2], bytes(row[3]), bytes(row[4]), row[5])
             for row in self._all(program_id, query)
         ]
+
+
+def granted_of(last: Mapping[tuple[MemberId, int], bool]) -> dict[MemberId, frozenset[ConsentChannel]]:
+    """Return the channels of each member whose last word was a yes."""
+    found: dict[MemberId, set[ConsentChannel]] = {}
+    for (member_id, channel), granted in last.items():
+        if granted:
+            found.setdefault(member_id, set()).add(ConsentChannel(channel))
+    return {member_id: frozenset(channels) for member_id, channels in found.items()}
 
 
 def erase_notifications(connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
