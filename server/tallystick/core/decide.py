@@ -110,13 +110,20 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(command, state, draft)
+        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(
+            command, state, draft, due
+        )
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
         # What the command half did is dropped with its draft; what time had made due stays.
         return Outcome(caught_up, tuple(draft.entries[:due]), no)
-    return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(draft.entries[-1]))
+    return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(own_entry(draft, command, due)))
+
+
+def own_entry(draft: Draft, command: Command, due: int = 0) -> Entry:
+    """Return the entry that is a command's own: behind the ``due`` ones, before the awards that it led to."""
+    return next(entry for entry in draft.entries[due:] if entry.command_id == command.command_id)
 
 
 def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
@@ -147,14 +154,14 @@ def not_open(command: Command, state: MemberState) -> Refused | None:
     return refused(Refusal.MEMBER_BLOCKED, status=state.account.status.name)
 
 
-def _locked(command: Command, state: MemberState, draft: Draft) -> Refused | None:
+def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Refused | None:
     """Points that the member has locked leave the balance for nothing new.
 
     What a hold has reserved before was agreed on and may still be captured; that burns no more than was held.
     """
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
-    moves = draft.entries[-1].moves
+    moves = own_entry(draft, command, due).moves
     return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
 
 

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
 from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
-from tallystick.core.state import Account, Alloc, Hold, HoldStatus, Lot, MemberState, TierState
+from tallystick.core.state import (
+    TALLIES_MAX,
+    TALLY_KEY_CHARS_MAX,
+    Account,
+    Alloc,
+    Hold,
+    HoldStatus,
+    Lot,
+    MemberState,
+    Tally,
+    TierState,
+)
+
+DAY_MS = 86_400_000
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+PERIOD_KEPT_DAYS = 800
+"""A period that began longer ago is over, and so is every time in which it might be reckoned down."""
 
 
 class Overflow(Exception):
-    """A balance would leave the range of points; turned into a refusal by ``decide``."""
+    """A balance would leave the range of points, or an account its tallies; a refusal once ``decide`` has it."""
 
 
 class Draft:
     """Balances, lots and holds being changed by one command, and the entries made so far."""
 
     __slots__ = (
+        "_counts",
+        "_deltas",
+        "account",
         "account",
         "active",
         "debt",
@@ -45,6 +66,9 @@ class Draft:
         self.lots = {lot.lot_seq: lot for lot in state.lots}
         self.holds = {hold.hold_id: hold for hold in state.holds}
         self.entries: list[Entry] = []
+        # Most commands count nothing and look nothing up: the tallies are only spread out for those that do.
+        self._counts: dict[tuple[str, int], int] | None = None
+        self._deltas: list[Tally] = []
 
     @property
     def member_id(self) -> MemberId:
@@ -67,6 +91,56 @@ class Draft:
             expires = lot.expires_ms if lot.expires_ms > at_ms else max(lot.expires_ms, grace_expires_ms)
             self.lots[alloc.lot_seq] = replace(lot, remaining=remaining, expires_ms=expires)
 
+    def tally(self, key: str, period: int = 0) -> int:
+        """Return how much has been counted under a key in a period; 0 where nothing was, or where it is dropped."""
+        return self._tallies().get((key, period), 0)
+
+    def tallies_of(self, key: str) -> dict[int, int]:
+        """Return the counts that are kept under a key, by period."""
+        return {period: count for (name, period), count in self._tallies().items() if name == key}
+
+    def has_room(self, key: str, period: int = 0) -> bool:
+        """Return whether a tally can be counted without leaving out another of those that must be kept."""
+        counts = self._tallies()
+        kept = sum(1 for other in counts if other[1] == 0)
+        return (key, period) in counts or len(counts) < TALLIES_MAX or kept < TALLIES_MAX
+
+    def count(self, key: str, period: int, delta: int, *, keep_from: int | None = None) -> None:
+        """Count up or down; the next entry that is posted keeps what was counted.
+
+        Of periods of the same key that began before ``keep_from`` (the ordinal of a day; when left out: before this
+        period) nothing is kept on. Raises ``Overflow`` when the account is full of tallies that last for ever.
+        """
+        assert 0 < len(key) <= TALLY_KEY_CHARS_MAX, "a key that fits its column"
+        if not delta:
+            return
+        counts = self._tallies()
+        first = period if keep_from is None else keep_from
+        oldest = max(self.account.as_of_ms, 0) // DAY_MS + EPOCH_ORDINAL - PERIOD_KEPT_DAYS
+        for other in [other for other in counts if other[1]]:
+            if other[1] < oldest or (other[0] == key and other[1] < first):
+                del counts[other]
+        if (key, period) not in counts and len(counts) >= TALLIES_MAX:
+            self._make_room()
+        count = counts.pop((key, period), 0) + delta
+        assert count >= 0, "nothing is reckoned down below nothing"
+        if count:
+            counts[key, period] = count
+        self._deltas.append(Tally(key, period, delta))
+
+    def _tallies(self) -> dict[tuple[str, int], int]:
+        if self._counts is None:
+            self._counts = {(key, period): count for key, period, count in self.account.tallies}
+        return self._counts
+
+    def _make_room(self) -> None:
+        counts = self._tallies()
+        periods = sorted((period, key) for key, period in counts if period)
+        if not periods:
+            raise Overflow
+        period, key = periods[0]
+        del counts[key, period]
+
     def post(
         self,
         *,
@@ -84,6 +158,9 @@ class Draft:
     ) -> Entry:
         """Apply the moves and append the entry. Raises ``Overflow`` when a balance leaves its range."""
         assert sum(moves) == 0, "every entry balances"
+        if self._deltas:
+            detail = replace(detail, tallies=detail.tallies + tuple(self._deltas))
+            self._deltas.clear()
         self.active += moves.active
         self.pending += moves.pending
         self.held += moves.held
@@ -117,6 +194,7 @@ class Draft:
 
     def finish(self, at_ms: Ms) -> MemberState:
         """Return the state after the command."""
+        assert not self._deltas, "what was counted is in an entry"
         account = self.account
         now = Account(
             account.member_id,
@@ -130,10 +208,14 @@ class Draft:
             max(at_ms, account.as_of_ms),
             self._due_ms(),
             self.tier,
+            account.tallies if self._counts is None else self._kept(),
         )
         state = self.state
         lots, holds = tuple(self.lots.values()), tuple(self.holds.values())
         return MemberState(now, lots, holds, state.complete, state.rest_due_ms)
+
+    def _kept(self) -> tuple[Tally, ...]:
+        return tuple(Tally(*key, count) for key, count in sorted(self._tallies().items()))
 
     def _due_ms(self) -> Ms:
         """Return when time next changes something, or something earlier: a look too many does no harm."""
