@@ -21,6 +21,7 @@ from tallystick.service.notification_ports import Notification, NotificationPlac
 from tallystick.service.ports import WriteSet
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
+from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.tables import metadata
@@ -79,6 +80,9 @@ def fill(url: str) -> None:
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
+    left = Wanted(member_id(1), WantedKind.BASKET, "7", NOW, "{}")
+    store.put_wanted(OTHER_PROGRAM, left)
+    store.note_reminded(OTHER_PROGRAM, left, Reminded("basket.abandoned", "7", NOW), since=NOW, most=1)
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
     store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
     endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")
@@ -151,7 +155,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "consent",
         "referral",
     ]
-    tables += ["claim"]
+    tables += ["claim", "wanted", "reminder"]
     tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]
     tables += ["notification", "notification_place", "push_subscription"]
     tables += ["coupon_batch", "coupon_code", "coupon_count", "coupon_member", "coupon_hold"]

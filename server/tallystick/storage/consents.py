@@ -42,7 +42,7 @@ class SqlConsents(SqlSession):
         flags = {"purpose": int(said.purpose), "channel": int(said.channel), "granted": int(said.granted)}
 
         def work(connection: Connection) -> SaidConsent:
-            if not _living(connection, program_id, [member_id]):
+            if not living(connection, program_id, [member_id]):
                 raise NotFound("There is no such member.", member_id=member_id)
             row = connection.execute(last_said).first()
             if row is not None and bool(row.granted) is said.granted:
@@ -66,7 +66,7 @@ class SqlConsents(SqlSession):
         own = (t.referral.c.program_id == program_id, t.referral.c.member_id == referral.member_id)
 
         def work(connection: Connection) -> bool:
-            if not _living(connection, program_id, [referral.member_id, referral.referrer_id]):
+            if not living(connection, program_id, [referral.member_id, referral.referrer_id]):
                 return False
             if connection.execute(select(t.referral.c.member_id).where(*own)).first() is not None:
                 return False
@@ -94,7 +94,7 @@ def _own(program_id: ProgramId, member_id: MemberId) -> tuple[ColumnElement[bool
     return t.consent.c.member_id == member_id, t.consent.c.program_id == program_id
 
 
-def _living(connection: Connection, program_id: ProgramId, member_ids: list[MemberId]) -> bool:
+def living(connection: Connection, program_id: ProgramId, member_ids: list[MemberId]) -> bool:
     """Return whether all are there and not erased, and lock them in their order: an erasure takes its turn."""
     query = (
         select(t.member.c.status)

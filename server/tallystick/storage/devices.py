@@ -24,6 +24,7 @@ from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.wallets import SqlWallets
+from tallystick.storage.wishes import SqlWishes
 
 CODES_MAX = 100
 """Most live enrolment codes that are looked at."""
@@ -196,5 +197,6 @@ class SqlDirectory(
     SqlDeliveries,
     SqlNotificationQueue,
     SqlNotifications,
+    SqlWishes,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -19,6 +19,7 @@ from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.notifications import erase_notifications
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.wishes import erase_wants
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
 _RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
@@ -326,6 +327,7 @@ class SqlMembers(SqlSession):
             lose_cards(connection, program_id, held, now=self._now_ms())
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
+            erase_wants(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):

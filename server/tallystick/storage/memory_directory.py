@@ -31,6 +31,7 @@ from tallystick.storage.memory_events import MemoryEvents
 from tallystick.storage.memory_notifications import MemoryNotifications, erase_notifications
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
+from tallystick.storage.memory_wishes import MemoryWishes, erase_wants
 
 
 class MemoryDirectory(
@@ -41,6 +42,7 @@ class MemoryDirectory(
     MemoryClaims,
     MemoryEvents,
     MemoryNotifications,
+    MemoryWishes,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -228,6 +230,7 @@ class MemoryDirectory(
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
             erase_notifications(undo, tables, member_id)
+            erase_wants(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 

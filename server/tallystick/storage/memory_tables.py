@@ -26,6 +26,7 @@ from tallystick.service.notification_ports import Notification, NotificationPlac
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
+from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -101,6 +102,8 @@ class ProgramTables:
     """The one place, by nothing."""
     consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
     referrals: dict[MemberId, Referral] = field(default_factory=dict)
+    wanted: dict[tuple[MemberId, WantedKind], Wanted] = field(default_factory=dict)
+    reminders: dict[MemberId, tuple[Reminded, ...]] = field(default_factory=dict)
     coupon_batches: dict[str, CouponBatch] = field(default_factory=dict)
     coupon_codes: dict[str, CouponCode] = field(default_factory=dict)
     coupons_used: dict[str, int] = field(default_factory=dict)

@@ -53,6 +53,7 @@ from tallystick.storage.till_tables import (
     inbox_item,
     till_chain,
 )
+from tallystick.storage.wish_tables import reminder, wanted
 
 __all__ = [
     "MOVE_COLUMNS",
@@ -92,11 +93,13 @@ __all__ = [
     "push_subscription",
     "referral",
     "refusal",
+    "reminder",
     "rule_set",
     "sign_in",
     "till_chain",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "wanted",
     "webhook",
 ]

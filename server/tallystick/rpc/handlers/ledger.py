@@ -30,6 +30,7 @@ from tallystick.rpc.convert.pages import PageTokens, page_size
 from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.rpc.handlers.texts import Texts
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
@@ -53,6 +54,7 @@ class LedgerHandlers:
     def __init__(self, gateway: Gateway, pages: PageTokens) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._texts = Texts(gateway)
         # Neither a program's clock nor the currency of a published rule set ever changes.
         self._clocks: dict[ProgramId, Clock] = {}
         self._currencies: dict[tuple[ProgramId, int], str] = {}
@@ -63,6 +65,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
         await self._decide(response.decision, sale, call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
@@ -86,6 +89,7 @@ class LedgerHandlers:
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
         await self._decide(response.decision, convert.capture_from_pb(request), call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
@@ -132,7 +136,9 @@ class LedgerHandlers:
         )
         if isinstance(found, Refused):
             self._count_guess(found, command.member_id, caller)
-            return pb.QuoteResponse(refused=refused_to_pb(found))
+            no = pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.QuoteResponse()
         quoted = response.quoted
         fill_benefits(quoted.benefits, found.entry, found.currency)
@@ -140,6 +146,9 @@ class LedgerHandlers:
         quoted.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(quoted.explanations, found.entry.detail.explanations)
         quoted.rule_set_version = found.entry.rule_set
+        await self._texts.explanations(
+            quoted.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def preview_return(self, request: pb.PreviewReturnRequest, call: Call) -> pb.PreviewReturnResponse:
@@ -155,13 +164,18 @@ class LedgerHandlers:
             latest_ms=allowed.latest_ms,
         )
         if isinstance(found, Refused):
-            return pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            no = pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.PreviewReturnResponse()
         previewed = response.previewed
         fill_returned(previewed.returned, found.entry, found.currency)
         previewed.balance_before.CopyFrom(balance_to_pb(found.before))
         previewed.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(previewed.explanations, found.entry.detail.explanations)
+        await self._texts.explanations(
+            previewed.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def get_balance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:
@@ -187,6 +201,7 @@ class LedgerHandlers:
         response = pb.ListEntriesResponse()
         for entry, recorded_ms in rows:
             fill_entry(response.entries.add(), entry, recorded_ms)
+        await self._texts.entries(response.entries, caller.program_id, request.language_code)
         if more:
             response.next_page_token = self._pages.make(scope, [rows[-1][0].seq])
         return response
@@ -204,6 +219,7 @@ class LedgerHandlers:
         await self.tell(
             response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
         )
+        await self._texts.decision(response.decision, caller.program_id, request.language_code)
         return response
 
     async def list_lots(self, request: pb.ListLotsRequest, call: Call) -> pb.ListLotsResponse:

@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020"
-down_revision = "0011"
+down_revision = "0019"
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 TABLES = ("notification", "push_subscription", "notification_place")
