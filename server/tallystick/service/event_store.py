@@ -24,6 +24,7 @@ class EventType(StrEnum):
     ENTRY_POSTED = "entry.posted"
     HOLD_EXPIRED = "hold.expired"
     TIER_CHANGED = "tier.changed"
+    NOTIFICATION_DUE = "notification.due"
 
 
 class Signing(IntEnum):

@@ -5,33 +5,30 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
-from tallystick.core.currency import exponent
 from tallystick.core.rules.model import RuleSet, TierBasis
-from tallystick.core.rules.notifications import ABOUT, LANGUAGES, Occasion, fill
+from tallystick.core.rules.notifications import ABOUT, Occasion, fill
+from tallystick.words.figures import day, money, number
+from tallystick.words.names import label
 
-FALLBACK = "en"
 NAME_CHARS_MAX = 100
-EXAMPLE = {
-    "points": "120",
-    "balance": "1450",
-    "date": "2026-12-31",
-    "tier": "Gold",
-    "missing": "40",
-    "reward": "Coffee",
-}
+
+Args = tuple[tuple[str, str], ...]
+"""The values of a message's places, as they are stored: whole numbers, ISO days, ids of the rule set."""
+
+EXAMPLE: Args = (
+    ("points", "120"),
+    ("balance", "1450"),
+    ("date", "2026-12-31"),
+    ("tier", "gold"),
+    ("missing", "40"),
+    ("reward", "coffee"),
+)
 """Values for a message that is sent on trial."""
 
 _FILES = Path(__file__).parent.parent / "notices"
-_SAME = {"no": "nb", "nn": "nb"}
-
-
-def notice_language(tag: str) -> str:
-    """Return which of our languages a BCP 47 tag asks for: "sv-FI" is "sv", what we do not have is English."""
-    primary = tag.replace("_", "-").partition("-")[0].lower()
-    primary = _SAME.get(primary, primary)
-    return primary if primary in LANGUAGES else FALLBACK
 
 
 @functools.cache
@@ -47,37 +44,27 @@ def surrounding(part: str, key: str, *, language: str, program_name: str) -> str
 
 
 def notice_text(
-    occasion: Occasion,
-    args: tuple[tuple[str, str], ...],
-    *,
-    language: str,
-    program_name: str,
-    rules: RuleSet | None,
+    occasion: Occasion, args: Args, *, language: str, program_name: str, rules: RuleSet | None
 ) -> tuple[str, str]:
     """Return title and text of a message, in one of our languages."""
     own = rules.notifications.own_text(occasion, language) if rules is not None else None
     standard = texts_of(language)[occasion.value]
     title, text = (own.title, own.text) if own is not None else (standard["title"], standard["text"])
-    known = {name: value for name, value in args if name in ABOUT[occasion].places}
+    known = {name: _said(name, value, language, rules) for name, value in args if name in ABOUT[occasion].places}
     values = {"program": _one_line(program_name), **known}
     return _one_line(fill(title, values)), fill(text, values)
 
 
-def spoken(name: str) -> str:
-    """Return an id of a rule set as people read it: "free_coffee" is "Free coffee"."""
-    words = name.replace("_", " ").replace("-", " ").strip()
-    return words[:1].upper() + words[1:]
-
-
-def credits_text(rules: RuleSet, credits: int) -> str:
-    """Return qualifying credits in the unit of the tiers' basis: money with its currency, or a number."""
-    if rules.tiers is None or rules.tiers.basis is not TierBasis.SPEND:
-        return str(credits)
-    places = exponent(rules.currency)
-    if not places:
-        return f"{credits} {rules.currency}"
-    whole, part = divmod(credits, 10**places)
-    return f"{whole}.{part:0{places}} {rules.currency}"
+def _said(name: str, value: str, language: str, rules: RuleSet | None) -> str:
+    if name in ("points", "balance"):
+        return number(int(value), language)
+    if name == "date":
+        return day(date.fromisoformat(value), language)
+    if name == "missing":
+        # Credits are in the unit of the tiers' basis.
+        is_money = rules is not None and rules.tiers is not None and rules.tiers.basis is TierBasis.SPEND
+        return money(int(value), rules.currency, language) if is_money and rules else number(int(value), language)
+    return label(value)
 
 
 def _one_line(name: str) -> str:
