@@ -207,9 +207,15 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
-    from tallystick.service.rounds import expiry_round
+    from tallystick.service.reminder_events import ReminderEvents
+    from tallystick.service.reminders import ReminderSink
+    from tallystick.service.rounds import expiry_round, reminder_round
 
-    return [expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms)]
+    sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms)]
+    return [
+        expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
+        reminder_round(gateway.wishes, sinks, gateway.pool),
+    ]
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

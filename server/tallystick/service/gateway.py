@@ -52,6 +52,7 @@ from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
 from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
+from tallystick.service.wishes import Wishes
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -120,6 +121,7 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    wishes: Wishes
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -196,7 +198,8 @@ def open_gateway(
     )
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
-    consents = Consents(store, members, now_ms=now_ms)
+    wishes = Wishes(store, rulebook, balances, now_ms=now_ms)
+    consents = Consents(store, members, now_ms=now_ms, on_withdrawn=wishes.consent_withdrawn)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -269,6 +272,7 @@ def open_gateway(
             consents,
             referrals,
             wallets,
+            wishes,
             role_name=role_name,
             now_ms=now_ms,
         ),
@@ -285,6 +289,7 @@ def open_gateway(
         widget_tokens=WidgetTokens(
             members, keys=keys, now_ms=now_ms, profile=profile, origins=web_origins, role=pages_role
         ),
+        wishes=wishes,
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),

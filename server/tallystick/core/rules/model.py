@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.notifications import Notifications
+from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
 
 DAY_MS = 86_400_000
@@ -308,3 +309,4 @@ class RuleSet:
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
     notifications: Notifications = Notifications()
+    reminders: Reminders | None = None

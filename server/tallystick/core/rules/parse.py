@@ -42,6 +42,7 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.notifications import parse_notifications
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.reminders import parse_reminders
 from tallystick.core.rules.scanning import parse_scanning
 
 FORMAT = "tallystick/1"
@@ -93,6 +94,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
         notifications=parse_notifications(root.node("notifications")),
+        reminders=parse_reminders(root.node("reminders")),
     )
     root.done()
     return rules
