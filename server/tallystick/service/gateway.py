@@ -35,6 +35,7 @@ from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
@@ -82,6 +83,7 @@ class GatewayStore(
     ReviewStore,
     TransferStore,
     HouseholdStore,
+    NotificationStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""

@@ -20,6 +20,7 @@ from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
 from tallystick.storage.households import SqlHouseholds
+from tallystick.storage.notifications import SqlNotificationQueue, SqlNotifications
 from tallystick.storage.referrals import SqlReferrals
 from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
@@ -202,6 +203,8 @@ class SqlDirectory(
     SqlDeliveries,
     SqlTransfers,
     SqlHouseholds,
+    SqlNotificationQueue,
+    SqlNotifications,
     SqlWishes,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

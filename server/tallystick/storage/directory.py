@@ -17,6 +17,7 @@ from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.households import household_of, leave_for_good
+from tallystick.storage.notifications import erase_notifications
 from tallystick.storage.referrals import erase_referrals
 from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
@@ -333,6 +334,7 @@ class SqlMembers(SqlSession):
             erase_reviews(connection, program_id, member_id)
             erase_wants(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
+            erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)

@@ -29,6 +29,7 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_notifications import MemoryNotifications, erase_notifications
 from tallystick.storage.memory_referrals import MemoryReferrals, erase_referrals
 from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
@@ -48,6 +49,7 @@ class MemoryDirectory(
     MemoryReviews,
     MemoryTransfers,
     MemoryHouseholds,
+    MemoryNotifications,
     MemoryWishes,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
@@ -237,6 +239,7 @@ class MemoryDirectory(
             erase_records(undo, tables, member_id)
             erase_referrals(undo, tables, member_id)
             erase_reviews(undo, tables, member_id)
+            erase_notifications(undo, tables, member_id)
             erase_wants(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)

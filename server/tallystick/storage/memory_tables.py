@@ -23,6 +23,7 @@ from tallystick.service.directory import (
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
 from tallystick.service.household_store import Belonging
+from tallystick.service.notification_ports import Notification, NotificationPlace, PushSubscription
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import Review, StaffMember, WatchPlace
@@ -129,6 +130,11 @@ class ProgramTables:
     watch_places: dict[str, WatchPlace] = field(default_factory=dict)
     """The one place, by nothing."""
     staff: dict[tuple[str, str], StaffMember] = field(default_factory=dict)
+    notifications: dict[tuple[MemberId, str], tuple[Notification, Ms]] = field(default_factory=dict)
+    """Each with the instant until which it is held."""
+    push_subscriptions: dict[tuple[MemberId, str], PushSubscription] = field(default_factory=dict)
+    notification_places: dict[str, NotificationPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)
     reversals_of: dict[tuple[MemberId, int], tuple[int, ...]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
 from tallystick.service.event_store import EventStore
 from tallystick.service.household_store import HouseholdStore
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.review_ports import ReviewStore
 from tallystick.service.sign_in_ports import SignInStore
@@ -31,6 +32,7 @@ class Store(
     ReviewStore,
     TransferStore,
     HouseholdStore,
+    NotificationStore,
     Protocol,
 ):
     """All that the use cases need of a store, and the snapshots that verification and export read."""

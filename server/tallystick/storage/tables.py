@@ -44,6 +44,7 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.notification_tables import notification, notification_place, push_subscription
 from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
 from tallystick.storage.sharing_tables import household, household_member, transfer
 from tallystick.storage.till_tables import (
@@ -88,9 +89,12 @@ __all__ = [
     "lot",
     "member",
     "metadata",
+    "notification",
+    "notification_place",
     "passkey",
     "person",
     "program",
+    "push_subscription",
     "referral",
     "refusal",
     "reminder",

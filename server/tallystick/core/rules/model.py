@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
+from tallystick.core.rules.notifications import Notifications
 from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
@@ -341,4 +342,5 @@ class RuleSet:
     referral: Referring | None = None
     watch: Watching = Watching()
     transfers: Transfers | None = None
+    notifications: Notifications = Notifications()
     reminders: Reminders | None = None

@@ -41,6 +41,7 @@ from tallystick.core.rules.model import (
     TierPeriod,
     Tiers,
 )
+from tallystick.core.rules.notifications import parse_notifications
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
@@ -105,6 +106,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
         watch=parse_watch(root.node("watch")),
         transfers=parse_transfers(root.node("transfers")),
+        notifications=parse_notifications(root.node("notifications")),
         reminders=parse_reminders(root.node("reminders")),
     )
     root.done()
