@@ -212,6 +212,7 @@ class Refusal(IntEnum):
     COUPON_NOT_NOW = 34
     COUPON_NOT_APPLICABLE = 35
     MEMBER_LOCKED = 36
+    COUPON_NOT_FOR_MEMBER = 57
 
 
 @dataclass(frozen=True, slots=True)

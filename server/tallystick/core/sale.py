@@ -34,7 +34,8 @@ from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_alloc
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
-from tallystick.core.rules.match import Moment, moment_of
+from tallystick.core.rules.experiment import held_out
+from tallystick.core.rules.match import Moment, moment_for
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import bucket_day, current_tier
 from tallystick.core.state import Alloc, Hold, HoldStatus, Lot
@@ -97,10 +98,13 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_of(origin, draft.tier.tier_id, rules.zone)
+    moment = moment_for(rules, origin, draft.tier.tier_id, draft.account.member_id)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
-        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
+        chosen: tuple[Redeemed, ...] | Refused = ()
+        if coupons:
+            out = held_out(rules.holdout_percent, draft.account.member_id)
+            chosen = choose_coupons(rules, coupons, moment, held_out=out)
         asked = benefit_of(
             rules,
             basket,
@@ -282,7 +286,7 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_of(advice.origin, draft.tier.tier_id, rules.zone)
+    moment = moment_for(rules, advice.origin, draft.tier.tier_id, draft.account.member_id)
     priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
     if isinstance(priced, Refused):
         return priced

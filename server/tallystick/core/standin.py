@@ -41,9 +41,13 @@ def stand_in_sale(
     reward_ids: Sequence[str],
     available: int,
     assurance: Assurance,
+    member_id: MemberId = MemberId(""),
 ) -> StandIn | Refused:
-    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it."""
-    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
+
+    The member says which groups of experiments the sale is in; without one it is in none.
+    """
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
     priced = price(
         Draft(MemberState(nobody)),
         rules,

@@ -8,8 +8,10 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.segment import Segment, goods_days
 
 DAY_MS = 86_400_000
 
@@ -35,7 +37,7 @@ class Condition:
     """Which sales a rule looks at. Empty sets do not restrict.
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
-    ``from_ms`` <= occurred < ``until_ms``.
+    ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
     """
 
     stores: frozenset[str] = frozenset()
@@ -45,6 +47,7 @@ class Condition:
     minutes: tuple[tuple[int, int], ...] = ()
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
+    groups: frozenset[str] = NO_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,8 @@ class Coupon:
     ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
     counts once. ``per_member``
     and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
-    other coupon. A card shows a shared code that has ``show``.
+    other coupon. A card shows a shared code that has ``show``. One with a ``segment`` is for its members alone, and
+    for each of them for ``days`` from when they came into it (0: as long as they are in it).
     """
 
     coupon_id: str
@@ -237,6 +241,17 @@ class Coupon:
     total: int = 0
     exclusive: bool = False
     show: bool = False
+    segment: str = ""
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a member sees of an offer: its name, and the coupon that it is."""
+
+    offer_id: str
+    name: str
+    coupon_id: str
 
 
 class SpentPolicy(StrEnum):
@@ -306,3 +321,12 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    experiments: tuple[Experiment, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    holdout_percent: int = 0
+    goods_days: int = field(init=False, repr=False, compare=False)
+    """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goods_days", goods_days(self.segments))

@@ -17,6 +17,7 @@ from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.index import Selector
+from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.model import (
     AccrualRule,
@@ -40,8 +41,10 @@ from tallystick.core.rules.model import (
     TierPeriod,
     Tiers,
 )
+from tallystick.core.rules.offer import parse_offers
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.segment import parse_segments
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
@@ -75,6 +78,10 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     zone = _zone(root)
     tiers = _tiers(root.node("tiers"))
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
+    # What other sections name comes before them.
+    experiments = parse_experiments(root, zone)
+    segments = parse_segments(root, tier_ids)
+    offered = parse_offers(root, _coupons(root, zone, tier_ids))
     rules = RuleSet(
         version=version,
         sha256=sha256,
@@ -86,11 +93,15 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
-        coupons=_coupons(root, zone, tier_ids),
+        coupons=offered.coupons,
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        experiments=experiments,
+        segments=segments,
+        offers=offered.offers,
+        holdout_percent=parse_holdout(root),
     )
     root.done()
     return rules
@@ -190,6 +201,7 @@ def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition
         minutes=tuple(_minutes(node, text) for text in node.texts("hours")),
         from_ms=node.instant("from", zone, Ms(0)),
         until_ms=node.instant("until", zone, NEVER_MS),
+        groups=named_groups(node),
     )
     if condition.from_ms >= condition.until_ms:
         node.wrong("until", "lies before 'from'", "the rule would never hold")

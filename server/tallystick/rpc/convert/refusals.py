@@ -47,6 +47,7 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
     Refusal.COUPON_NOT_APPLICABLE: "The coupon {coupon_id} takes nothing off this basket, here, or beside the others.",
+    Refusal.COUPON_NOT_FOR_MEMBER: "The coupon {coupon_id} is for other members, or its days for this one are over.",
 }
 
 
