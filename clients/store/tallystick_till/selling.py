@@ -224,6 +224,7 @@ class Seller:
             reward_ids=plan.reward_ids,
             available=available,
             assurance=plan.seen.assurance,
+            member_id=plan.seen.member_id,
         )
 
     def _ask_gateway(self, plan: _Plan, sale_id: CommandId, *, request: bytes) -> SaleDone | None:

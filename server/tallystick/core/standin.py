@@ -19,6 +19,9 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
 
+NOBODY = MemberId("")
+"""Whose a sale without a member is."""
+
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
@@ -41,7 +44,7 @@ def stand_in_sale(
     reward_ids: Sequence[str],
     available: int,
     assurance: Assurance,
-    member_id: MemberId = MemberId(""),
+    member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
     """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
 

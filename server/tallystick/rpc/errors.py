@@ -160,6 +160,9 @@ CODES: Mapping[str, int] = {
     "WEBHOOK_NOT_FOUND": code_pb2.NOT_FOUND,
     "WEBHOOK_URL_REFUSED": code_pb2.INVALID_ARGUMENT,
     "COUPON_BATCH_NOT_FOUND": code_pb2.NOT_FOUND,
+    "SEGMENT_NOT_FOUND": code_pb2.NOT_FOUND,
+    "EXPERIMENT_NOT_FOUND": code_pb2.NOT_FOUND,
+    "LEDGER_TOO_LARGE": code_pb2.FAILED_PRECONDITION,
     "DEVICE_NEW": code_pb2.FAILED_PRECONDITION,
 }
 """The status code of every reason of the contract (``ErrorReason``, without its prefix)."""

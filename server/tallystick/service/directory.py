@@ -15,6 +15,7 @@ from tallystick.core.state import MemberStatus
 from tallystick.service.card_ports import CardDirectory
 from tallystick.service.consent_ports import ConsentDirectory
 from tallystick.service.coupon_ports import CouponDirectory
+from tallystick.service.segment_ports import SegmentDirectory
 
 
 class Clock(IntEnum):
@@ -160,7 +161,7 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(CardDirectory, ConsentDirectory, CouponDirectory, Protocol):
+class Directory(CardDirectory, ConsentDirectory, CouponDirectory, SegmentDirectory, Protocol):
     """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:

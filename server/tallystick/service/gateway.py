@@ -27,6 +27,7 @@ from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
+from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
@@ -41,6 +42,8 @@ from tallystick.service.reads import AccountReader, ReadPool, ScanReader
 from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import BooksSource
+from tallystick.service.segments import Segments
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
@@ -56,13 +59,25 @@ from tallystick.v1 import options_pb2
 DEFAULT_REGION = "GB"
 
 
+INSIGHT_ENTRIES_MAX = 300_000
+"""Largest ledger that is read while a back office waits: about six seconds."""
+
+
 def role_name(role: int) -> str:
     """Return a role's name in tokens: that of the contract without its prefix."""
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    BooksSource,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
@@ -111,6 +126,8 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    segments: Segments
+    insight: Insight
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -279,4 +296,6 @@ def open_gateway(
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
+        segments=Segments(store, rulebook, now_ms=now_ms),
+        insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
     )

@@ -20,6 +20,7 @@ from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.wallets import SqlWallets
@@ -185,6 +186,7 @@ class SqlDirectory(
     SqlCashiers,
     SqlCards,
     SqlCoupons,
+    SqlSegments,
     SqlCardDevices,
     SqlConsents,
     SqlSignIn,

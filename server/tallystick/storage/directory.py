@@ -17,6 +17,7 @@ from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import forget_member
 from tallystick.storage.sessions import SqlSession
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
@@ -332,6 +333,7 @@ class SqlMembers(SqlSession):
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
             unlink_codes(connection, program_id, member_id)
+            forget_member(connection, program_id, member_id)
             return erased
 
         return self._run(program_id, work, write=True)

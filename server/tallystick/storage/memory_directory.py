@@ -28,11 +28,20 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_segments import MemorySegments, forget_member
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryClaims, MemoryEvents):
+class MemoryDirectory(
+    MemorySignIn,
+    MemoryCards,
+    MemoryCoupons,
+    MemoryConsents,
+    MemoryClaims,
+    MemoryEvents,
+    MemorySegments,
+):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -219,6 +228,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, 
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
+            forget_member(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

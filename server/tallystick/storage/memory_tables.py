@@ -23,6 +23,7 @@ from tallystick.service.directory import (
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.segment_ports import Purchase, SegmentCount
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
 
@@ -105,6 +106,9 @@ class ProgramTables:
     coupons_used: dict[str, int] = field(default_factory=dict)
     coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
     coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
+    segments: dict[str, SegmentCount] = field(default_factory=dict)
+    segment_members: dict[tuple[MemberId, str], Ms] = field(default_factory=dict)
+    purchases: dict[tuple[MemberId, int], Purchase] = field(default_factory=dict)
     claims: dict[CommandId, Claim] = field(default_factory=dict)
     made_ms: dict[MemberId, Ms] = field(default_factory=dict)
     webhooks: dict[str, Endpoint] = field(default_factory=dict)

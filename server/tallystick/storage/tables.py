@@ -44,6 +44,7 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.segment_tables import purchase, segment, segment_member
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -86,9 +87,12 @@ __all__ = [
     "passkey",
     "person",
     "program",
+    "purchase",
     "referral",
     "refusal",
     "rule_set",
+    "segment",
+    "segment_member",
     "sign_in",
     "till_chain",
     "wallet_pass",

@@ -87,7 +87,7 @@ def _draws(name: str, member_id: MemberId) -> tuple[int, int]:
 
 def parse_experiments(root: Node, zone: ZoneInfo) -> tuple[Experiment, ...]:
     """Return the experiments of a rule set, and make their groups known to conditions."""
-    experiments = []
+    experiments: list[Experiment] = []
     for node in root.nodes("experiments", most=EXPERIMENTS_MAX):
         experiment = _experiment(node, zone)
         if experiment.experiment_id in {one.experiment_id for one in experiments}:

@@ -28,9 +28,7 @@ class Moment(NamedTuple):
     groups: frozenset[str] = NO_GROUPS
 
 
-def moment_of(
-    origin: Origin, tier_id: str, zone: ZoneInfo, groups: frozenset[str] = NO_GROUPS
-) -> Moment:
+def moment_of(origin: Origin, tier_id: str, zone: ZoneInfo, groups: frozenset[str] = NO_GROUPS) -> Moment:
     """Return the moment of a sale; weekday and minute are those of the program's local time.
 
     ``groups`` are the member's of the rule set's experiments.

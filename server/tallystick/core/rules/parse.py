@@ -16,8 +16,8 @@ from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
-from tallystick.core.rules.index import Selector
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.model import (
     AccrualRule,

@@ -120,9 +120,7 @@ def meets(criteria: Criteria, facts: Facts, now_ms: int) -> bool:
         and _in_range(criteria.spend, facts, now_ms, money=True)
         and _in_range(criteria.visits, facts, now_ms, money=False)
         and (criteria.bought is None or _has_bought(criteria.bought, facts, now_ms))
-        and all(
-            low <= fifth <= high for (low, high), fifth in zip(criteria.rfm, facts.rfm, strict=False)
-        )
+        and all(low <= fifth <= high for (low, high), fifth in zip(criteria.rfm, facts.rfm, strict=False))
         and all(meets(one, facts, now_ms) for one in criteria.all_of)
         and (not criteria.any_of or any(meets(one, facts, now_ms) for one in criteria.any_of))
         and not any(meets(one, facts, now_ms) for one in criteria.none_of)
@@ -159,9 +157,7 @@ def _in_range(wanted: Range | None, facts: Facts, now_ms: int, *, money: bool) -
 def _has_bought(wanted: Bought, facts: Facts, now_ms: int) -> bool:
     since_ms = now_ms - wanted.within_days * DAY_MS
     times = sum(
-        any(_fits(wanted.lines, line) for line in sale.lines)
-        for sale in facts.goods
-        if sale.at_ms > since_ms
+        any(_fits(wanted.lines, line) for line in sale.lines) for sale in facts.goods if sale.at_ms > since_ms
     )
     return times >= wanted.times_min
 
