@@ -231,6 +231,7 @@ class Seller:
             available=available,
             assurance=plan.seen.assurance,
             counted=self._asks_gateway(plan) or plan.reward_ids == (bought,),
+            member_id=plan.seen.member_id,
         )
 
     def _ask_gateway(self, plan: _Plan, sale_id: CommandId, *, request: bytes) -> SaleDone | None:

@@ -212,6 +212,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
     from tallystick.service.reminders import ReminderSink
     from tallystick.service.reviews import review_round
     from tallystick.service.rounds import expiry_round, reminder_round
+    from tallystick.service.segments import segment_round
     from tallystick.service.sharing_rounds import sharing_round
 
     sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms)]
@@ -221,6 +222,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
         review_round(gateway.reviews),
         referral_round(gateway.payouts),
         sharing_round(gateway.transfers),
+        segment_round(gateway.segments, gateway.pool),
     ]
 
 

@@ -268,6 +268,7 @@ class Refusal(IntEnum):
     MEMBER_TOO_NEW = 54
     PROJECT_UNKNOWN = 55
     PARTNER_UNKNOWN = 56
+    COUPON_NOT_FOR_MEMBER = 57
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from tallystick.core.entry import (
 )
 from tallystick.core.ids import Minor
 from tallystick.core.limited import check_counted, counted_rewards
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.moment import moment_in
+from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.reward import find_reward
 from tallystick.core.rules.tier import current_tier
@@ -58,7 +59,7 @@ def redeem_reward(
 
 
 def _not_to_be_had(draft: Draft, rules: RuleSet, command: RedeemReward, reward: Reward) -> Refused | None:
-    moment = moment_of(command.origin, draft.tier.tier_id, rules.zone)
+    moment = moment_in(draft, rules, command.origin)
     if reward.when.tiers and moment.tier_id not in reward.when.tiers:
         return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
     if reward.in_basket or not holds_at(reward.when, moment):

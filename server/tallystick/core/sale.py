@@ -13,7 +13,7 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
-from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of, memberships_of
+from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
@@ -34,11 +34,13 @@ from tallystick.core.entry import (
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
 from tallystick.core.limited import check_counted, counted_rewards, coupons_only
 from tallystick.core.lots import local_day, split_allocs
+from tallystick.core.moment import moment_in
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
 from tallystick.core.rules.challenge import counted_by
-from tallystick.core.rules.match import Moment, moment_of
+from tallystick.core.rules.experiment import held_out
+from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Alloc, Hold, HoldStatus
@@ -101,11 +103,14 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = _moment(draft, rules, origin)
+    moment = moment_in(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
         named = coupons_only(coupons) if coupons else ()
-        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, named, moment) if named else ()
+        chosen: tuple[Redeemed, ...] | Refused = ()
+        if named:
+            out = held_out(rules.holdout_percent, draft.account.member_id)
+            chosen = choose_coupons(rules, named, moment, held_out=out)
         asked = benefit_of(
             rules,
             basket,
@@ -128,13 +133,6 @@ def price(
             return no
         benefit = asked
     return _with_earn(rules, basket, benefit, moment, coupons)
-
-
-def _moment(draft: Draft, rules: RuleSet, origin: Origin) -> Moment:
-    if not rules.memberships:
-        return moment_of(origin, draft.tier.tier_id, rules.zone)
-    memberships = memberships_of(rules, draft, origin.occurred_ms)
-    return moment_of(origin, draft.tier.tier_id, rules.zone, memberships)
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -312,7 +310,7 @@ def settle_sale(
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = _moment(draft, rules, advice.origin)
+    moment = moment_in(draft, rules, advice.origin)
     priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
     if isinstance(priced, Refused):
         return priced

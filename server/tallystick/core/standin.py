@@ -20,6 +20,9 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
 
+NOBODY = MemberId("")
+"""Whose a sale without a member is."""
+
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
@@ -43,13 +46,15 @@ def stand_in_sale(
     available: int,
     assurance: Assurance,
     counted: bool = False,
+    member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
     """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
 
     Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
-    which has issued a voucher for them.
+    which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
+    in none.
     """
-    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
     priced = price(
         Draft(MemberState(nobody)),
         rules,

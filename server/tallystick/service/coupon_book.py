@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from tallystick.core.command import (
     Capture,
@@ -25,7 +26,7 @@ from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import Outcome
 from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
-from tallystick.core.rules.coupon import shared_coupon
+from tallystick.core.rules.coupon import find_coupon, shared_coupon
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
 from tallystick.core.state import Account, Hold, HoldStatus, MemberState
@@ -38,7 +39,9 @@ from tallystick.service.coupon_ports import (
     CouponTransaction,
     Reservation,
 )
+from tallystick.service.segment_ports import Memberships, SegmentReader, SegmentTransaction
 
+NO_MEMBERSHIPS: Memberships = {}
 _USING = (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN)
 
 
@@ -58,15 +61,30 @@ def rewards_named(command: Command) -> Sequence[str]:
     return (command.reward_id,) if isinstance(command, RedeemReward) else ()
 
 
+class BookTransaction(CouponTransaction, SegmentTransaction, Protocol):
+    """What a book is loaded from under lock."""
+
+
+class BookReader(CouponReader, SegmentReader, Protocol):
+    """What a book is read from."""
+
+
 class CouponBook:
     """The coupons of a batch. ``now_ms`` is the server's clock, by which reservations lapse."""
 
     def __init__(
-        self, rules: RuleSet | None, codes: dict[str, CouponCode], counts: CouponCounts, *, now_ms: Ms
+        self,
+        rules: RuleSet | None,
+        codes: dict[str, CouponCode],
+        counts: CouponCounts,
+        memberships: Memberships = NO_MEMBERSHIPS,
+        *,
+        now_ms: Ms,
     ) -> None:
         self._rules = rules
         self._codes = codes
         self._counts = counts
+        self._memberships = memberships
         self._now_ms = now_ms
         self._held: dict[CommandId, list[Reservation]] = {}
         for one in counts.reservations:
@@ -164,8 +182,11 @@ class CouponBook:
         ]
         spared = sum(hold_id in without for _, hold_id in held)
         own = sum(member == member_id and hold_id not in without for member, hold_id in held)
+        found = find_coupon(self._rules, coupon_id) if self._rules else None
+        segment = found.segment if found else ""
         return replace(
             use,
+            since_ms=self._memberships.get((member_id, segment), -1),
             by_member=counts.by_member.get((member_id, coupon_id), 0) + own,
             in_all=counts.used.get(coupon_id, 0) + counts.held.get(coupon_id, 0) - spared,
         )
@@ -210,7 +231,7 @@ class CouponBook:
 
 
 def load_book(
-    transaction: CouponTransaction,
+    transaction: BookTransaction,
     rules: RuleSet | None,
     *,
     commands: Iterable[Command],
@@ -238,11 +259,13 @@ def load_book(
     codes = transaction.lock_codes(tokens) if tokens else {}
     coupon_ids |= {code.coupon_id for code in codes.values()}
     counts = transaction.lock_coupons(coupon_ids, members, now_ms=now_ms) if coupon_ids else CouponCounts()
-    return CouponBook(rules, codes, counts, now_ms=now_ms)
+    segments = segments_asked(rules, coupon_ids)
+    memberships = transaction.memberships(members, segments) if segments else NO_MEMBERSHIPS
+    return CouponBook(rules, codes, counts, memberships, now_ms=now_ms)
 
 
 def read_book(
-    reader: CouponReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
+    reader: BookReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
 ) -> CouponBook:
     """Return the coupons and counted rewards that a sale names as they are now, for a look ahead: nothing is locked."""
     tokens, coupon_ids = wanted_of(rules, sale.coupons)
@@ -254,7 +277,18 @@ def read_book(
         if wanted
         else CouponCounts()
     )
-    return CouponBook(rules, codes, counts, now_ms=now_ms)
+    segments = segments_asked(rules, wanted)
+    memberships = (
+        reader.read_memberships(program_id, [sale.member_id], segments) if segments else NO_MEMBERSHIPS
+    )
+    return CouponBook(rules, codes, counts, memberships, now_ms=now_ms)
+
+
+def segments_asked(rules: RuleSet | None, coupon_ids: Iterable[str]) -> list[str]:
+    """Return the segments that coupons are for."""
+    named = set(coupon_ids)
+    coupons = rules.coupons if rules else ()
+    return sorted({one.segment for one in coupons if one.segment and one.coupon_id in named})
 
 
 def wanted_of(rules: RuleSet | None, refs: Sequence[CouponRef]) -> tuple[set[str], set[str]]:

@@ -29,6 +29,7 @@ from tallystick.service.household_store import HouseholdStore
 from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
+from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
@@ -49,6 +50,8 @@ from tallystick.service.review_ports import ReviewStore
 from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import BooksSource
+from tallystick.service.segments import Segments
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
@@ -65,6 +68,10 @@ from tallystick.service.wishes import Wishes
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
+
+
+INSIGHT_ENTRIES_MAX = 300_000
+"""Largest ledger that is read while a back office waits: about six seconds."""
 
 
 def role_name(role: int) -> str:
@@ -84,6 +91,7 @@ class GatewayStore(
     TransferStore,
     HouseholdStore,
     NotificationStore,
+    BooksSource,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -139,6 +147,8 @@ class Gateway:
     transfers: Transfers
     households: Households
     wishes: Wishes
+    segments: Segments
+    insight: Insight
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -324,4 +334,6 @@ def open_gateway(
         ),
         transfers=Transfers(store, lane, pool, now_ms=now_ms),
         households=Households(store, now_ms=now_ms),
+        segments=Segments(store, rulebook, now_ms=now_ms),
+        insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
     )

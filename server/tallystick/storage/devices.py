@@ -24,6 +24,7 @@ from tallystick.storage.notifications import SqlNotificationQueue, SqlNotificati
 from tallystick.storage.referrals import SqlReferrals
 from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.transfers import SqlTransfers
@@ -191,6 +192,7 @@ class SqlDirectory(
     SqlCashiers,
     SqlCards,
     SqlCoupons,
+    SqlSegments,
     SqlCardDevices,
     SqlConsents,
     SqlReferrals,

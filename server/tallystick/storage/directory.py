@@ -21,6 +21,7 @@ from tallystick.storage.notifications import erase_notifications
 from tallystick.storage.referrals import erase_referrals
 from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import forget_member
 from tallystick.storage.sessions import SqlSession
 from tallystick.storage.wishes import erase_wants
 
@@ -342,6 +343,7 @@ class SqlMembers(SqlSession):
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
+            forget_member(connection, program_id, member_id)
             return erased
 
         return self._run(program_id, work, write=True)

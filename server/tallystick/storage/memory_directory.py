@@ -32,6 +32,7 @@ from tallystick.storage.memory_events import MemoryEvents
 from tallystick.storage.memory_notifications import MemoryNotifications, erase_notifications
 from tallystick.storage.memory_referrals import MemoryReferrals, erase_referrals
 from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
+from tallystick.storage.memory_segments import MemorySegments, forget_member
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
@@ -51,6 +52,7 @@ class MemoryDirectory(
     MemoryHouseholds,
     MemoryNotifications,
     MemoryWishes,
+    MemorySegments,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -242,6 +244,7 @@ class MemoryDirectory(
             erase_notifications(undo, tables, member_id)
             erase_wants(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
+            forget_member(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(undo, tables, member_id)
             return erased

@@ -27,6 +27,7 @@ from tallystick.service.notification_ports import Notification, NotificationPlac
 from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import Review, StaffMember, WatchPlace
+from tallystick.service.segment_ports import Purchase, SegmentCount
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.transfer_store import Transfer
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
@@ -113,6 +114,9 @@ class ProgramTables:
     coupons_used: dict[str, int] = field(default_factory=dict)
     coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
     coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
+    segments: dict[str, SegmentCount] = field(default_factory=dict)
+    segment_members: dict[tuple[MemberId, str], Ms] = field(default_factory=dict)
+    purchases: dict[tuple[MemberId, int], Purchase] = field(default_factory=dict)
     claims: dict[CommandId, Claim] = field(default_factory=dict)
     transfers: dict[CommandId, Transfer] = field(default_factory=dict)
     households: dict[MemberId, tuple[bytes, Ms]] = field(default_factory=dict)

@@ -46,6 +46,7 @@ from tallystick.storage.member_tables import (
 )
 from tallystick.storage.notification_tables import notification, notification_place, push_subscription
 from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
+from tallystick.storage.segment_tables import purchase, segment, segment_member
 from tallystick.storage.sharing_tables import household, household_member, transfer
 from tallystick.storage.till_tables import (
     assertion_use,
@@ -94,12 +95,15 @@ __all__ = [
     "passkey",
     "person",
     "program",
+    "purchase",
     "push_subscription",
     "referral",
     "refusal",
     "reminder",
     "review",
     "rule_set",
+    "segment",
+    "segment_member",
     "sign_in",
     "staff_member",
     "till_chain",

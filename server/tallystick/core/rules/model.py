@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.notifications import Notifications
 from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.segment import Segment, goods_days
 from tallystick.core.rules.transfers import Transfers
 from tallystick.core.rules.watch import Watching
 
@@ -45,7 +47,7 @@ class Condition:
     """Which sales a rule looks at. Empty sets do not restrict.
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
-    ``from_ms`` <= occurred < ``until_ms``.
+    ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
     """
 
     stores: frozenset[str] = frozenset()
@@ -56,6 +58,7 @@ class Condition:
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
     memberships: frozenset[str] = frozenset()
+    groups: frozenset[str] = NO_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,8 @@ class Coupon:
     ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
     counts once. ``per_member``
     and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
-    other coupon. A card shows a shared code that has ``show``.
+    other coupon. A card shows a shared code that has ``show``. One with a ``segment`` is for its members alone, and
+    for each of them for ``days`` from when they came into it (0: as long as they are in it).
     """
 
     coupon_id: str
@@ -268,6 +272,17 @@ class Coupon:
     total: int = 0
     exclusive: bool = False
     show: bool = False
+    segment: str = ""
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a member sees of an offer: its name, and the coupon that it is."""
+
+    offer_id: str
+    name: str
+    coupon_id: str
 
 
 class SpentPolicy(StrEnum):
@@ -344,3 +359,12 @@ class RuleSet:
     transfers: Transfers | None = None
     notifications: Notifications = Notifications()
     reminders: Reminders | None = None
+    experiments: tuple[Experiment, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    holdout_percent: int = 0
+    goods_days: int = field(init=False, repr=False, compare=False)
+    """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goods_days", goods_days(self.segments))

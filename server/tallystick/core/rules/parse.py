@@ -16,6 +16,7 @@ from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
+from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -42,11 +43,13 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.notifications import parse_notifications
+from tallystick.core.rules.offer import parse_offers
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
 from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.segment import parse_segments
 from tallystick.core.rules.transfers import parse_transfers
 from tallystick.core.rules.watch import parse_watch
 
@@ -85,6 +88,10 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     memberships = parse_memberships(root)
     root.names["membership"] = tuple(one.membership_id for one in memberships)
     earning = _earning(root, zone, tier_ids)
+    # What other sections name comes before them.
+    experiments = parse_experiments(root, zone)
+    segments = parse_segments(root, tier_ids)
+    offered = parse_offers(root, _coupons(root, zone, tier_ids))
     rules = RuleSet(
         version=version,
         sha256=sha256,
@@ -96,7 +103,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
-        coupons=_coupons(root, zone, tier_ids),
+        coupons=offered.coupons,
         memberships=memberships,
         challenges=_challenges(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
@@ -108,6 +115,10 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         transfers=parse_transfers(root.node("transfers")),
         notifications=parse_notifications(root.node("notifications")),
         reminders=parse_reminders(root.node("reminders")),
+        experiments=experiments,
+        segments=segments,
+        offers=offered.offers,
+        holdout_percent=parse_holdout(root),
     )
     root.done()
     return rules
@@ -208,6 +219,7 @@ def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition
         from_ms=node.instant("from", zone, Ms(0)),
         until_ms=node.instant("until", zone, NEVER_MS),
         memberships=frozenset(node.texts("membership", node.names.get("membership", ()))),
+        groups=named_groups(node),
     )
     if condition.from_ms >= condition.until_ms:
         node.wrong("until", "lies before 'from'", "the rule would never hold")

@@ -40,8 +40,8 @@ class Node:
     ) -> None:
         self.path = path
         self.findings = findings
-        # What one section names and others refer to, by key; the same for all mappings of a document.
         self.names: dict[str, tuple[str, ...]] = {} if names is None else names
+        """What sections further up have named, by the key that names it elsewhere; one for the whole document."""
         self._asked: set[str] = set()
         self._value: dict[str, Any] = {}
         if isinstance(value, dict):

@@ -61,6 +61,7 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.MEMBER_TOO_NEW: "The member has been one for {days} days; it takes {days_min}.",
     Refusal.PROJECT_UNKNOWN: "The rule set has no project {project_id}.",
     Refusal.PARTNER_UNKNOWN: "The rule set has no partner program {partner_id}.",
+    Refusal.COUPON_NOT_FOR_MEMBER: "The coupon {coupon_id} is for other members, or its days for this one are over.",
 }
 
 

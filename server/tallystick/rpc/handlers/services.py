@@ -8,6 +8,7 @@ from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.cards import CardHandlers
 from tallystick.rpc.handlers.coupons import CouponHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
+from tallystick.rpc.handlers.insight import InsightHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
@@ -27,6 +28,7 @@ from tallystick.v1 import (
     card_pb2,
     coupon_pb2,
     identity_pb2,
+    insight_pb2,
     ledger_pb2,
     member_code_pb2,
     member_pb2,
@@ -60,6 +62,7 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(app_pb2.DESCRIPTOR.services_by_name["AppService"], CardAppHandlers(gateway, passes=passes)),
         Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
         Service(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardHandlers(gateway, ledger)),
+        Service(insight_pb2.DESCRIPTOR.services_by_name["InsightService"], InsightHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
         Service(sharing_pb2.DESCRIPTOR.services_by_name["SharingService"], SharingHandlers(gateway, ledger)),
