@@ -239,7 +239,7 @@ def falls_after_the_grace(world: World) -> None:
 
 
 def saved_by_the_grace(world: World) -> None:
-    """What is bought in January counts for the year that begins, and keeps gold at the review of the year that ended."""
+    """What is bought in January counts for the year that begins, and keeps gold at the review of the one before."""
     world.now = at("2026-05-01")
     world.do(world.sale(30_000))
     for moment, amount in (("2028-01-20", 30_000), ("2028-02-01", 100)):
