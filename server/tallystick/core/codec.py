@@ -13,6 +13,7 @@ from tallystick.core.entry import (
     NO_DETAIL,
     AppliedCoupon,
     AppliedReward,
+    CountedLines,
     Detail,
     Explanation,
     LineShare,
@@ -20,7 +21,7 @@ from tallystick.core.entry import (
     TaxTotal,
 )
 from tallystick.core.ids import Minor, Ms
-from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, TierState
+from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, Tally, TierState
 
 
 def detail_to_text(detail: Detail) -> str:
@@ -41,6 +42,10 @@ def detail_to_text(detail: Detail) -> str:
         body["returned"] = detail.returned
     if detail.coupons:
         body["coupons"] = detail.coupons
+    if detail.tallies:
+        body["tallies"] = detail.tallies
+    if detail.counted:
+        body["counted"] = detail.counted
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -72,6 +77,11 @@ def detail_from_text(text: str) -> Detail:
         rewards=tuple(AppliedReward(*row) for row in body.get("rewards", ())),
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
         coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
+        tallies=tuple(Tally(*row) for row in body.get("tallies", ())),
+        counted=tuple(
+            CountedLines(key, period, whole, tuple(shares))
+            for key, period, whole, shares in body.get("counted", ())
+        ),
         **{key: body[key] for key in _SCALARS if key in body},
     )
 
@@ -91,6 +101,16 @@ def tier_from_text(text: str) -> TierState:
     tier_id, (prior_id, prior_review_ms), reached_ms, review_ms, basis, buckets = from_compact(text)
     pairs = tuple((day, credits) for day, credits in buckets)
     return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs, Ms(prior_review_ms))
+
+
+def tallies_to_text(tallies: tuple[Tally, ...]) -> str:
+    """Return the stored text of a member's tallies; the empty string for none."""
+    return to_compact(tallies) if tallies else ""
+
+
+def tallies_from_text(text: str) -> tuple[Tally, ...]:
+    """Return the tallies of a stored text."""
+    return tuple(Tally(key, period, count) for key, period, count in from_compact(text)) if text else ()
 
 
 def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.ids import CommandId, MemberId, Minor
-from tallystick.core.state import Alloc
+from tallystick.core.state import Alloc, Tally
 
 
 class EntryKind(IntEnum):
@@ -31,6 +31,7 @@ class EntryKind(IntEnum):
     VOUCHER = 15
     RECALL = 16
     ENROL = 17
+    AWARD = 18
 
 
 class Moves(NamedTuple):
@@ -118,12 +119,25 @@ class ReturnedLine(NamedTuple):
     amount_minor: Minor
 
 
+class CountedLines(NamedTuple):
+    """What each line of a sale counted towards one tally, so that returns reckon exactly back.
+
+    With ``whole`` the sale counted once: until every line that has a share is back, nothing is reckoned back.
+    """
+
+    key: str
+    period: int
+    whole: bool
+    shares: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
 
     For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
-    what is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
+    what     is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
+    ``tallies`` are what the entry counted, up or down; ``counted`` says for a sale which line counted how much of it.
     """
 
     explanations: tuple[Explanation, ...] = ()
@@ -139,6 +153,8 @@ class Detail:
     refund_minor: Minor = Minor(0)
     reason: str = ""
     coupons: tuple[AppliedCoupon, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    counted: tuple[CountedLines, ...] = ()
 
 
 NO_DETAIL = Detail()

@@ -419,5 +419,6 @@ def _new_account_values(member: Member) -> dict[str, Any]:
         "enrolled_ms": member.enrolled_ms,
         "due_ms": NEVER_MS,
         "tier": "",
+        "tallies": "",
         **zeros,
     }
