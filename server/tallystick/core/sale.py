@@ -160,17 +160,17 @@ def _with_earn(
     if accrual.points > POINTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     credits = _credits(rules, eligible, accrual)
-    shares = tuple(
-        map(
-            LineShare,
-            [line.amount_minor for line in lines],
-            [line.quantity_milli for line in lines],
-            benefit.discounts,
-            accrual.line_points,
-            benefit.line_points,
-            credits,
-        )
+    rows = zip(
+        [line.amount_minor for line in lines],
+        [line.quantity_milli for line in lines],
+        benefit.discounts,
+        accrual.line_points,
+        benefit.line_points,
+        credits,
+        strict=True,
     )
+    # Made as plain tuples are made: half the time of the call with six fields.
+    shares = tuple([tuple.__new__(LineShare, row) for row in rows])
     totals = tax_totals(basket, benefit.discounts)
     counted: tuple[CountedLines, ...] = fees_of(rules, basket) if rules.memberships else ()
     if rules.challenges:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
@@ -80,14 +80,19 @@ class AccrualRule:
     when: Condition = Condition()
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """A rule with its share of points in parts of the common denominator: for each minor unit (``per_amount``), each
-    thousandth of a piece (``per_item``) or once (``per_sale``); 0 for a multiplier.
+class Weighed(NamedTuple):
+    """A rule as every sale needs it, worked out once for a rule set.
+
+    ``weight`` is its share of points in parts of the common denominator: for each minor unit (``per_amount``), each
+    thousandth of a piece (``per_item``) or once (``per_sale``); 0 for a multiplier. ``condition`` is the place of its
+    condition in ``Earning.conditions``, ``rest`` what is still to be asked of a line that the index has found.
     """
 
     rule: AccrualRule
     weight: int
+    by_amount: bool
+    condition: int
+    rest: Selector | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +116,32 @@ class Earning:
     basic: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     factors: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     once: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+    conditions: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+    """What the rules ask of a sale, each once: many rules share few of them."""
     basic_index: LineIndex = field(init=False, repr=False, compare=False)
     factor_index: LineIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         unit = self.denominator
         parts = {"per_amount": 1, "per_item": 1000, "per_sale": 1}
-        weighed = [
-            Weighed(
-                rule, rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0
-            )
-            for rule in self.rules
-        ]
+        # Equal conditions become one; that of no restriction stays the object that costs nothing to ask.
+        places: dict[Condition, int] = {}
+        asked = [places.setdefault(rule.when, len(places)) for rule in self.rules]
+        object.__setattr__(self, "conditions", tuple(places))
         kinds = {"basic": ("per_amount", "per_item"), "factors": ("multiply",), "once": ("per_sale",)}
         for name, names in kinds.items():
-            object.__setattr__(self, name, tuple(each for each in weighed if each.rule.kind in names))
-        for name, found in (("basic_index", self.basic), ("factor_index", self.factors)):
-            object.__setattr__(self, name, index_of([each.rule.lines for each in found]))
+            chosen = [at for at, rule in enumerate(self.rules) if rule.kind in names]
+            index = index_of([self.rules[at].lines for at in chosen])
+            weighed = []
+            for at, rest in zip(chosen, index.rest, strict=True):
+                rule = self.rules[at]
+                weight = (
+                    rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0
+                )
+                weighed.append(Weighed(rule, weight, rule.kind == "per_amount", asked[at], rest))
+            object.__setattr__(self, name, tuple(weighed))
+            if name != "once":
+                object.__setattr__(self, f"{name.removesuffix('s')}_index", index)
 
 
 class ExpiryKind(StrEnum):

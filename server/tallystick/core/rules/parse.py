@@ -274,6 +274,10 @@ def _tiers(node: Node | None) -> Tiers | None:
     if not levels or levels[0].threshold != 0:
         node.wrong("levels", "the first level must be from 0", "everybody starts there")
         levels.insert(0, Level("", 0))
+    if levels[0].gift_points:
+        node.wrong(
+            "levels[0].gift", "nobody climbs to the first level", "remove it, or give it to the next one"
+        )
     thresholds = [level.threshold for level in levels]
     if thresholds != sorted(set(thresholds)):
         node.wrong("levels", "each level must be from more than the one before")
