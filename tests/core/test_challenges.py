@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.core.command import ReturnLine
+from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import Minor
 from tallystick.core.rules.model import RuleSet
@@ -244,6 +244,9 @@ def test_what_is_taken_back_is_what_was_given_whatever_the_rules_have_become() -
 def test_a_quote_and_a_hold_count_nothing() -> None:
     world = world_of(challenge(target=1))
     world.posted(world.adjust(500))
+    goods = world.sale(1_000).basket
+    priced = world.posted(world.hold(0, spend=Spend(100), basket=goods))
+    assert priced.detail.counted == ()
     hold = world.posted(world.hold(100))
     assert world.account.tallies == ()
     world.posted(world.capture(hold.hold_id))
