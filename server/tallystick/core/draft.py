@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
-from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
+from tallystick.core.ids import EPOCH_ORDINAL, POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
 from tallystick.core.state import (
     TALLIES_MAX,
@@ -24,7 +23,6 @@ from tallystick.core.state import (
 )
 
 DAY_MS = 86_400_000
-EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 PERIOD_KEPT_DAYS = 500
 """A period that began longer ago is over, and so is every time in which it might be reckoned down."""

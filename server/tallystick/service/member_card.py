@@ -7,6 +7,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.progress import (
+    ChallengeNow,
+    MembershipNow,
+    badges_of,
+    challenges_now,
+    memberships_now,
+)
 from tallystick.core.rules.ladder import (
     Expiring,
     Standing,
@@ -73,7 +80,8 @@ class Private:
 class MemberCard:
     """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
 
-    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points.
+    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points. ``badges`` are ids with how
+    often each was won.
     """
 
     program_name: str
@@ -85,6 +93,9 @@ class MemberCard:
     expiring: tuple[Expiring, ...]
     rewards: tuple[CardReward, ...]
     private: Private | None
+    challenges: tuple[ChallengeNow, ...] = ()
+    badges: tuple[tuple[str, int], ...] = ()
+    memberships: tuple[MembershipNow, ...] = ()
 
 
 class MemberCards:
@@ -135,16 +146,22 @@ class MemberCards:
         if rules is None:
             return MemberCard(name, member, None, balance, Standing(), None, (), (), part)
         offered = to_be_had(rules.rewards, at_ms)
+        tallies = state.account.tallies
+        memberships = memberships_now(rules, tallies, at_ms)
+        held = frozenset(one.membership.membership_id for one in memberships if one.active)
         return MemberCard(
             name,
             member,
             rules,
             balance,
             standing_of(rules, state.account.tier, enrolled_ms=state.account.enrolled_ms, at_ms=at_ms),
-            next_reward(offered, balance.tier_id, balance.active),
+            next_reward(offered, balance.tier_id, balance.active, held),
             tuple(expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)),
-            tuple(_rewards(offered, balance)),
+            tuple(_rewards(offered, balance, held)),
             part,
+            tuple(challenges_now(rules, tallies, at_ms)),
+            tuple(badges_of(tallies)),
+            tuple(memberships),
         )
 
     def _private(self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms) -> Private:
@@ -186,10 +203,12 @@ class MemberCards:
         ]
 
 
-def _rewards(offered: Iterable[Reward], balance: BalanceNow) -> list[CardReward]:
+def _rewards(offered: Iterable[Reward], balance: BalanceNow, held: frozenset[str]) -> list[CardReward]:
     return [
         CardReward(
-            reward, in_tier(reward, balance.tier_id), missing_points=max(0, reward.cost - balance.active)
+            reward,
+            in_tier(reward, balance.tier_id, held),
+            missing_points=max(0, reward.cost - balance.active),
         )
         for reward in offered
     ]
