@@ -57,7 +57,10 @@ class Sale:
 
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0."""
+    """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
+
+    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on.
+    """
 
     command_id: CommandId
     member_id: MemberId
@@ -65,6 +68,8 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
+    action_id: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,6 +387,11 @@ def _hold(c: PlaceHold) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
+
+
 def _settle(c: SettleSale) -> list[object]:
     till = [c.rule_set, c.earned_points, c.burned_points, c.discount_minor]
     rights = [(int(right.kind), right.points, right.hold_id) for right in c.authorities]
@@ -400,7 +410,7 @@ def _return(c: Return) -> list[object]:
 
 _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     Sale: _sale,
-    Earn: lambda c: [c.points, c.reason, int(c.assurance)],
+    Earn: _earn,
     Burn: lambda c: [c.points, c.reason, int(c.assurance)],
     PlaceHold: _hold,
     Capture: lambda c: [c.hold_id, _basket(c.basket)],

@@ -19,7 +19,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor
-from tallystick.core.limited import check_counted, counted
+from tallystick.core.limited import check_counted, count_had, counted
 from tallystick.core.rules.match import holds_at, moment_of
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.reward import find_reward
@@ -36,10 +36,11 @@ def redeem_reward(
         return refused(Refusal.REWARD_UNKNOWN, reward_id=command.reward_id)
     if no := _not_to_be_had(draft, rules, command, reward):
         return no
-    if no := check_counted(draft, rules, [reward.reward_id], uses, points=reward.cost):
+    if no := check_counted(draft, rules, [reward.reward_id], uses, origin=command.origin, points=reward.cost):
         return no
     allocs = draft.take_active(reward.cost) if reward.cost else ()
     bought = (AppliedReward(reward.reward_id, reward.cost, Minor(0)),)
+    count_had(draft, rules, bought, command.origin)
     draft.post(
         command_id=command.command_id,
         kind=EntryKind.BURN,

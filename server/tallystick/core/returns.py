@@ -26,6 +26,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor, Ms
+from tallystick.core.limited import uncount
 from tallystick.core.lots import burn_order, slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
 
@@ -351,6 +352,8 @@ def _take_and_give(
         store_loss=to_store,
         adjusted=take.total - burned if by_hand else 0,
     )
+    if kind is EntryKind.REVERSE:
+        uncount(draft, target)
     explanations = [*take.explanations(earned), *told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))

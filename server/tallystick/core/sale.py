@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
+from tallystick.core.access import access_told
 from tallystick.core.basket import (
     LINES_MAX,
     QUANTITY_MILLI_MAX,
@@ -30,7 +31,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.limited import check_counted, counted, coupons_only
+from tallystick.core.limited import check_counted, count_had, counted, coupons_only
 from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_allocs
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
@@ -121,10 +122,17 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
-        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+        no = check_counted(
+            draft, rules, reward_ids, coupons, origin=origin, points=asked.points, promised=promised
+        )
+        if no:
             return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment, coupons)
+    priced = _with_earn(rules, basket, benefit, moment, coupons)
+    if rules.access and isinstance(priced, Priced) and (told := access_told(rules, basket.lines, moment)):
+        explained = (*priced.detail.explanations, *told)
+        priced = priced._replace(detail=replace(priced.detail, explanations=explained))
+    return priced
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -349,6 +357,8 @@ def _post(
 ) -> None:
     """Post burn and earn as one entry, make the lot, pay a debt first, count the credits."""
     origin = command.origin
+    if priced.benefit.rewards:
+        count_had(draft, rules, priced.benefit.rewards, origin)
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
