@@ -12,6 +12,7 @@ from psycopg import sql
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.claim_store import Claim
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
 from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
@@ -75,6 +76,7 @@ def fill(url: str) -> None:
     store.start_sign_in(OTHER_PROGRAM, session)
     said = SaidConsent(ConsentPurpose.OFFERS, ConsentChannel.SMS, True, NOW, 4, "phone")
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
+    store.set_birthday(OTHER_PROGRAM, Birthday(member_id(1), 229, NOW), by_staff=False)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
@@ -143,6 +145,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "passkey",
         "consent",
         "referral",
+        "birthday",
     ]
     tables += ["claim"]
     tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]

@@ -12,6 +12,7 @@ from tallystick.core.state import MemberStatus
 from tallystick.service.directory import Clock, IdentifierRow, Member, Program, StoredRuleSet
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import forget_birthday
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
@@ -325,6 +326,7 @@ class SqlMembers(SqlSession):
             lose_cards(connection, program_id, held, now=self._now_ms())
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
+            forget_birthday(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(

@@ -23,6 +23,7 @@ from tallystick.service.directory import (
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_birthdays import MemoryBirthdays, forget_birthday
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
@@ -32,7 +33,9 @@ from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
 
 
-class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryClaims, MemoryEvents):
+class MemoryDirectory(
+    MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryBirthdays, MemoryClaims, MemoryEvents
+):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
     def __init__(self, *, now_ms: Now) -> None:
@@ -218,6 +221,7 @@ class MemoryDirectory(MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, 
                 undo.remove(tables.card_devices, (member_id, device.kid))
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
+            forget_birthday(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
 
