@@ -208,8 +208,12 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
     from tallystick.service.rounds import expiry_round
+    from tallystick.service.yearly import yearly_round
 
-    return [expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms)]
+    return [
+        expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
+        yearly_round(gateway.yearly),
+    ]
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

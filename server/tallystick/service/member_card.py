@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tallystick.core.access import Opening
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.rules.access import Access
 from tallystick.core.rules.ladder import (
     Expiring,
     Standing,
@@ -20,10 +22,12 @@ from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
+from tallystick.service.card_offers import CardAction, actions_of, limit_left, stock_left
 from tallystick.service.coupons import CardCoupon, Coupons
 from tallystick.service.directory import DeviceStatus, Member
 from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
+from tallystick.service.openings import openings_of
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
@@ -43,11 +47,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CardReward:
-    """A reward with what it is to this member; ``missing_points`` is 0 when there are enough."""
+    """A reward with what it is to this member; ``missing_points`` is 0 when there are enough.
+
+    ``stock_left`` and ``limit_left`` are 0 also where it has no stock or limit.
+    """
 
     reward: Reward
     in_tier: bool
     missing_points: int
+    stock_left: int = 0
+    limit_left: int = 0
+
+    @property
+    def sold_out(self) -> bool:
+        """Whether nothing is left of its stock."""
+        return self.reward.stock > 0 and not self.stock_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,8 @@ class MemberCard:
     expiring: tuple[Expiring, ...]
     rewards: tuple[CardReward, ...]
     private: Private | None
+    actions: tuple[CardAction, ...] = ()
+    access: tuple[tuple[Access, Opening], ...] = ()
 
 
 class MemberCards:
@@ -143,9 +159,31 @@ class MemberCards:
             standing_of(rules, state.account.tier, enrolled_ms=state.account.enrolled_ms, at_ms=at_ms),
             next_reward(offered, balance.tier_id, balance.active),
             tuple(expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)),
-            tuple(_rewards(offered, balance)),
+            tuple(self._rewards(program_id, rules, state, offered, balance)),
             part,
+            tuple(actions_of(rules, state, at_ms)),
+            tuple(openings_of(rules, state, at_ms)),
         )
+
+    def _rewards(
+        self,
+        program_id: ProgramId,
+        rules: RuleSet,
+        state: MemberState,
+        offered: Sequence[Reward],
+        balance: BalanceNow,
+    ) -> list[CardReward]:
+        left = stock_left(self._store, program_id, state.account.member_id, offered, self._now_ms())
+        return [
+            CardReward(
+                reward,
+                in_tier(reward, balance.tier_id),
+                missing_points=max(0, reward.cost - balance.active),
+                stock_left=left.get(reward.reward_id, 0),
+                limit_left=limit_left(rules, state, reward, balance.as_of_ms),
+            )
+            for reward in offered
+        ]
 
     def _private(self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms) -> Private:
         code = self._referrals.code_of(program_id, member_id)
@@ -184,15 +222,6 @@ class MemberCards:
         return [
             CardVoucher(hold, digits_of(self._signer.voucher(program_id, member_id, hold))) for hold in usable
         ]
-
-
-def _rewards(offered: Iterable[Reward], balance: BalanceNow) -> list[CardReward]:
-    return [
-        CardReward(
-            reward, in_tier(reward, balance.tier_id), missing_points=max(0, reward.cost - balance.active)
-        )
-        for reward in offered
-    ]
 
 
 class Stores:
