@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.claim_store import Claim
-from tallystick.service.birthday_ports import Birthday
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
 from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus

@@ -125,6 +125,10 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "EraseMe": {**member, "session_id": "x", "code": "123456"},
         "FinishAddPasskey": {**member, "session_id": "x", "credential_json": "{}"},
         "RemovePasskey": {**member, "passkey_id": "eA"},
+        "RedeemReward": {**moved, **scan, "reward_id": "evening"},
+        "CheckRedemption": {**member, "code": "2-2222-2222"},
+        "UseRedemption": {**moved, "code": "2-2222-2222"},
+        "CheckAccess": {**member, "articles": [{"sku": "A-1"}]},
         "IssueWalletPass": {**member, "wallet": "WALLET_KIND_APPLE"},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
