@@ -150,7 +150,8 @@ class MemberCards:
         part = self._private(program_id, member_id, state, at_ms) if private else None
         if rules is None:
             return MemberCard(name, member, None, balance, Standing(), None, (), (), part)
-        offered = to_be_had(rules.rewards, at_ms)
+        # The page of a webshop sells baskets: what is bought without one is for the card.
+        offered = [one for one in to_be_had(rules.rewards, at_ms) if private or one.in_basket]
         return MemberCard(
             name,
             member,

@@ -256,6 +256,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "Identify",
         "IssueVoucher",
         "RedeemClaim",
+        "RedeemReward",
         "RequestLeases",
     }
 )
@@ -282,6 +283,8 @@ OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
     "IssueVoucher": "REFUSED",
+    "Earn": "PERMISSION_DENIED ACTION_NOT_ALLOWED",
+    "RedeemReward": "REFUSED",
     "FinishAddPasskey": "REFUSED",
 }
 
