@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+from tallystick.core.basket import Origin
+from tallystick.core.challenge import memberships_of
 from tallystick.core.command import Earn
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Explanation, Refusal, Refused, refused
 from tallystick.core.lots import local_day
 from tallystick.core.rules.action import Action, find_action
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.rules.match import Moment, holds_at, moment_of
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.period import open_from, period_start
 from tallystick.core.rules.tier import current_tier
@@ -29,6 +31,12 @@ def subject_key(action_id: str, subject: str) -> str:
     return f"{KEY}{action_id}/{digest[:SUBJECT_CHARS]}"
 
 
+def moment_at(draft: Draft, rules: RuleSet, origin: Origin) -> Moment:
+    """Return what conditions ask about a command, with the member's tier and memberships as they are then."""
+    tier_id = current_tier(rules, draft.tier).tier_id
+    return moment_of(origin, tier_id, rules.zone, memberships_of(rules, draft, origin.occurred_ms))
+
+
 def take_action(draft: Draft, rules: RuleSet, command: Earn) -> Action | Refused:
     """Return the action that a command names, counted in the draft, or why it gives no points."""
     action = find_action(rules, command.action_id)
@@ -36,8 +44,7 @@ def take_action(draft: Draft, rules: RuleSet, command: Earn) -> Action | Refused
         return refused(Refusal.ACTION_UNKNOWN, action_id=command.action_id)
     if not action.on and (no := _beyond_limit(draft, rules, action, command)):
         return no
-    moment = moment_of(command.origin, current_tier(rules, draft.tier).tier_id, rules.zone)
-    if not holds_at(action.when, moment):
+    if not holds_at(action.when, moment_at(draft, rules, command.origin)):
         return refused(Refusal.ACTION_NOT_NOW, action_id=action.action_id)
     if not action.on:
         _count(draft, rules, action, command)

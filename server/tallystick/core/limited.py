@@ -91,7 +91,7 @@ def needs_gateway(rules: RuleSet, reward_ids: Iterable[str]) -> Refused | None:
     return None
 
 
-def counted(rewards: Sequence[AppliedReward], uses: Sequence[CouponUse]) -> tuple[AppliedCoupon, ...]:
+def stock_taken(rewards: Sequence[AppliedReward], uses: Sequence[CouponUse]) -> tuple[AppliedCoupon, ...]:
     """Return what an entry counts of stocks for these rewards: those of which count is kept."""
     known = {use.coupon_id for use in uses}
     names = [counter_of(reward.reward_id) for reward in rewards]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tallystick.core.action import moment_at
 from tallystick.core.command import RedeemReward, UseRedemption
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft
@@ -19,8 +20,8 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor
-from tallystick.core.limited import check_counted, count_had, counted
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.limited import check_counted, count_had, stock_taken
+from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.reward import find_reward
 from tallystick.core.rules.tier import current_tier
@@ -52,14 +53,14 @@ def redeem_reward(
             explanations=(Explanation(reward.reward_id, 0, -reward.cost, "reward_redeemed"),),
             allocs=allocs,
             rewards=bought,
-            coupons=counted(bought, uses),
+            coupons=stock_taken(bought, uses),
         ),
     )
     return None
 
 
 def _not_to_be_had(draft: Draft, rules: RuleSet, command: RedeemReward, reward: Reward) -> Refused | None:
-    moment = moment_of(command.origin, draft.tier.tier_id, rules.zone)
+    moment = moment_at(draft, rules, command.origin)
     if reward.when.tiers and moment.tier_id not in reward.when.tiers:
         return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
     if reward.in_basket or not holds_at(reward.when, moment):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tallystick.core.action import key_of
+from tallystick.core.action import key_of, moment_at
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.draft import Draft
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.rules.action import Action
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Condition, Reward, RuleSet
 from tallystick.core.rules.period import period_start
 from tallystick.core.rules.reward import counter_of
-from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import HoldStatus, MemberState
 from tallystick.service.coupon_ports import CouponReader
 
@@ -59,9 +58,8 @@ def limit_left(rules: RuleSet, state: MemberState, reward: Reward, at_ms: Ms) ->
 
 def actions_of(rules: RuleSet, state: MemberState, at_ms: Ms) -> list[CardAction]:
     """Return the actions of the rule set as they are to a member, in their order."""
-    tier_id = current_tier(rules, state.account.tier).tier_id
-    moment = moment_of(Origin(at_ms, Channel.UNKNOWN), tier_id, rules.zone)
     today, draft = local_day(at_ms, rules.zone), Draft(state)
+    moment = moment_at(draft, rules, Origin(at_ms, Channel.UNKNOWN))
     return [
         CardAction(
             action,

@@ -12,8 +12,10 @@ from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CouponRef
 from tallystick.core.coupon import CouponUse, can_use
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.lots import local_day
 from tallystick.core.rules.coupon import find_coupon, normalise_code
 from tallystick.core.rules.match import moment_of
+from tallystick.core.rules.membership import memberships_at
 from tallystick.core.rules.model import Coupon, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Account, MemberStatus
@@ -210,7 +212,10 @@ class Coupons:
     def _usable(self, rules: RuleSet, account: Account, counts: CouponCounts) -> dict[str, Coupon]:
         """Return the coupons of a rule set of which there is one left for a member now."""
         tier_id = current_tier(rules, account.tier).tier_id
-        moment = moment_of(Origin(self._now_ms(), Channel.UNKNOWN), tier_id, rules.zone)
+        now_ms = self._now_ms()
+        day = local_day(now_ms, rules.zone).toordinal()
+        paid = memberships_at(rules.memberships, account.tallies, day)
+        moment = moment_of(Origin(now_ms, Channel.UNKNOWN), tier_id, rules.zone, paid)
         found = {}
         for coupon in rules.coupons:
             key = coupon.coupon_id

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 from tallystick.core.access import Opening
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.progress import (
+    ChallengeNow,
+    MembershipNow,
+    badges_of,
+    challenges_now,
+    memberships_now,
+)
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.ladder import (
     Expiring,
@@ -87,7 +94,8 @@ class Private:
 class MemberCard:
     """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
 
-    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points.
+    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points. ``badges`` are ids with how
+    often each was won.
     """
 
     program_name: str
@@ -99,6 +107,9 @@ class MemberCard:
     expiring: tuple[Expiring, ...]
     rewards: tuple[CardReward, ...]
     private: Private | None
+    challenges: tuple[ChallengeNow, ...] = ()
+    badges: tuple[tuple[str, int], ...] = ()
+    memberships: tuple[MembershipNow, ...] = ()
     actions: tuple[CardAction, ...] = ()
     access: tuple[tuple[Access, Opening], ...] = ()
 
@@ -152,16 +163,22 @@ class MemberCards:
             return MemberCard(name, member, None, balance, Standing(), None, (), (), part)
         # The page of a webshop sells baskets: what is bought without one is for the card.
         offered = [one for one in to_be_had(rules.rewards, at_ms) if private or one.in_basket]
+        tallies = state.account.tallies
+        memberships = memberships_now(rules, tallies, at_ms)
+        held = frozenset(one.membership.membership_id for one in memberships if one.active)
         return MemberCard(
             name,
             member,
             rules,
             balance,
             standing_of(rules, state.account.tier, enrolled_ms=state.account.enrolled_ms, at_ms=at_ms),
-            next_reward(offered, balance.tier_id, balance.active),
+            next_reward(offered, balance.tier_id, balance.active, held),
             tuple(expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)),
-            tuple(self._rewards(program_id, rules, state, offered, balance)),
+            tuple(self._rewards(program_id, rules, state, offered, balance, held)),
             part,
+            tuple(challenges_now(rules, tallies, at_ms)),
+            tuple(badges_of(tallies)),
+            tuple(memberships),
             tuple(actions_of(rules, state, at_ms)),
             tuple(openings_of(rules, state, at_ms)),
         )
@@ -173,12 +190,13 @@ class MemberCards:
         state: MemberState,
         offered: Sequence[Reward],
         balance: BalanceNow,
+        held: frozenset[str],
     ) -> list[CardReward]:
         left = stock_left(self._store, program_id, state.account.member_id, offered, self._now_ms())
         return [
             CardReward(
                 reward,
-                in_tier(reward, balance.tier_id),
+                in_tier(reward, balance.tier_id, held),
                 missing_points=max(0, reward.cost - balance.active),
                 stock_left=left.get(reward.reward_id, 0),
                 limit_left=limit_left(rules, state, reward, balance.as_of_ms),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tallystick.core.access import OPEN, Opening, access_of, opening_of
+from tallystick.core.action import moment_at
 from tallystick.core.basket import Channel, Line, Origin
+from tallystick.core.draft import Draft
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.match import Moment, moment_of
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import MemberState
 from tallystick.service.balances import Balances
 from tallystick.service.rulebook import RuleBook
@@ -38,8 +39,8 @@ class Openings:
 
 def moment_for(rules: RuleSet, state: MemberState | None, now_ms: Ms) -> Moment:
     """Return now as conditions ask about it: for a member, or for a guest, who has no tier."""
-    tier_id = current_tier(rules, state.account.tier).tier_id if state else ""
-    return moment_of(Origin(now_ms, Channel.WEBSHOP), tier_id, rules.zone)
+    origin = Origin(now_ms, Channel.WEBSHOP)
+    return moment_at(Draft(state), rules, origin) if state else moment_of(origin, "", rules.zone)
 
 
 def openings_of(rules: RuleSet, state: MemberState, now_ms: Ms) -> list[tuple[Access, Opening]]:

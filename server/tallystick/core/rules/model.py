@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
@@ -13,6 +14,10 @@ from tallystick.core.rules.action import Action
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.period import NO_LIMIT, Limit
 from tallystick.core.rules.scanning import Scanning
+
+if TYPE_CHECKING:
+    from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.membership import Membership
 
 DAY_MS = 86_400_000
 
@@ -48,6 +53,7 @@ class Condition:
     minutes: tuple[tuple[int, int], ...] = ()
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
+    memberships: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +144,11 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One tier, reached from ``threshold`` qualifying credits."""
+    """One tier, reached from ``threshold`` qualifying credits; whoever climbs to it is given ``gift_points``."""
 
     tier_id: str
     threshold: int
+    gift_points: int = 0
 
 
 class TierBasis(StrEnum):
@@ -326,6 +333,8 @@ class RuleSet:
     burning: Burning = Burning()
     rewards: tuple[Reward, ...] = ()
     coupons: tuple[Coupon, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    challenges: tuple[Challenge, ...] = ()
     actions: tuple[Action, ...] = ()
     access: tuple[Access, ...] = ()
     returns: Returns = Returns()
