@@ -214,6 +214,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
     from tallystick.service.rounds import expiry_round, reminder_round
     from tallystick.service.segments import segment_round
     from tallystick.service.sharing_rounds import sharing_round
+    from tallystick.service.yearly import yearly_round
 
     sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms)]
     return [
@@ -223,6 +224,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
         referral_round(gateway.payouts),
         sharing_round(gateway.transfers),
         segment_round(gateway.segments, gateway.pool),
+        yearly_round(gateway.yearly),
     ]
 
 

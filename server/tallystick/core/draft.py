@@ -130,6 +130,12 @@ class Draft:
             counts[key, period] = count
         self._deltas.append(Tally(key, period, delta))
 
+    def forget(self, prefix: str, before: int) -> None:
+        """Keep nothing on under keys that begin so, of periods that began before the ordinal of a day."""
+        counts = self._tallies()
+        for other in [other for other in counts if 0 < other[1] < before and other[0].startswith(prefix)]:
+            del counts[other]
+
     def _tallies(self) -> dict[tuple[str, int], int]:
         if self._counts is None:
             self._counts = {(key, period): count for key, period, count in self.account.tallies}

@@ -37,6 +37,7 @@ from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.notification_ports import NotificationStore
+from tallystick.service.openings import Openings
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
@@ -65,6 +66,7 @@ from tallystick.service.watch import Watch
 from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.service.wishes import Wishes
+from tallystick.service.yearly import Yearly
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -128,6 +130,8 @@ class Gateway:
     cards: Cards
     coupons: Coupons
     redemptions: Redemptions
+    openings: Openings
+    yearly: Yearly
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -259,6 +263,8 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
+        openings=Openings(balances, rulebook, now_ms=now_ms),
+        yearly=Yearly(store, rulebook, pool, lane, now_ms=now_ms),
         redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
         guesses=Guesses(),
         watch=watch,

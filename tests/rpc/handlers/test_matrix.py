@@ -125,6 +125,10 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "EraseMe": {**member, "session_id": "x", "code": "123456"},
         "FinishAddPasskey": {**member, "session_id": "x", "credential_json": "{}"},
         "RemovePasskey": {**member, "passkey_id": "eA"},
+        "RedeemReward": {**moved, **scan, "reward_id": "evening"},
+        "CheckRedemption": {**member, "code": "2-2222-2222"},
+        "UseRedemption": {**moved, "code": "2-2222-2222"},
+        "CheckAccess": {**member, "articles": [{"sku": "A-1"}]},
         "IssueWalletPass": {**member, "wallet": "WALLET_KIND_APPLE"},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
@@ -252,6 +256,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "Identify",
         "IssueVoucher",
         "RedeemClaim",
+        "RedeemReward",
         "RequestLeases",
     }
 )
@@ -278,6 +283,8 @@ OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
     "IssueVoucher": "REFUSED",
+    "Earn": "PERMISSION_DENIED ACTION_NOT_ALLOWED",
+    "RedeemReward": "REFUSED",
     "FinishAddPasskey": "REFUSED",
 }
 

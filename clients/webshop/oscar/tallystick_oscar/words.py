@@ -20,6 +20,8 @@ _REFUSED: dict[str, Callable[[], str]] = {
     "REWARD_UNKNOWN": lambda: gettext("This reward is no longer offered."),
     "REWARD_NOT_IN_TIER": lambda: gettext("This reward is for another level."),
     "REWARD_NOT_APPLICABLE": lambda: gettext("Nothing in your basket fits this reward."),
+    "REWARD_SOLD_OUT": lambda: gettext("Nothing is left of this reward."),
+    "REWARD_LIMIT": lambda: gettext("You have had this reward as often as it is given."),
     "COUPON_UNKNOWN": lambda: gettext("We do not know this code. Please check it."),
     "COUPON_USED": lambda: gettext("This code has been used."),
     "COUPON_NOT_NOW": lambda: gettext("This code cannot be used today."),
@@ -66,6 +68,7 @@ _KINDS: dict[str, Callable[[], str]] = {
     "expire": lambda: gettext("Expired"),
     "mature": lambda: gettext("Ready to use"),
     "tier": lambda: gettext("New level"),
+    "handover": lambda: gettext("Reward handed out"),
 }
 
 
