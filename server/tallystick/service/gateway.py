@@ -10,6 +10,7 @@ from typing import Protocol
 from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
+from tallystick.service.adjustments import Adjustments
 from tallystick.service.advices import Advices
 from tallystick.service.app_tokens import AppTokens
 from tallystick.service.balances import Balances
@@ -125,6 +126,7 @@ class Gateway:
     webhooks: Webhooks
     reviews: Reviews
     payouts: ReferralPayouts
+    adjustments: Adjustments
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -295,7 +297,14 @@ def open_gateway(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
         reviews=reviews,
+        adjustments=Adjustments(store, rulebook, reviews, lane, now_ms=now_ms),
         payouts=ReferralPayouts(
-            store, rulebook, ReferralChecks(store, identity, members, reviews), reviews, pool, lane, now_ms=now_ms
+            store,
+            rulebook,
+            ReferralChecks(store, identity, members, reviews),
+            reviews,
+            pool,
+            lane,
+            now_ms=now_ms,
         ),
     )

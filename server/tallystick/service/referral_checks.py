@@ -33,9 +33,7 @@ log = logging.getLogger(__name__)
 class ReferralChecks:
     """Looks at who recommended whom. What it compares is opened for that and kept nowhere."""
 
-    def __init__(
-        self, directory: Directory, identity: Identity, members: Members, reviews: Reviews
-    ) -> None:
+    def __init__(self, directory: Directory, identity: Identity, members: Members, reviews: Reviews) -> None:
         self._directory = directory
         self._identity = identity
         self._members = members

@@ -177,7 +177,7 @@ class TestCard:
         open_till(world)
         whole = card_of(world, ann)
         reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann, web_origin=PAGE))
-        private = {"number", "given_name", "vouchers", "store_ids", "referral_url"}
+        private = {"number", "given_name", "vouchers", "store_ids", "referral_url", "referral"}
         told, shown = dict(fields_of(whole)), dict(fields_of(reduced))
         assert private < told.keys()
         assert shown == {name: value for name, value in told.items() if name not in private}

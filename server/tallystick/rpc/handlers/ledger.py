@@ -111,7 +111,11 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self._decide(response.decision, command, call, sent=sent)
+        held = await self._held(command, call, sent=sent)
+        if held is None:
+            await self._decide(response.decision, command, call, sent=sent)
+        else:
+            fill_decision(response.decision, held, replayed=False, recorded_ms=0, currency="")
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -348,6 +352,21 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
+
+    async def _held(self, command: Adjust, call: Call, *, sent: bytes) -> Refused | None:
+        """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
+        caller, gateway = call.caller, self._gateway
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self._window(caller)
+        if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
+            return None
+        return await gateway.pool.run(
+            gateway.adjustments.hold,
+            caller.program_id,
+            replace(command, origin=origin),
+            sent=sent,
+            asked_by=caller.device_id,
+        )
 
     def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
         """Fill in the midnight that ends the last day in the program's own time zone."""

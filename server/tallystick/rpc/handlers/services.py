@@ -11,6 +11,7 @@ from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
+from tallystick.rpc.handlers.reviews import ReviewHandlers
 from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
@@ -28,6 +29,7 @@ from tallystick.v1 import (
     ledger_pb2,
     member_code_pb2,
     member_pb2,
+    review_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -57,5 +59,8 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
+        Service(
+            review_pb2.DESCRIPTOR.services_by_name["ReviewService"], ReviewHandlers(gateway, ledger, pages)
+        ),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]
