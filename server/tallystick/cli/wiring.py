@@ -207,6 +207,7 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
+    from tallystick.service.lookout import lookout_round
     from tallystick.service.referral_payout import referral_round
     from tallystick.service.reviews import review_round
     from tallystick.service.rounds import expiry_round
@@ -215,6 +216,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
         expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
         review_round(gateway.reviews),
         referral_round(gateway.payouts),
+        lookout_round(gateway.lookout),
     ]
 
 

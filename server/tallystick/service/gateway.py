@@ -25,11 +25,12 @@ from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
-from tallystick.service.guesses import Guesses
+from tallystick.service.guesses import Guesses, SharedGuesses
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
+from tallystick.service.lookout import Lookout
 from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
@@ -127,6 +128,8 @@ class Gateway:
     reviews: Reviews
     payouts: ReferralPayouts
     adjustments: Adjustments
+    lookout: Lookout
+    shared_guesses: SharedGuesses
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -193,10 +196,13 @@ def open_gateway(
     )
     door = Door(store, codes, app_tokens)
     passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
+    reviews = Reviews(store, pool, now_ms=now_ms)
+    lookout = Lookout(store, rulebook, reviews, pool)
+    guesses = Guesses()
     advices = Advices(
         store,
         rulebook,
-        SignUps(identity, keys=keys, now_ms=now_ms),
+        SignUps(identity, keys=keys, now_ms=now_ms, on_enrolled=lookout.enrolled),
         signer,
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
@@ -204,7 +210,6 @@ def open_gateway(
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms)
-    reviews = Reviews(store, pool, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -236,7 +241,7 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
-        guesses=Guesses(),
+        guesses=guesses,
         watch=watch,
         face=face,
         app_tokens=app_tokens,
@@ -297,6 +302,8 @@ def open_gateway(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
         reviews=reviews,
+        lookout=lookout,
+        shared_guesses=SharedGuesses(store, reviews, guesses, now_ms=now_ms),
         adjustments=Adjustments(store, rulebook, reviews, lane, now_ms=now_ms),
         payouts=ReferralPayouts(
             store,

@@ -135,7 +135,7 @@ class LedgerHandlers:
             now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
-            self._count_guess(found, command.member_id, caller)
+            await self._count_guess(found, command.member_id, caller)
             return pb.QuoteResponse(refused=refused_to_pb(found))
         response = pb.QuoteResponse()
         quoted = response.quoted
@@ -270,7 +270,7 @@ class LedgerHandlers:
         )
         decision = answer.decision
         if isinstance(decision, Refused) and not answer.replayed:
-            self._count_guess(decision, command.member_id, caller)
+            await self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self.tell(
@@ -287,9 +287,11 @@ class LedgerHandlers:
         gateway.guesses.require(caller.program_id, member_id, caller.device_id)
         return gateway.coupons.refs(caller.program_id, codes)
 
-    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+    async def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
         if no.reason is Refusal.COUPON_UNKNOWN:
-            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
+            gateway, guess = self._gateway, (caller.program_id, member_id, caller.device_id)
+            gateway.guesses.wrong(*guess)
+            await gateway.pool.run(gateway.shared_guesses.count, *guess)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
