@@ -243,9 +243,12 @@ class TestReferralStates:
         assert people.referral_sums(PROGRAM, BEN) == ReferralSums(2, 1, 1, 5)
         assert people.referral_sums(PROGRAM, ANN) == ReferralSums()
 
-    def test_the_newest_of_a_referrer_come_first(self, people: Store) -> None:
+    def test_who_came_by_a_referrer_is_counted_by_the_instant(self, people: Store) -> None:
         people.add_referral(PROGRAM, Referral(ANN, BEN, NOW))
         people.add_referral(PROGRAM, Referral(EVE, BEN, Ms(NOW + 1)))
-        assert [one.member_id for one in people.referrals_of(PROGRAM, BEN, limit=10)] == [EVE, ANN]
-        assert len(people.referrals_of(PROGRAM, BEN, limit=1)) == 1
-        assert people.referrals_of(PROGRAM, ANN, limit=10) == []
+
+        def count(since: int, until: int, referrer: MemberId = BEN) -> int:
+            return people.count_referrals(PROGRAM, referrer, since=Ms(since), until=Ms(until))
+
+        assert [count(NOW, NOW + 2), count(NOW + 1, NOW + 2), count(NOW, NOW + 1)] == [2, 1, 1]
+        assert count(NOW, NOW + 2, ANN) == 0
