@@ -75,6 +75,9 @@ class TestReviews:
             assert last is not None
             rest = people.reviews(PROGRAM, state=None, kind="", before=(last.made_ms, review_id), limit=2)
             assert [one.review_id for one in rest] == order[at + 1 : at + 3]
+        of_ann = people.reviews_of(PROGRAM, ANN, limit=3)
+        assert [one.review_id for one in of_ann] == order[:3]
+        assert people.reviews_of(PROGRAM, BEN, limit=3) == []
         assert listed(people, kind="adjust") == [command_id(2)]
         assert listed(people, limit=1) == order[:1]
 
