@@ -32,10 +32,11 @@ def entries_between(
         for lane, lane_seq, payload in rows:
             lanes[lane] = lane_seq
             if lane_seq <= heads.get(lane, 0):
-                yield from _entries_in(payload)
+                yield from entries_in(payload)
 
 
-def _entries_in(payload: bytes) -> Iterable[tuple[MemberId, int]]:
+def entries_in(payload: bytes) -> Iterable[tuple[MemberId, int]]:
+    """Yield (member, seq) of the entries that a row of the journal names."""
     for at in range(0, len(payload), REF_BYTES):
         member = payload[at : at + _UUID_BYTES]
         (seq,) = _SEQ.unpack_from(payload, at + _UUID_BYTES)

@@ -48,6 +48,20 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
     Refusal.COUPON_NOT_APPLICABLE: "The coupon {coupon_id} takes nothing off this basket, here, or beside the others.",
+    Refusal.REWARD_SOLD_OUT: "Nothing is left of the reward {reward_id}.",
+    Refusal.REWARD_LIMIT: "A member has the reward {reward_id} at most {count} times ({per}).",
+    Refusal.REWARD_NEEDS_GATEWAY: "The reward {reward_id} is counted: only the gateway can say that there is one left.",
+    Refusal.ACTION_UNKNOWN: "The rule set has no action {action_id}.",
+    Refusal.ACTION_LIMIT: "The action {action_id} gives a member points at most {count} times ({per}).",
+    Refusal.ACTION_NOT_NOW: "The action {action_id} gives no points now, here, or to this member.",
+    Refusal.REDEMPTION_USED: "What was bought with {redemption_id} was handed out before.",
+    Refusal.TRANSFERS_OFF: "The rule set lets nobody give points to others.",
+    Refusal.SHARING_LIMIT: "{points} points more than the {given} given already are above the limit of {points_max}.",
+    Refusal.RECEIVER_NOT_ALLOWED: "Points cannot be given to that member: {why}.",
+    Refusal.MEMBER_TOO_NEW: "The member has been one for {days} days; it takes {days_min}.",
+    Refusal.PROJECT_UNKNOWN: "The rule set has no project {project_id}.",
+    Refusal.PARTNER_UNKNOWN: "The rule set has no partner program {partner_id}.",
+    Refusal.COUPON_NOT_FOR_MEMBER: "The coupon {coupon_id} is for other members, or its days for this one are over.",
 }
 
 
