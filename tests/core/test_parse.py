@@ -24,7 +24,9 @@ from tallystick.core.rules.model import (
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.period import Limit, Per
 from tallystick.core.rules.reader import Finding
+from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
+from tallystick.core.rules.watch import Watching
 from tallystick.service.rule_text import read_document
 from tests.core.world import at, document_of
 
@@ -158,6 +160,22 @@ FULL: dict[str, Any] = {
         },
         {"id": "atelier", "brand": "atelier", "tier": "gold"},
     ],
+    "referral": {
+        "referrer_points": 500,
+        "joiner_points": 100,
+        "minimum_minor": 2500,
+        "within_days": 60,
+        "after_days": 21,
+        "limit": {"count": 12, "per": "year"},
+        "burst_per_day": 8,
+    },
+    "watch": {
+        "actions_per_day": 9,
+        "sales_per_hour": 3,
+        "staff_sales_per_day": 1,
+        "enrolments_per_hour": 40,
+        "adjust_review_points": 5000,
+    },
     "returns": {"spent": "within_balance", "grace_days": 9},
     "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
     "offline": {
@@ -470,6 +488,19 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("access/0/until", "2026-12-01", "access[0]", "is opened by early_from and opens_at", "remove"),
     ("access/0/opens_at", "2026-09-01", "access[0].opens_at", "is not after 'early_from'", "nobody"),
     ("access/1/id", "autumn", "access[1].id", "is there already", "own id"),
+    ("referral/referrer_points", 10**9 + 1, "referral.referrer_points", "from 0 to 1000000000", ""),
+    ("referral/minimum_minor", "25", "referral.minimum_minor", "must be a whole number", "without quotes"),
+    ("referral/within_days", 0, "referral.within_days", "from 1 to 1096", ""),
+    ("referral/after_days", 367, "referral.after_days", "from 0 to 366", ""),
+    ("referral/limit/per", "fortnight", "referral.limit.per", "is not known here", "week"),
+    ("referral/limit/count", 0, "referral.limit.count", "from 1 to", ""),
+    ("referral/burst_per_day", 1_001, "referral.burst_per_day", "from 0 to 1000", ""),
+    ("referral/refferer_points", 5, "referral.refferer_points", "is not known here", "referrer_points"),
+    ("referral", {"minimum_minor": 5}, "referral.referrer_points", "nobody gets anything", "joiner_points"),
+    ("referral", "yes", "referral", "must be a mapping", ""),
+    ("watch/actions_per_day", -1, "watch.actions_per_day", "from 0 to 100000", ""),
+    ("watch/adjust_review_points", 10**15 + 1, "watch.adjust_review_points", "from 0 to", ""),
+    ("watch/sales", 3, "watch.sales", "is not known here", "sales_per_hour"),
     ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
     ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),
     ("holds/ttl_max_s", 30 * 86_400 + 1, "holds.ttl_max_s", "from 1 to 2592000", ""),
@@ -581,3 +612,25 @@ def test_the_programs_that_come_along_are_in_order(path: Path) -> None:
 
 def test_there_are_programs_that_come_along() -> None:
     assert {path.stem for path in PROGRAMS} >= {"simple", "online_retail"}
+
+
+def test_what_recommendations_bring_and_what_is_watched_are_read() -> None:
+    rules = parsed(FULL)
+    assert rules.referral == Referring(500, 100, 2500, 21, 60, Limit(12, Per.YEAR), 8)
+    assert rules.watch == Watching(9, 3, 1, 40, 5000)
+
+
+def test_without_the_sections_nothing_is_paid_and_the_usual_is_watched() -> None:
+    assert parsed(changed("referral", ...)).referral is None
+    assert parsed(changed("watch", ...)).watch == Watching()
+
+
+@pytest.mark.parametrize(("pending", "after"), [(30, 30), (0, 14)])
+def test_the_return_window_is_that_of_the_earning_unless_something_else_is_said(
+    pending: int, after: int
+) -> None:
+    document = changed("referral/after_days", ...)
+    document["earning"]["pending_days"] = pending
+    referral = parsed(document).referral
+    assert referral is not None
+    assert referral.after_days == after

@@ -203,7 +203,7 @@ referral = Table(
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
-Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id, referral.c.noted_ms)
 
 # Those that wait for a purchase, the end of a return window or the ledger's answers.
 Index("referral_waiting_idx", referral.c.program_id, referral.c.member_id, **where("state <= 3"))

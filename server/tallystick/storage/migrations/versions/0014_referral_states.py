@@ -44,6 +44,8 @@ def upgrade() -> None:
         later("moves", sa.BigInteger(), "0"),
     ):
         op.add_column("referral", column)
+    op.drop_index("referral_referrer_idx", "referral")
+    op.create_index("referral_referrer_idx", "referral", ["referrer_id", "program_id", "noted_ms"])
     waiting = sa.text("state <= 3")
     op.create_index(
         "referral_waiting_idx",
