@@ -130,6 +130,15 @@ class SharingHandlers:
         left = await self._pool.run(self._gateway.households.take_out, program_id, member_id, person)
         return pb.LeaveHouseholdResponse(household=await self._shown(program_id, left) if left else None)
 
+    async def list_projects(self, request: pb.ListProjectsRequest, call: Call) -> pb.ListProjectsResponse:
+        return pb.ListProjectsResponse()
+
+    async def donate_points(self, request: pb.DonatePointsRequest, call: Call) -> pb.DonatePointsResponse:
+        return pb.DonatePointsResponse()
+
+    async def list_goals(self, request: pb.ListGoalsRequest, call: Call) -> pb.ListGoalsResponse:
+        return pb.ListGoalsResponse()
+
     async def _account(self, call: Call, member_id: str) -> MemberId:
         """Return whose points are meant: for a member's app the member's own, or those of the member's household."""
         wanted = member_id_from_pb(member_id)
