@@ -34,11 +34,12 @@ from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
 from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
+from tallystick.core.gift import settle_gifts
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
 from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
 from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
-from tallystick.core.returns import post_return, reverse, settle_return, settle_undo
+from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
 from tallystick.core.state import MemberState, MemberStatus
@@ -109,6 +110,7 @@ def decide(
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
     catch_up(draft, rules, at_ms)
+    tier_id = draft.tier.tier_id
     if isinstance(command, CatchUp):
         return Outcome(draft.finish(at_ms), tuple(draft.entries), CaughtUp(len(draft.entries)))
     if no := not_open(command, state):
@@ -116,9 +118,10 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(
-            command, state, draft, due
-        )
+        no = _apply(draft, command, _judging(rules, pinned), refs, coupons)
+        no = no or _locked(command, state, draft, due)
+        if no is None and draft.tier.tier_id != tier_id:
+            _settle_gifts(draft, rules, command, tier_id)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -127,14 +130,29 @@ def decide(
     return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(own_entry(draft, command, due)))
 
 
+def _settle_gifts(draft: Draft, rules: RuleSet, command: Command, before: str) -> None:
+    settle_gifts(
+        draft,
+        rules,
+        before=before,
+        origin=command.origin,
+        cause=command.command_id,
+        policy=spent_policy(rules, by_mistake=isinstance(command, Reverse)),
+    )
+
+
 def own_entry(draft: Draft, command: Command, due: int = 0) -> Entry:
     """Return the entry that is a command's own: behind the ``due`` ones, before the awards that it led to."""
     return next(entry for entry in draft.entries[due:] if entry.command_id == command.command_id)
 
 
 def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
-    """The basket is judged by what the till knew; tiers are one member's for all tills and go by the rules in force."""
-    return rules if pinned is None else replace(pinned, tiers=rules.tiers)
+    """The basket is judged by what the till knew; tiers, memberships and challenges are one member's for all tills and
+    go by the rules in force.
+    """
+    if pinned is None:
+        return rules
+    return replace(pinned, tiers=rules.tiers, memberships=rules.memberships, challenges=rules.challenges)
 
 
 FACTS_AND_AMENDS = (

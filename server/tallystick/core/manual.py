@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tallystick.core.command import Adjust, Burn, Earn, SettleEnrolment
 from tallystick.core.draft import Draft
+from tallystick.core.earn import earn_into
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
 from tallystick.core.ids import POINTS_MAX, Ms
 from tallystick.core.lots import expires_ms
 from tallystick.core.rules.benefit import check_burn
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import current_tier
-from tallystick.core.sale import earn_into
 from tallystick.core.state import Lot
 
 

@@ -15,7 +15,7 @@ ANY_SALE = Condition()
 
 
 class Moment(NamedTuple):
-    """What conditions ask about a sale, computed once: place, tier, and local time in the program's zone."""
+    """What conditions ask about a sale, computed once: place, tier, memberships, local time in the program's zone."""
 
     at_ms: int
     store_id: str
@@ -23,12 +23,16 @@ class Moment(NamedTuple):
     tier_id: str
     weekday: int
     minute: int
+    memberships: frozenset[str] = frozenset()
 
 
-def moment_of(origin: Origin, tier_id: str, zone: ZoneInfo) -> Moment:
+def moment_of(
+    origin: Origin, tier_id: str, zone: ZoneInfo, memberships: frozenset[str] = frozenset()
+) -> Moment:
     """Return the moment of a sale; weekday and minute are those of the program's local time."""
     weekday, minute = local_minute(origin.occurred_ms, zone)
-    return Moment(origin.occurred_ms, origin.store_id, int(origin.channel), tier_id, weekday, minute)
+    channel = int(origin.channel)
+    return Moment(origin.occurred_ms, origin.store_id, channel, tier_id, weekday, minute, memberships)
 
 
 def holds_at(when: Condition, moment: Moment) -> bool:
@@ -42,6 +46,7 @@ def holds_at(when: Condition, moment: Moment) -> bool:
         and (not when.tiers or moment.tier_id in when.tiers)
         and (not when.weekdays or moment.weekday in when.weekdays)
         and (not when.minutes or any(start <= moment.minute < end for start, end in when.minutes))
+        and (not when.memberships or not when.memberships.isdisjoint(moment.memberships))
     )
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.scanning import Scanning
 from tallystick.core.rules.transfers import Transfers
+
+if TYPE_CHECKING:
+    from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.membership import Membership
 
 DAY_MS = 86_400_000
 
@@ -46,6 +51,7 @@ class Condition:
     minutes: tuple[tuple[int, int], ...] = ()
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
+    memberships: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +142,11 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One tier, reached from ``threshold`` qualifying credits."""
+    """One tier, reached from ``threshold`` qualifying credits; whoever climbs to it is given ``gift_points``."""
 
     tier_id: str
     threshold: int
+    gift_points: int = 0
 
 
 class TierBasis(StrEnum):
@@ -303,6 +310,8 @@ class RuleSet:
     burning: Burning = Burning()
     rewards: tuple[Reward, ...] = ()
     coupons: tuple[Coupon, ...] = ()
+    memberships: tuple[Membership, ...] = ()
+    challenges: tuple[Challenge, ...] = ()
     returns: Returns = Returns()
     holds: Holds = Holds()
     offline: Offline = Offline()

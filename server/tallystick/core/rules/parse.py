@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
+from tallystick.core.rules.membership import parse_memberships
 from tallystick.core.rules.model import (
     AccrualRule,
     Burning,
@@ -48,6 +50,7 @@ FORMAT = "tallystick/1"
 RULES_MAX = 200
 REWARDS_MAX = 200
 LEVELS_MAX = 20
+GIFT_POINTS_MAX = 10**9
 DENOMINATOR_MAX = 10**12
 DAY_S = 86_400
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -76,6 +79,8 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     zone = _zone(root)
     tiers = _tiers(root.node("tiers"))
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
+    memberships = parse_memberships(root)
+    root.names["membership"] = tuple(one.membership_id for one in memberships)
     rules = RuleSet(
         version=version,
         sha256=sha256,
@@ -88,6 +93,8 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
         coupons=_coupons(root, zone, tier_ids),
+        memberships=memberships,
+        challenges=_challenges(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
@@ -192,6 +199,7 @@ def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition
         minutes=tuple(_minutes(node, text) for text in node.texts("hours")),
         from_ms=node.instant("from", zone, Ms(0)),
         until_ms=node.instant("until", zone, NEVER_MS),
+        memberships=frozenset(node.texts("membership", node.names.get("membership", ()))),
     )
     if condition.from_ms >= condition.until_ms:
         node.wrong("until", "lies before 'from'", "the rule would never hold")
@@ -237,11 +245,19 @@ def _tiers(node: Node | None) -> Tiers | None:
     items = node.nodes("levels", most=LEVELS_MAX)
     levels = []
     for item in items:
-        levels.append(Level(item.text("id", longest=32), item.integer("from", high=POINTS_MAX)))
+        levels.append(
+            Level(
+                item.text("id", longest=32), item.integer("from", high=POINTS_MAX), _gift(item.node("gift"))
+            )
+        )
         item.done()
     if not levels or levels[0].threshold != 0:
         node.wrong("levels", "the first level must be from 0", "everybody starts there")
         levels.insert(0, Level("", 0))
+    if levels[0].gift_points:
+        node.wrong(
+            "levels[0].gift", "nobody climbs to the first level", "remove it, or give it to the next one"
+        )
     thresholds = [level.threshold for level in levels]
     if thresholds != sorted(set(thresholds)):
         node.wrong("levels", "each level must be from more than the one before")
@@ -258,6 +274,14 @@ def _tiers(node: Node | None) -> Tiers | None:
         node.wrong("rolling_days", "only goes with 'period: rolling'", "remove it")
     node.done()
     return tiers
+
+
+def _gift(node: Node | None) -> int:
+    if node is None:
+        return 0
+    points = node.integer("points", low=1, high=GIFT_POINTS_MAX)
+    node.done()
+    return points
 
 
 def _burning(node: Node | None) -> Burning:
@@ -334,6 +358,15 @@ def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupo
     coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
     check_coupons(root, coupons)
     return coupons
+
+
+def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:
+    nodes = root.nodes("challenges", most=CHALLENGES_MAX)
+    challenges = tuple(
+        parse_challenge(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+    )
+    check_challenges(root, challenges)
+    return challenges
 
 
 def _returns(node: Node | None) -> Returns:
