@@ -19,6 +19,7 @@ from tallystick.core.entry import (
     LineShare,
     MovedLot,
     ReturnedLine,
+    SharedSum,
     TaxTotal,
     Transferred,
 )
@@ -52,6 +53,8 @@ _RECORDS = (
     ("tallies", "tallies"),
     ("counted", "counted"),
     ("transfer", "transfer"),
+    ("shared", "shared"),
+    ("sums", "sums"),
 )
 _SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
 
@@ -78,13 +81,16 @@ def detail_from_text(text: str) -> Detail:
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
         coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
         tallies=tuple(Tally(*row) for row in body.get("tallies", ())),
-        counted=tuple(
-            CountedLines(key, period, whole, tuple(shares))
-            for key, period, whole, shares in body.get("counted", ())
-        ),
+        counted=_counted(body.get("counted", ())),
+        shared=_counted(body.get("shared", ())),
+        sums=tuple(SharedSum(*row) for row in body.get("sums", ())),
         transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )
+
+
+def _counted(rows: Any) -> tuple[CountedLines, ...]:
+    return tuple(CountedLines(key, period, whole, tuple(shares)) for key, period, whole, shares in rows)
 
 
 def _transferred(row: Any) -> Transferred:

@@ -15,6 +15,8 @@ from tallystick.core.rules.transfers import Transfers
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.charity import Charity
+    from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
 
 DAY_MS = 86_400_000
@@ -317,3 +319,5 @@ class RuleSet:
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
     transfers: Transfers | None = None
+    charity: Charity | None = None
+    goals: tuple[Goal, ...] = ()

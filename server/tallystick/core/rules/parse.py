@@ -16,7 +16,9 @@ from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -100,6 +102,12 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
         transfers=parse_transfers(root.node("transfers")),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
     )
     root.done()
     return rules
@@ -358,6 +366,13 @@ def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupo
     coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
     check_coupons(root, coupons)
     return coupons
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:
