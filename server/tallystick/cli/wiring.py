@@ -207,12 +207,14 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
+    from tallystick.service.reckoning import reckoning_round
     from tallystick.service.rounds import expiry_round
     from tallystick.service.sharing_rounds import sharing_round
 
     return [
         expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
         sharing_round(gateway.transfers),
+        reckoning_round(gateway.reckoning, gateway.pool),
     ]
 
 

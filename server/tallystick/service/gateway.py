@@ -40,9 +40,11 @@ from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.reckoning import Reckoning
 from tallystick.service.referrals import Referrals
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
@@ -75,6 +77,7 @@ class GatewayStore(
     EventStore,
     TransferStore,
     HouseholdStore,
+    SharedStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -126,6 +129,7 @@ class Gateway:
     webhooks: Webhooks
     transfers: Transfers
     households: Households
+    reckoning: Reckoning
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -296,4 +300,5 @@ def open_gateway(
         ),
         transfers=Transfers(store, lane, pool, now_ms=now_ms),
         households=Households(store, now_ms=now_ms),
+        reckoning=Reckoning(store, rulebook, lane, pool, now_ms=now_ms),
     )

@@ -22,6 +22,7 @@ from tallystick.storage.events import SqlEndpoints, SqlEvents
 from tallystick.storage.households import SqlHouseholds
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import SqlSharedSums
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
@@ -197,5 +198,6 @@ class SqlDirectory(
     SqlDeliveries,
     SqlTransfers,
     SqlHouseholds,
+    SqlSharedSums,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -19,6 +19,7 @@ from tallystick.storage.coupons import unlink_codes
 from tallystick.storage.households import household_of, leave_for_good
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import forget_parts
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
 _RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
@@ -333,6 +334,7 @@ class SqlMembers(SqlSession):
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(connection, program_id, member_id)
+            forget_parts(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
             return erased
 

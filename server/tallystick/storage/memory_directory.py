@@ -29,6 +29,7 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_shared import MemorySharedSums, forget_parts
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
@@ -43,6 +44,7 @@ class MemoryDirectory(
     MemoryEvents,
     MemoryTransfers,
     MemoryHouseholds,
+    MemorySharedSums,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -232,6 +234,7 @@ class MemoryDirectory(
             unlink_codes(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(undo, tables, member_id)
+            forget_parts(undo, tables, member_id)
             return erased
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

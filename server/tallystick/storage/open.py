@@ -11,6 +11,7 @@ from tallystick.service.directory import Directory
 from tallystick.service.event_store import EventStore
 from tallystick.service.household_store import HouseholdStore
 from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.transfer_store import TransferStore
 from tallystick.service.wallet_store import WalletStore
@@ -29,6 +30,7 @@ class Store(
     EventStore,
     TransferStore,
     HouseholdStore,
+    SharedStore,
     Protocol,
 ):
     """All that the use cases need of a store, and the snapshots that verification and export read."""

@@ -44,7 +44,15 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
-from tallystick.storage.sharing_tables import household, household_member, transfer
+from tallystick.storage.sharing_tables import (
+    household,
+    household_member,
+    shared_goal,
+    shared_part,
+    shared_place,
+    shared_sum,
+    transfer,
+)
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -92,6 +100,10 @@ __all__ = [
     "referral",
     "refusal",
     "rule_set",
+    "shared_goal",
+    "shared_part",
+    "shared_place",
+    "shared_sum",
     "sign_in",
     "till_chain",
     "transfer",

@@ -62,17 +62,17 @@ class LedgerHandlers:
         sale = convert.sale_from_pb(request)
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
-        await self._decide(response.decision, sale, call)
+        await self.decide(response.decision, sale, call)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
         response = pb.EarnResponse()
-        await self._decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, convert.earn_from_pb(request), call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
         response = pb.BurnResponse()
-        await self._decide(response.decision, convert.burn_from_pb(request), call)
+        await self.decide(response.decision, convert.burn_from_pb(request), call)
         return response
 
     async def hold(self, request: pb.HoldRequest, call: Call) -> pb.HoldResponse:
@@ -80,27 +80,27 @@ class LedgerHandlers:
         hold = convert.hold_from_pb(request)
         if request.coupon_codes:
             hold = replace(hold, coupons=self._coupons(request.coupon_codes, hold.member_id, call.caller))
-        await self._decide(response.decision, hold, call)
+        await self.decide(response.decision, hold, call)
         return response
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
-        await self._decide(response.decision, convert.capture_from_pb(request), call)
+        await self.decide(response.decision, convert.capture_from_pb(request), call)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
         response = pb.VoidResponse()
-        await self._decide(response.decision, convert.void_from_pb(request), call)
+        await self.decide(response.decision, convert.void_from_pb(request), call)
         return response
 
     async def post_return(self, request: pb.PostReturnRequest, call: Call) -> pb.PostReturnResponse:
         response = pb.PostReturnResponse()
-        await self._decide(response.decision, convert.return_from_pb(request), call)
+        await self.decide(response.decision, convert.return_from_pb(request), call)
         return response
 
     async def reverse(self, request: pb.ReverseRequest, call: Call) -> pb.ReverseResponse:
         response = pb.ReverseResponse()
-        await self._decide(response.decision, convert.reverse_from_pb(request), call)
+        await self.decide(response.decision, convert.reverse_from_pb(request), call)
         return response
 
     async def adjust(self, request: pb.AdjustRequest, call: Call) -> pb.AdjustResponse:
@@ -111,7 +111,7 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self._decide(response.decision, command, call, sent=sent)
+        await self.decide(response.decision, command, call, sent=sent)
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -248,7 +248,7 @@ class LedgerHandlers:
             account = state.account
         return balance_of(account, rules, now_ms)
 
-    async def _decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
+    async def decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
         """Send a command down the lane and write the answer.
 
         ``sent`` is the command's fingerprint when it was changed since it was converted.
