@@ -143,7 +143,7 @@ def reckon_back(
     today = local_day(at_ms, rules.zone)
     moved: list[Moved] = []
     for part in sale.detail.counted:
-        due = due_back(sale.detail.lines, part, after) - due_back(sale.detail.lines, part, before)
+        due = _due(sale.detail.lines, part, after) - _due(sale.detail.lines, part, before)
         membership_id = membership_of(part.key)
         if not due:
             continue
@@ -188,7 +188,7 @@ def _uncount(
     moved.append(Moved(challenge, part.period, before, before - delta))
 
 
-def due_back(lines: Sequence[LineShare], part: CountedLines, returned: Sequence[ReturnedLine]) -> int:
+def _due(lines: Sequence[LineShare], part: CountedLines, returned: Sequence[ReturnedLine]) -> int:
     """Return what is due back for what was returned so far; rounded down per line."""
     due, all_back = 0, True
     for share, line, back in zip(part.shares, lines, returned, strict=True):

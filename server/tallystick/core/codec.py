@@ -19,6 +19,7 @@ from tallystick.core.entry import (
     LineShare,
     MovedLot,
     ReturnedLine,
+    SharedLines,
     SharedSum,
     TaxTotal,
     Transferred,
@@ -81,16 +82,15 @@ def detail_from_text(text: str) -> Detail:
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
         coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
         tallies=tuple(Tally(*row) for row in body.get("tallies", ())),
-        counted=_counted(body.get("counted", ())),
-        shared=_counted(body.get("shared", ())),
+        counted=tuple(
+            CountedLines(key, period, whole, tuple(shares))
+            for key, period, whole, shares in body.get("counted", ())
+        ),
+        shared=tuple(SharedLines(key, by, tuple(shares)) for key, by, shares in body.get("shared", ())),
         sums=tuple(SharedSum(*row) for row in body.get("sums", ())),
         transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )
-
-
-def _counted(rows: Any) -> tuple[CountedLines, ...]:
-    return tuple(CountedLines(key, period, whole, tuple(shares)) for key, period, whole, shares in rows)
 
 
 def _transferred(row: Any) -> Transferred:

@@ -152,6 +152,18 @@ class Transferred(NamedTuple):
     lots: tuple[MovedLot, ...] = ()
 
 
+class SharedLines(NamedTuple):
+    """What each line of a sale did for one sum over all members, so that returns take exactly that back.
+
+    ``by`` says what its return is measured by: "amount" or "pieces" of the line; or "sale", which counts once until
+    every line that has a share is back.
+    """
+
+    key: str
+    by: str
+    shares: tuple[int, ...]
+
+
 class SharedSum(NamedTuple):
     """What an entry adds to, or takes from, a sum over all members, such as "goal/advent"."""
 
@@ -186,7 +198,7 @@ class Detail:
     tallies: tuple[Tally, ...] = ()
     counted: tuple[CountedLines, ...] = ()
     transfer: Transferred | None = None
-    shared: tuple[CountedLines, ...] = ()
+    shared: tuple[SharedLines, ...] = ()
     sums: tuple[SharedSum, ...] = ()
 
 

@@ -29,6 +29,7 @@ from tallystick.core.entry import (
     Moves,
     Refusal,
     Refused,
+    SharedLines,
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
@@ -179,7 +180,7 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
             moment=moment,
             day=local_day(moment.at_ms, rules.zone),
         )
-    shared: tuple[CountedLines, ...] = ()
+    shared: tuple[SharedLines, ...] = ()
     if rules.charity or rules.goals:
         shared = shared_by(
             rules,

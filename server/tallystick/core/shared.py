@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tallystick.core.basket import Line
-from tallystick.core.challenge import due_back
 from tallystick.core.command import AwardGoal, Donate
 from tallystick.core.draft import Draft
 from tallystick.core.earn import earn_into
 from tallystick.core.entry import (
-    CountedLines,
     Detail,
     EntryKind,
     Explanation,
@@ -19,6 +17,7 @@ from tallystick.core.entry import (
     Refusal,
     Refused,
     ReturnedLine,
+    SharedLines,
     SharedSum,
     refused,
 )
@@ -31,6 +30,8 @@ from tallystick.core.rules.model import RuleSet
 GIFT = "gift/"
 DONATED = "donated/"
 WORTH = "worth/"
+AMOUNT, PIECES, SALE = "amount", "pieces", "sale"
+_MEASURES = {Counts.PIECES: PIECES, Counts.SALES: SALE}
 
 
 def shared_by(
@@ -41,13 +42,13 @@ def shared_by(
     eligible_minor: Sequence[int],
     line_points: Sequence[int],
     moment: Moment,
-) -> tuple[CountedLines, ...]:
+) -> tuple[SharedLines, ...]:
     """Return what each line of a sale gives to projects and does for goals.
 
     A gift is of what is paid for the lines that fit, in whole minor units rounded down, and spread over them by largest
     remainder; a sale of which nothing is paid gives nothing. For goals only what earns counts.
     """
-    found: list[CountedLines] = []
+    found: list[SharedLines] = []
     for share in rules.charity.shares if rules.charity else ():
         if not holds_at(share.when, moment):
             continue
@@ -57,7 +58,7 @@ def shared_by(
         ]
         gift = share.minor or sum(weights) * share.ppm // PPM
         if gift and any(weights):
-            found.append(CountedLines(GIFT + share.project_id, 0, False, tuple(spread(gift, weights))))
+            found.append(SharedLines(GIFT + share.project_id, AMOUNT, tuple(spread(gift, weights))))
     for goal in rules.goals:
         if not holds_at(goal.when, moment):
             continue
@@ -66,7 +67,7 @@ def shared_by(
             for line, eligible, points in zip(lines, eligible_minor, line_points, strict=True)
         )
         if any(parts):
-            found.append(CountedLines(goal.key, 0, goal.counts is Counts.SALES, parts))
+            found.append(SharedLines(goal.key, _MEASURES.get(goal.counts, AMOUNT), parts))
     return tuple(found)
 
 
@@ -82,7 +83,7 @@ def _part(goal: Goal, line: Line, eligible_minor: int, points: int) -> int:
             return 1
 
 
-def gifts_told(shared: Sequence[CountedLines]) -> tuple[Explanation, ...]:
+def gifts_told(shared: Sequence[SharedLines]) -> tuple[Explanation, ...]:
     """Say what a sale gives to projects."""
     return tuple(
         Explanation(part.key.removeprefix(GIFT), 0, 0, "gift", (("amount_minor", str(sum(part.shares))),))
@@ -91,23 +92,35 @@ def gifts_told(shared: Sequence[CountedLines]) -> tuple[Explanation, ...]:
     )
 
 
-def sums_of(shared: Sequence[CountedLines]) -> tuple[SharedSum, ...]:
+def sums_of(shared: Sequence[SharedLines]) -> tuple[SharedSum, ...]:
     """Return what a sale adds to the sums of all."""
-    return tuple(SharedSum(part.key, 1 if part.whole else sum(part.shares)) for part in shared)
+    return tuple(SharedSum(part.key, 1 if part.by == SALE else sum(part.shares)) for part in shared)
 
 
 def sums_back(
-    shared: Sequence[CountedLines],
+    shared: Sequence[SharedLines],
     lines: Sequence[LineShare],
     *,
     before: Sequence[ReturnedLine],
     after: Sequence[ReturnedLine],
 ) -> tuple[SharedSum, ...]:
     """Return what goods that come back take from the sums of all; partial returns sum exactly to a full one."""
-    sums = (
-        SharedSum(part.key, due_back(lines, part, before) - due_back(lines, part, after)) for part in shared
-    )
+    sums = (SharedSum(part.key, _due(lines, part, before) - _due(lines, part, after)) for part in shared)
     return tuple(one for one in sums if one.delta)
+
+
+def _due(lines: Sequence[LineShare], part: SharedLines, returned: Sequence[ReturnedLine]) -> int:
+    """Return what is due back for what was returned so far; rounded down per line."""
+    due, all_back = 0, True
+    for share, line, back in zip(part.shares, lines, returned, strict=True):
+        if not share:
+            continue
+        done, whole = int(back.amount_minor), int(line.amount_minor)
+        if part.by == PIECES or not whole:
+            done, whole = back.quantity_milli, line.quantity_milli
+        due += share * done // whole
+        all_back = all_back and done >= whole
+    return int(all_back) if part.by == SALE else due
 
 
 def donate(draft: Draft, rules: RuleSet, command: Donate) -> Refused | None:
