@@ -28,7 +28,7 @@ def transfer_from_pb(request: pb.TransferPointsRequest, *, to: MemberId, assuran
     """Return the transfer as it was sent, to the member that was found."""
     return TransferOut(
         CommandId(request.transfer_id.lower()),
-        MemberId(request.from_member_id.lower()),
+        MemberId(request.member_id.lower()),
         origin_from_pb(request.origin),
         to,
         request.points,

@@ -52,7 +52,7 @@ class SharingHandlers:
         self, request: pb.TransferPointsRequest, call: Call
     ) -> pb.TransferPointsResponse:
         caller, gateway = call.caller, self._gateway
-        giver = await self._account(call, request.from_member_id)
+        giver = await self._account(call, request.member_id)
         level = await self._assurance(call, request.assurance)
         command = transfer_from_pb(request, to=await self._receiver(request, giver, call), assurance=level)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
@@ -156,6 +156,8 @@ class SharingHandlers:
         own = caller.member_id if caller.role in (options.ROLE_APP, options.ROLE_WIDGET) else ""
         wanted = request.member_id or own or ""
         member_id = await self._account(call, wanted) if wanted else None
+        if member_id is not None:
+            await self._pool.run(self._gateway.members.get, caller.program_id, member_id)
         goals = await self._pool.run(self._gateway.reckoning.goals, caller.program_id, member_id)
         now_ms = self._gateway.now_ms()
         return pb.ListGoalsResponse(goals=[goal_to_pb(one, now_ms) for one in goals])
