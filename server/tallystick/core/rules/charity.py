@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -86,14 +87,17 @@ def _share(
     selector: Callable[[Node], Selector],
     condition: Callable[[Node], Condition],
 ) -> Share:
-    project_id = node.choice("project", ids or [""])
-    minor, ppm = 0, 0
-    if node.has("minor") == node.has("percent"):
-        node.wrong("", "must say how much is given", "write either minor: 100 or percent: '1'")
-    elif node.has("minor"):
-        minor = node.integer("minor", low=1, high=AMOUNT_MINOR_MAX)
-    else:
+    project_id = node.text("project", longest=64)
+    if project_id and project_id not in ids:
+        close = difflib.get_close_matches(project_id, ids, 1)
+        mend = f"did you mean '{close[0]}'?" if close else "name one of the projects"
+        node.wrong("project", f"'{project_id}' is not known here", mend)
+    minor = node.integer("minor", 0, high=AMOUNT_MINOR_MAX)
+    ppm = 0
+    if node.has("percent"):
         ppm = int(node.ratio("percent", low=Fraction(1, 100), high=Fraction(100)) * PPM / 100)
+    if bool(minor) == bool(ppm):
+        node.wrong("", "must say how much is given", "write either minor: 100 or percent: '1'")
     share = Share(project_id, minor, ppm, selector(node), condition(node))
     node.done()
     return share
