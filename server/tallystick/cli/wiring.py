@@ -208,6 +208,7 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
     from tallystick.service.lookout import lookout_round
+    from tallystick.service.reckoning import reckoning_round
     from tallystick.service.referral_payout import referral_round
     from tallystick.service.reminder_events import ReminderEvents
     from tallystick.service.reminders import ReminderSink
@@ -227,6 +228,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
         sharing_round(gateway.transfers),
         segment_round(gateway.segments, gateway.pool),
         yearly_round(gateway.yearly),
+        reckoning_round(gateway.reckoning, gateway.pool),
     ]
 
 

@@ -31,6 +31,7 @@ from tallystick.core.ids import Minor, Ms
 from tallystick.core.limited import uncount
 from tallystick.core.lots import slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
+from tallystick.core.shared import sums_back
 from tallystick.core.takeback import TakeBack
 
 SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
@@ -378,6 +379,7 @@ def _take_and_give(
             refund_minor=Minor(refund_minor),
             reason=reason,
             coupons=target.detail.coupons if kind is EntryKind.REVERSE else (),
+            sums=sums_back(target.detail.shared, target.detail.lines, before=so_far, after=now),
         ),
     )
     cause = command.command_id

@@ -30,6 +30,7 @@ from tallystick.core.entry import (
     Moves,
     Refusal,
     Refused,
+    SharedLines,
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
@@ -44,6 +45,7 @@ from tallystick.core.rules.experiment import held_out
 from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import current_tier
+from tallystick.core.shared import gifts_told, shared_by, sums_of
 from tallystick.core.state import Alloc, Hold, HoldStatus
 
 
@@ -190,14 +192,25 @@ def _with_earn(
             moment=moment,
             day=local_day(moment.at_ms, rules.zone),
         )
+    shared: tuple[SharedLines, ...] = ()
+    if rules.charity or rules.goals:
+        shared = shared_by(
+            rules,
+            lines,
+            paid_minor=paid,
+            eligible_minor=eligible,
+            line_points=accrual.line_points,
+            moment=moment,
+        )
     detail = Detail(
-        explanations=(*_explanations(benefit), *accrual.explanations),
+        explanations=(*_explanations(benefit), *accrual.explanations, *gifts_told(shared)),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
         coupons=(*benefit.coupons, *stock_taken(benefit.rewards, uses)) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
+        shared=shared,
     )
     return Priced(benefit, accrual, sum(credits), detail)
 
@@ -395,6 +408,8 @@ def _post(
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
         counted=counted,
+        shared=told.shared,
+        sums=sums_of(told.shared),
     )
     draft.post(
         command_id=command.command_id,

@@ -45,6 +45,7 @@ from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.reckoning import Reckoning
 from tallystick.service.redemptions import Redemptions
 from tallystick.service.referral_checks import ReferralChecks
 from tallystick.service.referral_payout import ReferralPayouts
@@ -55,6 +56,7 @@ from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.segment_ports import BooksSource
 from tallystick.service.segments import Segments
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
@@ -96,6 +98,7 @@ class GatewayStore(
     HouseholdStore,
     NotificationStore,
     BooksSource,
+    SharedStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -158,6 +161,7 @@ class Gateway:
     wishes: Wishes
     segments: Segments
     insight: Insight
+    reckoning: Reckoning
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -352,4 +356,5 @@ def open_gateway(
         households=Households(store, now_ms=now_ms),
         segments=Segments(store, rulebook, now_ms=now_ms),
         insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
+        reckoning=Reckoning(store, rulebook, lane, pool, now_ms=now_ms),
     )

@@ -24,6 +24,8 @@ from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.charity import Charity
+    from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
 
 DAY_MS = 86_400_000
@@ -378,6 +380,8 @@ class RuleSet:
     referral: Referring | None = None
     watch: Watching = Watching()
     transfers: Transfers | None = None
+    charity: Charity | None = None
+    goals: tuple[Goal, ...] = ()
     notifications: Notifications = Notifications()
     reminders: Reminders | None = None
     experiments: tuple[Experiment, ...] = ()

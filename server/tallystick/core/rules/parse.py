@@ -17,8 +17,10 @@ from tallystick.core.money import PPM
 from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
 from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -123,6 +125,12 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         segments=segments,
         offers=offered.offers,
         holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
     )
     root.done()
     return rules
@@ -374,6 +382,13 @@ def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access
     )
     check_access(root, rules)
     return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:
