@@ -54,7 +54,8 @@ def missing() -> Iterator[str]:
         yield f"why.json: nothing in the core makes the code '{code}': remove it"
     for reason in sorted({one.name for one in Refusal} - refusals.keys()):
         yield f"why.json: refusals has no '{reason}': add it in {', '.join(LANGUAGES)}"
-    for reason in sorted(refusals.keys() - {one.name for one in Refusal} - {GENERAL}):
+    told = {key.removesuffix(PLAIN) for key in refusals}
+    for reason in sorted(told - {one.name for one in Refusal} - {GENERAL}):
         yield f"why.json: the core has no refusal '{reason}': remove it"
 
 

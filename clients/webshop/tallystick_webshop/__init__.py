@@ -24,7 +24,9 @@ from tallystick_webshop.results import (
     ReturnEffects,
     Sale,
     Voided,
+    Why,
     WidgetToken,
+    Wish,
 )
 
 __all__ = [
@@ -57,7 +59,9 @@ __all__ = [
     "ShopError",
     "UpTo",
     "Voided",
+    "Why",
     "WidgetToken",
+    "Wish",
     "new_id",
     "webhooks",
 ]
