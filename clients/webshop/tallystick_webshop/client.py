@@ -192,6 +192,24 @@ class Shop:
 
     # What a member wants
 
+    def set_consent(
+        self, member_id: str, *, granted: bool, purpose: str = "reminders", channel: str = "email"
+    ) -> None:
+        """Note a member's yes or no to messages: points, offers, personal, reminders, by email, sms or push."""
+        try:
+            request = app_pb2.SetConsentRequest(
+                member_id=member_id,
+                purpose=app_pb2.ConsentPurpose.Value(f"CONSENT_PURPOSE_{purpose.upper()}"),
+                channel=app_pb2.ConsentChannel.Value(f"CONSENT_CHANNEL_{channel.upper()}"),
+                granted=granted,
+            )
+        except ValueError:
+            raise BadRequest(
+                f"a consent to {purpose} by {channel}",
+                mend="give one of points, offers, personal, reminders, and one of email, sms, push",
+            ) from None
+        self._call(self._app.SetConsent, request)
+
     def set_wish_list(self, member_id: str, wishes: Sequence[Wish]) -> bool:
         """Replace a member's wish list, at most 50 articles; False when the member wants no reminders: none is kept."""
         items = [
