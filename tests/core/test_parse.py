@@ -45,6 +45,16 @@ FULL: dict[str, Any] = {
             }
         ],
     },
+    "notifications": {
+        "channels": ["push", "email"],
+        "quiet_hours": "21:00-08:00",
+        "caps": {"per_day": 2, "per_week": 4},
+        "tell": [
+            {"occasion": "points_expiring", "days_before": [7, 30], "channels": "email"},
+            {"occasion": "redemption"},
+        ],
+        "texts": [{"occasion": "redemption", "language": "sv", "title": "Hej", "text": "{points} poäng"}],
+    },
     "format": "tallystick/1",
     "name": "Full",
     "currency": "SEK",

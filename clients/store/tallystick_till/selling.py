@@ -219,6 +219,8 @@ class Seller:
         )
 
     def _price(self, plan: _Plan, available: int) -> StandIn | Refused:
+        """Price by the core. What is limited counts the gateway, or counted when it issued the voucher."""
+        bought = plan.voucher.reward_id if plan.voucher is not None else ""
         return stand_in_sale(
             plan.rules,
             basket=plan.ask.basket,
@@ -228,6 +230,8 @@ class Seller:
             reward_ids=plan.reward_ids,
             available=available,
             assurance=plan.seen.assurance,
+            counted=self._asks_gateway(plan) or plan.reward_ids == (bought,),
+            member_id=plan.seen.member_id,
         )
 
     def _ask_gateway(self, plan: _Plan, sale_id: CommandId, *, request: bytes) -> SaleDone | None:

@@ -26,6 +26,7 @@ class EventType(StrEnum):
     TIER_CHANGED = "tier.changed"
     BASKET_ABANDONED = "basket.abandoned"
     WISH_REMINDER = "wish.reminder"
+    NOTIFICATION_DUE = "notification.due"
 
 
 class Signing(IntEnum):

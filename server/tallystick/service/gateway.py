@@ -25,27 +25,40 @@ from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
+from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.redemptions import Redemptions
+from tallystick.service.referral_checks import ReferralChecks
+from tallystick.service.referral_payout import ReferralPayouts
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
+from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import BooksSource
+from tallystick.service.segments import Segments
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
@@ -57,13 +70,29 @@ from tallystick.v1 import options_pb2
 DEFAULT_REGION = "GB"
 
 
+INSIGHT_ENTRIES_MAX = 300_000
+"""Largest ledger that is read while a back office waits: about six seconds."""
+
+
 def role_name(role: int) -> str:
     """Return a role's name in tokens: that of the contract without its prefix."""
     return options_pb2.Role.Name(options_pb2.Role.ValueType(role)).removeprefix("ROLE_")
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    ReviewStore,
+    TransferStore,
+    HouseholdStore,
+    NotificationStore,
+    BooksSource,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
@@ -98,6 +127,7 @@ class Gateway:
     cashiers: Cashiers
     cards: Cards
     coupons: Coupons
+    redemptions: Redemptions
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -112,7 +142,13 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    reviews: Reviews
+    payouts: ReferralPayouts
+    transfers: Transfers
+    households: Households
     wishes: Wishes
+    segments: Segments
+    insight: Insight
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -191,6 +227,7 @@ def open_gateway(
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wishes = Wishes(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms, on_withdrawn=wishes.consent_withdrawn)
+    reviews = Reviews(store, pool, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -222,6 +259,7 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
+        redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
         guesses=Guesses(),
         watch=watch,
         face=face,
@@ -284,4 +322,18 @@ def open_gateway(
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
+        reviews=reviews,
+        payouts=ReferralPayouts(
+            store,
+            rulebook,
+            ReferralChecks(store, identity, members, reviews),
+            reviews,
+            pool,
+            lane,
+            now_ms=now_ms,
+        ),
+        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        households=Households(store, now_ms=now_ms),
+        segments=Segments(store, rulebook, now_ms=now_ms),
+        insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
     )

@@ -20,6 +20,7 @@ from tallystick.service.balances import Balances, as_of, balance_of, member_not_
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
+from tallystick.service.goods import goods_fact
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
 from tallystick.service.passkeys import Passkeys
@@ -84,6 +85,21 @@ class MemberExport:
             **self._carriers(program_id, member_id),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
+            "segments": [
+                {"segment_id": segment_id, "since": _instant(since_ms)}
+                for segment_id, since_ms in self._store.segments_of(program_id, member_id)
+            ],
+            "purchases": [
+                {
+                    "sale_seq": one.seq,
+                    "sold_at": _instant(one.at_ms),
+                    "goods": [
+                        {"sku": line.sku, "brand": line.brand, "categories": list(line.categories)}
+                        for line in goods_fact(one).lines
+                    ],
+                }
+                for one in self._store.purchases_of(program_id, member_id)
+            ],
         }
         told["consent_history"] = [
             {

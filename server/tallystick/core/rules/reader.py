@@ -31,9 +31,17 @@ class Finding:
 class Node:
     """One mapping of the document. Every key that is asked for counts as known; ``done`` reports the others."""
 
-    def __init__(self, value: object, path: str, findings: list[Finding]) -> None:
+    def __init__(
+        self,
+        value: object,
+        path: str,
+        findings: list[Finding],
+        names: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.path = path
         self.findings = findings
+        self.names: dict[str, tuple[str, ...]] = {} if names is None else names
+        """What sections further up have named, by the key that names it elsewhere; one for the whole document."""
         self._asked: set[str] = set()
         self._value: dict[str, Any] = {}
         if isinstance(value, dict):
@@ -152,6 +160,23 @@ class Node:
                 return ()
         return tuple(items)
 
+    def integers(
+        self, key: str, default: tuple[int, ...], *, low: int, high: int, most: int
+    ) -> tuple[int, ...]:
+        """Return a list of 1 to ``most`` whole numbers in [low, high]; a single number counts as a list of one."""
+        value = self.take(key)
+        if value is None:
+            return default
+        items = value if isinstance(value, list) else [value]
+        if not 0 < len(items) <= most:
+            self.wrong(key, f"has {len(items)} items, 1 to {most} are allowed")
+            return default
+        for at, item in enumerate(items):
+            if isinstance(item, bool) or not isinstance(item, int) or not low <= item <= high:
+                self.wrong(f"{key}[{at}]", f"must be a whole number from {low} to {high}, not {_shown(item)}")
+                return default
+        return tuple(items)
+
     def nodes(self, key: str, *, most: int) -> list[Node]:
         """Return a list of mappings."""
         value = self.take(key)
@@ -163,14 +188,16 @@ class Node:
         if len(value) > most:
             self.wrong(key, f"has {len(value)} items, at most {most} are allowed")
             return []
-        return [Node(item, f"{self.at(key)}[{at}]", self.findings) for at, item in enumerate(value)]
+        return [
+            Node(item, f"{self.at(key)}[{at}]", self.findings, self.names) for at, item in enumerate(value)
+        ]
 
     def node(self, key: str, *, needed: str = "") -> Node | None:
         """Return a mapping, None when the key is absent; ``needed`` is the mend when it must be there."""
         value = self.take(key)
         if value is None and needed:
             self.wrong(key, "is missing", needed)
-        return None if value is None else Node(value, self.at(key), self.findings)
+        return None if value is None else Node(value, self.at(key), self.findings, self.names)
 
     def instant(self, key: str, zone: ZoneInfo, default: Ms) -> Ms:
         """Return an instant written as a local date or date and time of the program's zone."""
