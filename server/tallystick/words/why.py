@@ -1,14 +1,14 @@
 """The sentence of an explanation or of a refusal.
 
 What a value is follows from its name, as everywhere its unit stands last: ``discount_minor`` is money, ``earned_ms`` a
-day, ``reward_id`` a name; other whole numbers are numbers.
+day (as is ``opens_on``), ``reward_id`` a name; other whole numbers are numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from tallystick.core.entry import Explanation, Refusal, Refused
@@ -20,6 +20,7 @@ from tallystick.words.names import NO_NAMES, Names, is_general, weekdays_only
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAMED: Final = ("from", "to")
 _MULTIPLY: Final = "multiply"
 _MILLI: Final = 1000
@@ -121,6 +122,8 @@ def _said(
 def _value(name: str, text: str, language: str, names: Names) -> str:
     if name in _NAMED or name.endswith("_id"):
         return names.label(text)
+    if name.endswith("_on") and _DAY.fullmatch(text):
+        return day(date.fromisoformat(text), language)
     if not _WHOLE.fullmatch(text):
         return text
     value = int(text)
