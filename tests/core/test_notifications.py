@@ -183,4 +183,6 @@ def test_without_quiet_hours_nothing_waits() -> None:
 
 
 def test_places_are_filled_and_nothing_else_in_a_text_means_anything() -> None:
-    assert fill("{points} of {program}: {date}", {"points": "{program}", "program": "N"}) == "{program} of N: "
+    assert (
+        fill("{points} of {program}: {date}", {"points": "{program}", "program": "N"}) == "{program} of N: "
+    )

@@ -90,7 +90,9 @@ def test_a_secret_has_one_key_for_ever() -> None:
 
 def test_a_push_service_finds_who_sends_and_for_whom_the_token_is() -> None:
     key = application_key(b"k" * 32)
-    said = authorization(key, "https://push.example:8443/a/b?c", contact="mailto:a@b.example", now_s=1_000_000)
+    said = authorization(
+        key, "https://push.example:8443/a/b?c", contact="mailto:a@b.example", now_s=1_000_000
+    )
     scheme, _, rest = said.partition(" ")
     parts = dict(part.strip().split("=", 1) for part in rest.split(","))
     assert scheme == "vapid"

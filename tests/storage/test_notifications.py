@@ -1,4 +1,4 @@
-"""Messages to members, the addresses of push messages, and how far the journal was followed; the same in every store."""
+"""Messages to members, where push messages go, and how far the journal was followed; the same in every store."""
 
 from __future__ import annotations
 
@@ -195,7 +195,9 @@ def test_pages_follow_each_other_also_within_one_instant(notes: Store) -> None:
 
 
 def test_what_was_sent_lately_is_told_by_occasion(notes: Store) -> None:
-    notes.add_notifications(PROGRAM, [note(1), note(2, occasion=Occasion.REDEMPTION), note(3), note(4, who=2)])
+    notes.add_notifications(
+        PROGRAM, [note(1), note(2, occasion=Occasion.REDEMPTION), note(3), note(4, who=2)]
+    )
     for number, at in ((1, NOW), (2, NOW + 1), (3, NOW + 2)):
         notes.note_notifications(PROGRAM, [became(number, NoteState.SENT)], now=Ms(at))
     told(notes, 4, NoteState.DROPPED, who=2)

@@ -94,7 +94,9 @@ class WebPush:
         if 200 <= status < 300:
             return Outcome(Carried.SENT, str(status))
         if status in GONE:
-            await asyncio.to_thread(self._store.remove_push, notice.program_id, address.member_id, address.kid)
+            await asyncio.to_thread(
+                self._store.remove_push, notice.program_id, address.member_id, address.kid
+            )
             return Outcome(Carried.NO_WAY, str(status))
         is_busy = status == TOO_MANY or status >= 500
         return Outcome(Carried.LATER if is_busy else Carried.NO_WAY, str(status))
@@ -216,9 +218,7 @@ class WalletNews:
             if place is None:
                 return Outcome(Carried.NO_WAY, "no pass")
             stays = WalletPlace(place.lanes, place.changed_ms, moves=place.moves)
-            if self._store.move_place(
-                notice.program_id, stays, [notice.member_id], now=self._now_ms()
-            ):
+            if self._store.move_place(notice.program_id, stays, [notice.member_id], now=self._now_ms()):
                 return Outcome(Carried.SENT, "changed")
         return Outcome(Carried.LATER, "busy")
 

@@ -103,9 +103,7 @@ class Notifying(Worker):
         if not due:
             return False
         noted = await asyncio.gather(*(self._try(program_id, note) for note in due))
-        await asyncio.to_thread(
-            self._store.note_notifications, program_id, noted, now=self._now_ms()
-        )
+        await asyncio.to_thread(self._store.note_notifications, program_id, noted, now=self._now_ms())
         return True
 
     async def _try(self, program_id: ProgramId, note: Notification) -> Noted:

@@ -34,7 +34,9 @@ _FILES = Path(__file__).parent.parent / "notices"
 @functools.cache
 def texts_of(language: str) -> Mapping[str, Mapping[str, str]]:
     """Return a language's file: by occasion "title" and "text", and what surrounds them."""
-    found: dict[str, dict[str, str]] = tomllib.loads((_FILES / f"{language}.toml").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = tomllib.loads(
+        (_FILES / f"{language}.toml").read_text(encoding="utf-8")
+    )
     return found
 
 
@@ -50,7 +52,9 @@ def notice_text(
     own = rules.notifications.own_text(occasion, language) if rules is not None else None
     standard = texts_of(language)[occasion.value]
     title, text = (own.title, own.text) if own is not None else (standard["title"], standard["text"])
-    known = {name: _said(name, value, language, rules) for name, value in args if name in ABOUT[occasion].places}
+    known = {
+        name: _said(name, value, language, rules) for name, value in args if name in ABOUT[occasion].places
+    }
     values = {"program": _one_line(program_name), **known}
     return _one_line(fill(title, values)), fill(text, values)
 
@@ -63,7 +67,11 @@ def _said(name: str, value: str, language: str, rules: RuleSet | None) -> str:
     if name == "missing":
         # Credits are in the unit of the tiers' basis.
         is_money = rules is not None and rules.tiers is not None and rules.tiers.basis is TierBasis.SPEND
-        return money(int(value), rules.currency, language) if is_money and rules else number(int(value), language)
+        return (
+            money(int(value), rules.currency, language)
+            if is_money and rules
+            else number(int(value), language)
+        )
     return label(value)
 
 

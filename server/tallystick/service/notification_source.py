@@ -22,11 +22,17 @@ from tallystick.service.balances import Balances
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.directory import Clock, Directory
 from tallystick.service.errors import NotFound
-from tallystick.service.events import entries_in
 from tallystick.service.event_store import EventStore
+from tallystick.service.events import entries_in
 from tallystick.service.notice_texts import Args
 from tallystick.service.notices import CONSENT_OF, WAYS, purpose_of
-from tallystick.service.notification_ports import ADD_MAX, Notification, NotificationPlace, NotificationStore, Way
+from tallystick.service.notification_ports import (
+    ADD_MAX,
+    Notification,
+    NotificationPlace,
+    NotificationStore,
+    Way,
+)
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reminders import Reminder, ReminderKind
 from tallystick.service.rulebook import RuleBook
@@ -86,7 +92,7 @@ class NotificationSource:
         rulebook: RuleBook,
         balances: Balances,
         *,
-        ways: Callable[[], frozenset[Way]],
+        ways: frozenset[Way],
         now_ms: Callable[[], Ms],
     ) -> None:
         self._store = store
@@ -163,7 +169,14 @@ class NotificationSource:
             self.tell(program_id, member_id, Occasion.NEW_DEVICE, key=kid, args=args, at_ms=now_ms)
 
     def tell(
-        self, program_id: ProgramId, member_id: MemberId, occasion: Occasion, *, key: str, args: Args, at_ms: Ms
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        occasion: Occasion,
+        *,
+        key: str,
+        args: Args,
+        at_ms: Ms,
     ) -> bool:
         """Tell a member of something that happened at an instant; False when nothing was to be told, or it was."""
         rules = self._live_rules(program_id)
@@ -218,14 +231,22 @@ class NotificationSource:
             return
         account = state.account
         stands = standing_of(rules, account.tier, enrolled_ms=account.enrolled_ms, at_ms=now_ms)
-        if stands.keep_credits and stands.review_ms < NEVER_MS and stands.review_ms - now_ms <= RISK_DAYS * DAY_MS:
+        if (
+            stands.keep_credits
+            and stands.review_ms < NEVER_MS
+            and stands.review_ms - now_ms <= RISK_DAYS * DAY_MS
+        ):
             last = local_day(stands.review_ms - 1, rules.zone).isoformat()
             args = (("tier", stands.tier_id), ("missing", str(stands.keep_credits)), ("date", last))
             key = f"{stands.tier_id}/{last}"
             yield Reason(member_id, Occasion.TIER_AT_RISK, key, args, stands.review_ms)
 
     def _reachable(
-        self, program_id: ProgramId, rules: RuleSet, occasions: Iterable[Occasion], members: Sequence[MemberId]
+        self,
+        program_id: ProgramId,
+        rules: RuleSet,
+        occasions: Iterable[Occasion],
+        members: Sequence[MemberId],
     ) -> list[MemberId]:
         """Return the members whom one of the occasions could be told at all; the others need not be looked at."""
         found: set[MemberId] = set()
@@ -247,8 +268,8 @@ class NotificationSource:
         telling = rules.notifications.by_occasion.get(occasion)
         if telling is None:
             return False
-        ways = self._ways()
-        return any(may_go(WAYS[one], occasion, granted) for one in telling.channels if WAYS[one] in ways)
+        ways = [WAYS[one] for one in telling.channels if WAYS[one] in self._ways]
+        return any(may_go(way, occasion, granted) for way in ways)
 
     def _add(
         self,

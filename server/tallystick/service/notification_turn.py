@@ -62,7 +62,13 @@ class Turns:
     """Judges messages. Safe to use from several threads."""
 
     def __init__(
-        self, store: TurnStore, rulebook: RuleBook, members: Members, *, ways: frozenset[Way], now_ms: Callable[[], Ms]
+        self,
+        store: TurnStore,
+        rulebook: RuleBook,
+        members: Members,
+        *,
+        ways: frozenset[Way],
+        now_ms: Callable[[], Ms],
     ) -> None:
         self._store = store
         self._rulebook = rulebook
@@ -153,4 +159,3 @@ def notice_of(program: Program, rules: RuleSet | None, note: Notification, *, la
         made_ms=note.made_ms,
         stale_ms=note.stale_ms,
     )
-

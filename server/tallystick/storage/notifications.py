@@ -100,9 +100,7 @@ class SqlNotificationQueue(SqlSession):
                     return None
             fresh = _fresh(connection, program_id, new)
             if fresh:
-                connection.execute(
-                    insert(t.notification), [_note_values(program_id, note) for note in fresh]
-                )
+                connection.execute(insert(t.notification), [_note_values(program_id, note) for note in fresh])
             if to is not None:
                 moved = _place_values(program_id, NotificationPlace(to.lanes, to.moves + 1))
                 own = _p.program_id == program_id
@@ -192,9 +190,7 @@ class SqlNotificationQueue(SqlSession):
         def work(connection: Connection) -> int:
             names = [(row[0], row[1]) for row in connection.execute(old.limit(FORGET_PAGE))]
             if names:
-                connection.execute(
-                    delete(t.notification).where(_n.program_id == program_id, _named(names))
-                )
+                connection.execute(delete(t.notification).where(_n.program_id == program_id, _named(names)))
             return len(names)
 
         return self._run(program_id, work, write=True)
@@ -316,9 +312,7 @@ def _place(connection: Connection, program_id: ProgramId, *, lock: bool) -> Noti
     return NotificationPlace({int(lane): seq for lane, seq in json.loads(row[0]).items()}, row[1])
 
 
-def _fresh(
-    connection: Connection, program_id: ProgramId, new: Sequence[Notification]
-) -> list[Notification]:
+def _fresh(connection: Connection, program_id: ProgramId, new: Sequence[Notification]) -> list[Notification]:
     """Return those whose ids are not there, each once, of living members."""
     living = _living(connection, program_id, {note.member_id for note in new})
     found = {(note.member_id, note.notification_id): note for note in new if note.member_id in living}

@@ -164,7 +164,9 @@ def parse_notifications(node: Node | None) -> Notifications:
     tell = tuple(_telling(item, channels) for item in node.nodes("tell", most=TELL_MAX))
     for at, one in enumerate(tell):
         if one.occasion in [other.occasion for other in tell[:at]]:
-            node.wrong(f"tell[{at}].occasion", f"'{one.occasion}' is there already", "say all of it in one place")
+            node.wrong(
+                f"tell[{at}].occasion", f"'{one.occasion}' is there already", "say all of it in one place"
+            )
     caps = node.node("caps")
     standard = Notifications()
     per_day, per_week = standard.per_day, standard.per_week
@@ -177,7 +179,9 @@ def parse_notifications(node: Node | None) -> Notifications:
     texts = tuple(_own_text(item) for item in node.nodes("texts", most=len(Occasion) * len(LANGUAGES)))
     for at, text in enumerate(texts):
         if (text.occasion, text.language) in [(other.occasion, other.language) for other in texts[:at]]:
-            node.wrong(f"texts[{at}]", f"'{text.occasion}' has a text in '{text.language}' already", "remove one")
+            node.wrong(
+                f"texts[{at}]", f"'{text.occasion}' has a text in '{text.language}' already", "remove one"
+            )
     quiet = _quiet(node)
     node.done()
     return Notifications(tell, quiet, per_day, per_week, texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.admin import AdminHandlers
 from tallystick.rpc.handlers.app import AppHandlers
@@ -11,6 +13,7 @@ from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
+from tallystick.rpc.handlers.notification import NO_CARRIERS, NotificationHandlers
 from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
@@ -18,6 +21,8 @@ from tallystick.rpc.handlers.webhooks import WebhookHandlers
 from tallystick.rpc.handlers.webshop import WebshopHandlers
 from tallystick.rpc.service import Service
 from tallystick.service.gateway import Gateway
+from tallystick.service.notices import Carrier
+from tallystick.service.notification_ports import Way
 from tallystick.service.pass_maker import PassMaker
 from tallystick.v1 import (
     admin_pb2,
@@ -28,6 +33,7 @@ from tallystick.v1 import (
     ledger_pb2,
     member_code_pb2,
     member_pb2,
+    notification_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -38,8 +44,13 @@ class CardAppHandlers(AppHandlers, PasskeyHandlers):
     """Answers AppService whole."""
 
 
-def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Service]:
-    """Return all services on a gateway, for the adapters to serve; ``passes`` makes passes for wallets."""
+def services(
+    gateway: Gateway, *, passes: PassMaker | None = None, carriers: Mapping[Way, Carrier] = NO_CARRIERS
+) -> list[Service]:
+    """Return all services on a gateway, for the adapters to serve.
+
+    ``passes`` makes passes for wallets; ``carriers`` send messages on trial, by channel.
+    """
     pages = PageTokens(lambda: gateway.keys().blind_index_key)
     ledger = LedgerHandlers(gateway, pages)
     return [
@@ -57,5 +68,9 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
+        Service(
+            notification_pb2.DESCRIPTOR.services_by_name["NotificationService"],
+            NotificationHandlers(gateway, pages, carriers=carriers),
+        ),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]
