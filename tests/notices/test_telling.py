@@ -28,7 +28,9 @@ def opened(tmp_path: Path) -> Iterator[list[Club]]:
 @pytest.fixture
 def club(opened: list[Club], tmp_path: Path) -> Club:
     """A club that tells of points earned and spent, tiers and rewards; it has been served for a while."""
-    return started(opened, tmp_path, telling("points_earned", "redemption", "tier_reached", "reward_in_reach"))
+    return started(
+        opened, tmp_path, telling("points_earned", "redemption", "tier_reached", "reward_in_reach")
+    )
 
 
 def started(opened: list[Club], path: Path, section: str, **more: object) -> Club:
@@ -246,7 +248,9 @@ def test_a_reminder_that_is_given_twice_is_told_once_and_only_who_wants_reminder
     for member_id in (ada, ada, bob):
         remind(club, member_id, "wish-1")
     club.turn()
-    assert club.mail.texts == ["Something on your wish list at Shop is still waiting for you. Your points: 7."]
+    assert club.mail.texts == [
+        "Something on your wish list at Shop is still waiting for you. Your points: 7."
+    ]
 
 
 def test_a_new_device_is_told_by_mail_whatever_was_consented_to_in_the_middle_of_the_night(

@@ -20,7 +20,10 @@ def test_a_language_has_all_that_english_has_with_the_same_places(language: str)
     }
     for part, texts in english.items():
         for key, text in texts.items():
-            assert sorted(set(PLACE.findall(found[part][key]))) == sorted(set(PLACE.findall(text))), (part, key)
+            assert sorted(set(PLACE.findall(found[part][key]))) == sorted(set(PLACE.findall(text))), (
+                part,
+                key,
+            )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

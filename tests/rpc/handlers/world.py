@@ -166,9 +166,7 @@ class World:
             notice_settings=notices,
         )
         self.pipeline = Pipeline(
-            services(
-                self.gateway, passes=passes(self.gateway) if passes else None, carriers=carriers
-            ),
+            services(self.gateway, passes=passes(self.gateway) if passes else None, carriers=carriers),
             authenticator=Authenticator(
                 profile=self.gateway.token_profile,
                 keys=self.keys.signing.verify_keys,
