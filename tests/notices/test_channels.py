@@ -330,7 +330,7 @@ def test_what_cannot_be_an_address_is_refused(
     open_club: Callable[..., Club], service: Receiver, wrong: dict[str, str], field: str
 ) -> None:
     club = open_club(Way.PUSH, by_push)
-    ada, (browser,) = pushed(club, service)
+    _, (browser,) = pushed(club, service)
     refused = club.refused(browser.subscription(**wrong), browser.caller)
     assert (refused.code, refused.reason) == (code_pb2.INVALID_ARGUMENT, "PUSH_ENDPOINT_REFUSED")
     assert refused.violations[0][0] == field

@@ -16,6 +16,7 @@ from tallystick.cli import (
     finance,
     importing,
     keys,
+    notices,
     passes,
     programs,
     serving,
@@ -88,6 +89,9 @@ app.add_typer(
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.add_typer(
     webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
+)
+app.add_typer(
+    notices.app, name="notify", help="What members are told, and what became of it.", rich_help_panel=SERVER
 )
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)

@@ -25,7 +25,7 @@ from tallystick.service.notices import Notice
 from tallystick.service.notification_ports import NoteState, Notification, PushSubscription, Way
 from tallystick.service.notification_turn import TurnStore, notice_of
 from tallystick.service.rulebook import RuleBook
-from tallystick.service.webhooks import may_be_public
+from tallystick.service.webhooks import is_here, may_be_public
 
 KEPT_MS = 90 * DAY_MS
 """How long messages that were sent, dropped or given up are kept."""
@@ -255,7 +255,7 @@ class Notifications:
         is_private = self._settings.push_private
         if parts.scheme != "https" and not (is_private and parts.scheme == "http"):
             raise _refused("endpoint", "must begin with https://")
-        if not is_private and not may_be_public(host):
+        if not is_private and (is_here(host) or not may_be_public(host)):
             raise _refused("endpoint", "is not a public address")
 
 
