@@ -58,7 +58,9 @@ def test_what_makes_no_sense_is_said_before_any_call(shell: Shell) -> None:
         ({"push_contact": "mailto:a@b.example"}, False, {Way.PUSH}),
     ],
 )
-def test_the_channels_are_those_that_are_set_up(overrides: dict[str, Any], demo: bool, ways: set[Way]) -> None:
+def test_the_channels_are_those_that_are_set_up(
+    overrides: dict[str, Any], demo: bool, ways: set[Way]
+) -> None:
     found = notice_settings(load(environ={}, overrides=overrides), demo=demo)
     assert found.ways == {Way.WALLET, Way.WEBHOOK, *ways}
 

@@ -25,7 +25,9 @@ app = typer.Typer(no_args_is_help=True)
 def test(
     remote: Remote,
     to: Annotated[str, typer.Option(help="A mail address, or a telephone number such as +46701234567.")],
-    occasion: Annotated[str, typer.Option(help="What to tell of, such as points_expiring.")] = "points_expiring",
+    occasion: Annotated[
+        str, typer.Option(help="What to tell of, such as points_expiring.")
+    ] = "points_expiring",
     language: Annotated[str, typer.Option(help="en, sv, pl, nb or lv.")] = "en",
 ) -> None:
     """Send a message with made-up values, as members would get it."""
@@ -52,7 +54,9 @@ def test(
             {"sent": answer.sent, "answer": answer.answer, "title": answer.title, "text": answer.text}
         )
         if not answer.sent:
-            raise CommandFailed("the message was not taken", mend="look at the answer above", code=EXIT_FAILED)
+            raise CommandFailed(
+                "the message was not taken", mend="look at the answer above", code=EXIT_FAILED
+            )
 
     remote.ask(work)
 
