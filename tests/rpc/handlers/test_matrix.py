@@ -126,10 +126,21 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "FinishAddPasskey": {**member, "session_id": "x", "credential_json": "{}"},
         "RemovePasskey": {**member, "passkey_id": "eA"},
         "IssueWalletPass": {**member, "wallet": "WALLET_KIND_APPLE"},
+        "SetPushSubscription": {
+            **member,
+            "endpoint": "https://push.example/a",
+            "p256dh": "A" * 87,
+            "auth": "A" * 22,
+        },
+        "SendTestNotification": {
+            "address": "a@b.example",
+            "occasion": "NOTIFICATION_OCCASION_AWARD",
+        },
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches", "ListWebhooks"):
+    of_notices = ("GetNotificationStats", "ListFailedNotifications", "RetryNotifications")
+    if name in (*lists, *of_notices, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches", "ListWebhooks"):
         return {}
     return bodies.get(name, member)
 
