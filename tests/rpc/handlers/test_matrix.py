@@ -147,11 +147,23 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "AskToJoinHousehold": {**member, "code": "0000000000"},
         "ConfirmHouseholdMember": {**member, "person_id": new_id()},
         "DonatePoints": {**moved, **scan, "project_id": "x", "points": 1},
+        "SetPushSubscription": {
+            **member,
+            "endpoint": "https://push.example/a",
+            "p256dh": "A" * 87,
+            "auth": "A" * 22,
+        },
+        "SendTestNotification": {
+            "address": "a@b.example",
+            "occasion": "NOTIFICATION_OCCASION_AWARD",
+        },
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
+    of_notices = ("GetNotificationStats", "ListFailedNotifications", "RetryNotifications")
     if name in (
         *lists,
+        *of_notices,
         "GetTotals",
         "GetServerInfo",
         "ListInbox",
