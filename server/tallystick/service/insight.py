@@ -188,7 +188,7 @@ def period_of(rules: RuleSet, first: date, last: date) -> Period:
     if not 1 <= days <= DAYS_MAX:
         raise InvalidInput(
             "That is no period.",
-            violations=(("to", f"must lie at or behind from, at most {DAYS_MAX} days in all"),),
+            violations=(("last_on", f"must not be before the first day, at most {DAYS_MAX} days in all"),),
         )
     before, behind = first - timedelta(days=days), last + timedelta(days=1)
     return Period(first, last, *(midnight_ms(day, rules.zone) for day in (before, first, behind)))

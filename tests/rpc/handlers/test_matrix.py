@@ -105,6 +105,9 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "CreateCoupons": {"batch_id": new_id(), "coupon_id": "gift", "member_ids": [ids["member"]]},
         "ListCoupons": member,
         "RevokeCoupons": {"batch_id": ids.get("batch") or new_id()},
+        "ListSegmentMembers": {"segment_id": "regulars"},
+        "GetExperiment": {"experiment_id": "try"},
+        "GetKpis": {"first_on": "2026-03-01", "last_on": "2026-03-31"},
         "RegisterCardDevice": {**member, "public_jwk": jwk, "label": "Phone"},
         "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
         "IssueWidgetToken": {**member, "origin": PAGE},
@@ -129,7 +132,15 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches", "ListWebhooks"):
+    if name in (
+        *lists,
+        "GetTotals",
+        "GetServerInfo",
+        "ListInbox",
+        "ListCardBatches",
+        "ListWebhooks",
+        "ListSegments",
+    ):
         return {}
     return bodies.get(name, member)
 

@@ -33,6 +33,7 @@ from tallystick.v1 import (
     card_pb2,
     coupon_pb2,
     identity_pb2,
+    insight_pb2,
     ledger_pb2,
     member_code_pb2,
     member_pb2,
@@ -66,6 +67,7 @@ MODULES = (
     app_pb2,
     webshop_pb2,
     coupon_pb2,
+    insight_pb2,
     admin_pb2,
 )
 METHODS = {
