@@ -59,7 +59,7 @@ from tallystick.v1 import options_pb2
 DEFAULT_REGION = "GB"
 
 
-INSIGHT_ENTRIES_MAX = 100_000
+INSIGHT_ENTRIES_MAX = 50_000
 """Largest ledger that is read while a back office waits: about five seconds."""
 
 

@@ -256,7 +256,7 @@ def worth_minor(rules: RuleSet, points: int) -> int:
 class Insight:
     """Key figures and experiments of programs, read from the store when they are asked for.
 
-    A ledger of more than ``entries_max`` entries is not read here: it takes about 50 microseconds an entry, and the
+    A ledger of more than ``entries_max`` entries is not read here: it takes about 100 microseconds an entry, and the
     command line reads it beside the server.
     """
 
