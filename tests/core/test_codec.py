@@ -13,6 +13,8 @@ from tallystick.core.codec import (
     allocs_to_text,
     detail_from_text,
     detail_to_text,
+    tallies_from_text,
+    tallies_to_text,
     tier_from_text,
     tier_to_text,
 )
@@ -20,13 +22,14 @@ from tallystick.core.entry import (
     NO_DETAIL,
     AppliedCoupon,
     AppliedReward,
+    CountedLines,
     Detail,
     Explanation,
     LineShare,
     ReturnedLine,
     TaxTotal,
 )
-from tallystick.core.state import NO_TIER, Alloc, TierState
+from tallystick.core.state import NO_TIER, Alloc, Tally, TierState
 
 numbers = st.integers(-(10**15), 10**15)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -52,6 +55,8 @@ details = st.builds(
     refund_minor=numbers,
     reason=texts,
     coupons=rows(AppliedCoupon, texts, numbers, texts),
+    tallies=rows(Tally, texts, numbers, numbers),
+    counted=rows(CountedLines, texts, numbers, st.booleans(), st.lists(numbers, max_size=4).map(tuple)),
 )
 buckets = st.lists(st.tuples(numbers, numbers), max_size=4).map(tuple)
 tiers = st.builds(TierState, texts, texts, numbers, numbers, texts, buckets, numbers)
@@ -72,13 +77,19 @@ def test_a_tier_is_read_back_as_it_was_written(tier: TierState) -> None:
 
 
 @settings(max_examples=50)
+@given(tallies=rows(Tally, texts, numbers, numbers))
+def test_tallies_are_read_back_as_they_were_written(tallies: tuple[Tally, ...]) -> None:
+    assert tallies_from_text(tallies_to_text(tallies)) == tallies
+
+
+@settings(max_examples=50)
 @given(allocs=rows(Alloc, numbers, numbers))
 def test_the_lots_behind_a_hold_are_read_back_as_they_were_written(allocs: tuple[Alloc, ...]) -> None:
     assert allocs_from_text(allocs_to_text(allocs)) == allocs
 
 
 def test_nothing_is_written_of_nothing() -> None:
-    assert detail_to_text(NO_DETAIL) == tier_to_text(NO_TIER) == ""
+    assert detail_to_text(NO_DETAIL) == tier_to_text(NO_TIER) == tallies_to_text(()) == ""
     assert detail_from_text("") is NO_DETAIL
     assert tier_from_text("") is NO_TIER
 

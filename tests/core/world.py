@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -293,6 +294,21 @@ def check(state: MemberState, entries: list[Entry]) -> None:
             assert sum(share.earned_points for share in entry.detail.lines) == -entry.moves.issued
             spent = entry.moves.held if entry.kind is EntryKind.HOLD else entry.moves.burned
             assert sum(share.burned_points for share in entry.detail.lines) == spent
+
+    check_tallies(state, entries)
+
+
+def check_tallies(state: MemberState, entries: list[Entry]) -> None:
+    """What the account keeps is what the entries counted; what lasts for ever is all there."""
+    sums: Counter[tuple[str, int]] = Counter()
+    for entry in entries:
+        for key, period, delta in entry.detail.tallies:
+            sums[key, period] += delta
+            assert sums[key, period] >= 0, f"{key} is reckoned down below nothing"
+    kept = {(key, period): count for key, period, count in state.account.tallies}
+    assert list(kept) == sorted(kept)
+    assert all(count == sums[place] > 0 for place, count in kept.items())
+    assert {place for place, count in sums.items() if count and not place[1]} <= kept.keys()
 
 
 def lots_of(world: World) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from tests.golden.plots import (
     MONTH,
     REWARDS,
     YEARLY,
+    a_year_from_a_leap_day,
     buys,
     climbs_and_falls,
     coupon_first,
@@ -22,6 +23,7 @@ from tests.golden.plots import (
     earning,
     expired_meanwhile,
     expires,
+    falls_after_the_grace,
     held,
     held_too_long,
     january,
@@ -31,12 +33,14 @@ from tests.golden.plots import (
     returned,
     rich,
     rolls,
+    saved_by_the_grace,
     sell_at,
     sells,
     spends,
     spent_meanwhile,
     tier_rate,
     two_lots,
+    years_end_in_stockholm,
 )
 from tests.golden.story import Case
 
@@ -117,6 +121,18 @@ CASES = [
         "double from 17 to 19 local time: 16:30 UTC in January is in it, in July it is not",
         lambda world: [sell_at(world, text) for text in ("2026-01-15T16:30", "2026-07-15T17:30")],
         earning({"id": "evening", "kind": "multiply", "by": 2, "hours": "17:00-19:00"}),
+    ),
+    Case(
+        "happy-hour-that-comes-twice",
+        "double from 2 to 3: on 25 October both hours are, on 29 March there is none",
+        lambda world: [
+            sell_at(world, text)
+            for text in (
+                *("2026-03-29T00:59", "2026-03-29T01:00"),
+                *("2026-10-24T23:59", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:00"),
+            )
+        ],
+        earning({"id": "night", "kind": "multiply", "by": 2, "hours": "02:00-03:00"}),
     ),
     Case(
         "tier-rate-before-the-sale",
@@ -313,6 +329,30 @@ CASES = [
         "tier-climbs-and-falls",
         "gold in 2026, silver from 2028, base from 2029",
         climbs_and_falls,
+        {"tiers": YEARLY},
+    ),
+    Case(
+        "tier-falls-after-the-grace",
+        "gold until 31 days of 2028 have passed in Stockholm; silver from 1 February",
+        falls_after_the_grace,
+        {"tiers": {**YEARLY, "grace_days": 31}},
+    ),
+    Case(
+        "tier-kept-within-the-grace",
+        "300.00 on 20 January carry gold over the review of 1 February",
+        saved_by_the_grace,
+        {"tiers": {**YEARLY, "grace_days": 31}},
+    ),
+    Case(
+        "tier-year-of-a-leap-day",
+        "60 + 60 + 60 from 27 February on: the first is of the first year, the other two make silver in the second",
+        a_year_from_a_leap_day,
+        {"tiers": {**YEARLY, "period": "anniversary"}},
+    ),
+    Case(
+        "tier-years-end-where-the-program-is",
+        "60 in 2026, 60 in 2027 half a breath later, and 60 more make silver in June",
+        years_end_in_stockholm,
         {"tiers": YEARLY},
     ),
     Case(

@@ -10,7 +10,8 @@ from tallystick.core.basket import Line, TaxGroup
 from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import Decision, Entry
 from tallystick.core.ids import Minor
-from tests.core.world import World, at, basket, line, refs_of
+from tallystick.core.state import Account, MemberState, MemberStatus
+from tests.core.world import MEMBER, World, at, basket, line, refs_of
 from tests.golden.story import Case
 
 BASE = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
@@ -226,6 +227,46 @@ def climbs_and_falls(world: World) -> None:
     world.do(world.sale(100))
     world.now = at("2029-01-02")
     world.do(world.sale(100))
+
+
+def falls_after_the_grace(world: World) -> None:
+    """Gold from 2026 to the end of 2027; the review waits for 31 days, as long as a month of sales may still count."""
+    world.now = at("2026-05-01")
+    world.do(world.sale(30_000))
+    for moment in ("2027-12-31T23:00", "2028-01-31T22:59", "2028-01-31T23:00"):
+        world.now = at(moment)
+        world.do(world.sale(100))
+
+
+def saved_by_the_grace(world: World) -> None:
+    """What is bought in January counts for the year that begins, and keeps gold at the review of the one before."""
+    world.now = at("2026-05-01")
+    world.do(world.sale(30_000))
+    for moment, amount in (("2028-01-20", 30_000), ("2028-02-01", 100)):
+        world.now = at(moment)
+        world.do(world.sale(amount))
+
+
+def a_year_from_a_leap_day(world: World) -> None:
+    """Enrolled on 29 February 2028: the second year begins with 28 February 2029, in Stockholm."""
+    enrolled = at("2028-02-29T12:00")
+    world.state = MemberState(
+        Account(MEMBER, MemberStatus.OPEN, enrolled_ms=enrolled, as_of_ms=enrolled), complete=True
+    )
+    for moment, amount in (
+        ("2029-02-27T22:59", 6_000),
+        ("2029-02-27T23:00", 6_000),
+        ("2029-02-28T12:00", 6_000),
+    ):
+        world.now = at(moment)
+        world.do(world.sale(amount))
+
+
+def years_end_in_stockholm(world: World) -> None:
+    """A minute before and a minute after midnight in Stockholm are two years; in Greenwich they are one."""
+    for moment in ("2026-12-31T22:59", "2026-12-31T23:00", "2027-06-01T12:00"):
+        world.now = at(moment)
+        world.do(world.sale(6_000))
 
 
 def rolls(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tallystick.core.chain import GENESIS
 from tallystick.core.entry import EntryKind, Moves, Refusal
 from tallystick.core.ids import NEVER_MS, Ms
-from tallystick.core.state import Hold, HoldStatus, TierState
+from tallystick.core.state import Hold, HoldStatus, Tally, TierState
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import Known, WriteSet
 from tallystick.storage import Store
@@ -53,6 +53,17 @@ def test_a_tier_and_its_buckets_are_read_back_exactly(books: Books) -> None:
     with books.store.transaction(PROGRAM) as transaction:
         transaction.write(changes)
     assert books.account(1).tier == tier
+
+
+def test_tallies_are_read_back_exactly(books: Books) -> None:
+    books.enrol(1, 2)
+    loaded = books.account(1)
+    tallies = (Tally("action/review", 0, 2), Tally("challenge/sommar-kväll", 739_000, 12))
+    changes = WriteSet(recorded_ms=NOW, accounts=[(loaded, replace(loaded, tallies=tallies))])
+    with books.store.transaction(PROGRAM) as transaction:
+        transaction.write(changes)
+    assert books.account(1).tallies == tallies
+    assert books.account(2).tallies == ()
 
 
 def test_locked_accounts_leave_out_members_who_are_unknown(books: Books) -> None:

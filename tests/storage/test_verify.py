@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tallystick.core.chain import entry_digest, entry_ref, row_hash, seal
-from tallystick.core.codec import tier_to_text
+from tallystick.core.codec import tallies_from_text, tier_to_text
+from tallystick.core.entry import Detail
 from tallystick.core.ids import MemberId, ProgramId
-from tallystick.core.state import TierState
+from tallystick.core.state import Tally, TierState
 from tallystick.service.ports import WriteSet
 from tallystick.storage import Store, open_store
 from tallystick.storage import refs as refs_module
@@ -151,6 +154,38 @@ def test_a_tier_that_no_entry_gave_is_named(tampered: Tampered) -> None:
     gold = tier_to_text(TierState("gold"))
     tampered.run(f"UPDATE account SET tier = '{gold}' WHERE member_id = '{M[4]}'")
     assert tampered.first() == ("account", f"member {M[4]}")
+
+
+@pytest.mark.parametrize("kept", ["", '[["action/review",0,3]]', '[["action/review",0,2],["badge/x",0,1]]'])
+def test_a_tally_that_is_not_what_the_entries_counted_is_named(store: Store, kept: str) -> None:
+    books = Books(store)
+    books.enrol(1)
+    counted = replace(books.earn(1), detail=Detail(tallies=(Tally("action/review", 0, 2),)))
+    with store.transaction(PROGRAM) as transaction:
+        account = transaction.lock_accounts([member_id(1)])[member_id(1)]
+        made = books.batch([(account, counted)], tail=transaction.tail(books.lane_id))
+        ((before, after),) = made.accounts
+        made.accounts = [(before, replace(after, tallies=tallies_from_text(kept)))]
+        transaction.write(made)
+    first = verify(store).first
+    assert first is not None
+    assert (first.table, first.key) == ("account", f"member {member_id(1)}")
+
+
+def test_tallies_that_the_entries_counted_are_as_they_must_be(store: Store) -> None:
+    books = Books(store)
+    books.enrol(1)
+    deltas = (Tally("action/review", 0, 2), Tally("challenge/x", 739_000, 1))
+    counted = replace(books.earn(1), detail=Detail(tallies=deltas))
+    with store.transaction(PROGRAM) as transaction:
+        account = transaction.lock_accounts([member_id(1)])[member_id(1)]
+        made = books.batch([(account, counted)], tail=transaction.tail(books.lane_id))
+        ((before, after),) = made.accounts
+        # The period may be over, and dropped.
+        made.accounts = [(before, replace(after, tallies=deltas[:1]))]
+        transaction.write(made)
+    assert books.account(1).tallies == deltas[:1]
+    assert verify(store).ok
 
 
 def test_a_removed_account_is_named_by_its_entries(tampered: Tampered) -> None:

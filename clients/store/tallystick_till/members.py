@@ -91,7 +91,13 @@ class MemberViews:
         """Return what the member can have, the dearest first, then what comes next in reach."""
         origin = Origin(self._clock.now_ms(), Channel.STORE, self._identity.store_id, self._identity.till_id)
         moment = moment_for(rules, origin, tier_id, member_id)
-        open_now = [reward for reward in rules.rewards if holds_at(reward.when, moment)]
+        # Whoever cannot be asked how many are left cannot be offered one.
+        asks = self._link.online and not self._burns.stop_asking()
+        open_now = [
+            reward
+            for reward in rules.rewards
+            if reward.in_basket and (asks or not reward.limited) and holds_at(reward.when, moment)
+        ]
 
         def order(reward: Reward) -> tuple[bool, int, str]:
             far = reward.cost > limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.core.command import SettleSale
+from tallystick.core.decide import own_entry
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Refused
 from tallystick.core.ids import Ms
@@ -23,7 +24,7 @@ def sale_of_advice(advice: ReadAdvice, rules: RuleSet) -> KeptSale | Refused | N
     no = settle_sale(draft, rules, command)
     if no is not None:
         return no
-    detail = draft.entries[-1].detail
+    detail = own_entry(draft, command).detail
     return KeptSale(
         command.command_id,
         command.member_id,

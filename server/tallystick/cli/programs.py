@@ -162,7 +162,10 @@ def read_rules(file: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{file} is not UTF-8 text: {error.reason}") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CommandFailed(
+            f"{file}:{line}: is not UTF-8 text: {error.reason}", mend="save it as UTF-8 in your editor"
+        ) from error
 
 
 def shipped_names() -> list[str]:

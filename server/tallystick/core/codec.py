@@ -13,34 +13,27 @@ from tallystick.core.entry import (
     NO_DETAIL,
     AppliedCoupon,
     AppliedReward,
+    CountedLines,
     Detail,
     Explanation,
     LineShare,
+    MovedLot,
     ReturnedLine,
     TaxTotal,
+    Transferred,
 )
-from tallystick.core.ids import Minor, Ms
-from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, TierState
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, Tally, TierState
 
 
 def detail_to_text(detail: Detail) -> str:
     """Return the stored text of a detail; the empty string for the empty detail."""
     # The records are tuples in the order of their fields, and JSON writes a tuple as an array.
     body: dict[str, object] = {}
-    if detail.explanations:
-        body["explain"] = detail.explanations
-    if detail.lines:
-        body["lines"] = detail.lines
-    if detail.allocs:
-        body["allocs"] = detail.allocs
-    if detail.tax_totals:
-        body["tax"] = detail.tax_totals
-    if detail.rewards:
-        body["rewards"] = detail.rewards
-    if detail.returned:
-        body["returned"] = detail.returned
-    if detail.coupons:
-        body["coupons"] = detail.coupons
+    for key, name in _RECORDS:
+        value = getattr(detail, name)
+        if value:
+            body[key] = value
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -48,6 +41,18 @@ def detail_to_text(detail: Detail) -> str:
     return to_compact(body) if body else ""
 
 
+_RECORDS = (
+    ("explain", "explanations"),
+    ("lines", "lines"),
+    ("allocs", "allocs"),
+    ("tax", "tax_totals"),
+    ("rewards", "rewards"),
+    ("returned", "returned"),
+    ("coupons", "coupons"),
+    ("tallies", "tallies"),
+    ("counted", "counted"),
+    ("transfer", "transfer"),
+)
 _SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
 
 
@@ -72,8 +77,20 @@ def detail_from_text(text: str) -> Detail:
         rewards=tuple(AppliedReward(*row) for row in body.get("rewards", ())),
         returned=tuple(ReturnedLine(*row) for row in body.get("returned", ())),
         coupons=tuple(AppliedCoupon(*row) for row in body.get("coupons", ())),
+        tallies=tuple(Tally(*row) for row in body.get("tallies", ())),
+        counted=tuple(
+            CountedLines(key, period, whole, tuple(shares))
+            for key, period, whole, shares in body.get("counted", ())
+        ),
+        transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )
+
+
+def _transferred(row: Any) -> Transferred:
+    transfer_id, other_id, lots = row
+    moved = tuple(MovedLot(points, Ms(earned), Ms(expires)) for points, earned, expires in lots)
+    return Transferred(CommandId(transfer_id), MemberId(other_id), moved)
 
 
 def tier_to_text(tier: TierState) -> str:
@@ -91,6 +108,16 @@ def tier_from_text(text: str) -> TierState:
     tier_id, (prior_id, prior_review_ms), reached_ms, review_ms, basis, buckets = from_compact(text)
     pairs = tuple((day, credits) for day, credits in buckets)
     return TierState(tier_id, prior_id, Ms(reached_ms), Ms(review_ms), basis, pairs, Ms(prior_review_ms))
+
+
+def tallies_to_text(tallies: tuple[Tally, ...]) -> str:
+    """Return the stored text of a member's tallies; the empty string for none."""
+    return to_compact(tallies) if tallies else ""
+
+
+def tallies_from_text(text: str) -> tuple[Tally, ...]:
+    """Return the tallies of a stored text."""
+    return tuple(Tally(key, period, count) for key, period, count in from_compact(text)) if text else ()
 
 
 def allocs_to_text(allocs: tuple[Alloc, ...]) -> str:

@@ -126,4 +126,5 @@ def _time_of(when: Condition) -> Condition:
     """Return the part of a condition that is about time."""
     if when is ANY_SALE:
         return when
-    return replace(when, stores=frozenset(), channels=frozenset(), tiers=frozenset(), groups=frozenset())
+    nobody: frozenset[str] = frozenset()
+    return replace(when, stores=nobody, channels=frozenset(), tiers=nobody, memberships=nobody, groups=nobody)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
 from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
-from tallystick.core.state import Account, Alloc, Hold, HoldStatus, Lot, MemberState, TierState
+from tallystick.core.state import (
+    TALLIES_MAX,
+    TALLY_KEY_CHARS_MAX,
+    Account,
+    Alloc,
+    Hold,
+    HoldStatus,
+    Lot,
+    MemberState,
+    Tally,
+    TierState,
+)
+
+DAY_MS = 86_400_000
+EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+PERIOD_KEPT_DAYS = 500
+"""A period that began longer ago is over, and so is every time in which it might be reckoned down."""
 
 
 class Overflow(Exception):
-    """A balance would leave the range of points; turned into a refusal by ``decide``."""
+    """A balance would leave the range of points, or an account its tallies; a refusal once ``decide`` has it."""
 
 
 class Draft:
     """Balances, lots and holds being changed by one command, and the entries made so far."""
 
     __slots__ = (
+        "_counts",
+        "_deltas",
+        "account",
         "account",
         "active",
         "debt",
@@ -45,6 +67,9 @@ class Draft:
         self.lots = {lot.lot_seq: lot for lot in state.lots}
         self.holds = {hold.hold_id: hold for hold in state.holds}
         self.entries: list[Entry] = []
+        # Most commands count nothing and look nothing up: the tallies are only spread out for those that do.
+        self._counts: dict[tuple[str, int], int] | None = None
+        self._deltas: list[Tally] = []
 
     @property
     def member_id(self) -> MemberId:
@@ -67,6 +92,51 @@ class Draft:
             expires = lot.expires_ms if lot.expires_ms > at_ms else max(lot.expires_ms, grace_expires_ms)
             self.lots[alloc.lot_seq] = replace(lot, remaining=remaining, expires_ms=expires)
 
+    def tally(self, key: str, period: int = 0) -> int:
+        """Return how much has been counted under a key in a period; 0 where nothing was, or where it is dropped."""
+        return self._tallies().get((key, period), 0)
+
+    def tallies_of(self, key: str) -> dict[int, int]:
+        """Return the counts that are kept under a key, by period."""
+        return {period: count for (name, period), count in self._tallies().items() if name == key}
+
+    def has_room(self, key: str, period: int = 0) -> bool:
+        """Return whether a tally can be counted: it is there, or the account is not full of others."""
+        return self.room_for([(key, period)])
+
+    def room_for(self, places: Iterable[tuple[str, int]]) -> bool:
+        """Return the same of several tallies at once, each a key and a period."""
+        counts = self._tallies()
+        return len(counts) + sum(1 for place in places if place not in counts) <= TALLIES_MAX
+
+    def count(self, key: str, period: int, delta: int, *, keep_from: int | None = None) -> None:
+        """Count up or down; the next entry that is posted keeps what was counted.
+
+        Of periods of the same key that began before ``keep_from`` (the ordinal of a day; when left out: before this
+        period) nothing is kept on. Raises ``Overflow`` when the account is full: nothing that was counted is forgotten.
+        """
+        assert 0 < len(key) <= TALLY_KEY_CHARS_MAX, "a key that fits its column"
+        if not delta:
+            return
+        counts = self._tallies()
+        first = period if keep_from is None else keep_from
+        oldest = max(self.account.as_of_ms, 0) // DAY_MS + EPOCH_ORDINAL - PERIOD_KEPT_DAYS
+        for other in [other for other in counts if other[1]]:
+            if other[1] < oldest or (other[0] == key and other[1] < first):
+                del counts[other]
+        if (key, period) not in counts and len(counts) >= TALLIES_MAX:
+            raise Overflow
+        count = counts.pop((key, period), 0) + delta
+        assert count >= 0, "nothing is reckoned down below nothing"
+        if count:
+            counts[key, period] = count
+        self._deltas.append(Tally(key, period, delta))
+
+    def _tallies(self) -> dict[tuple[str, int], int]:
+        if self._counts is None:
+            self._counts = {(key, period): count for key, period, count in self.account.tallies}
+        return self._counts
+
     def post(
         self,
         *,
@@ -84,6 +154,9 @@ class Draft:
     ) -> Entry:
         """Apply the moves and append the entry. Raises ``Overflow`` when a balance leaves its range."""
         assert sum(moves) == 0, "every entry balances"
+        if self._deltas:
+            detail = replace(detail, tallies=detail.tallies + tuple(self._deltas))
+            self._deltas.clear()
         self.active += moves.active
         self.pending += moves.pending
         self.held += moves.held
@@ -117,6 +190,7 @@ class Draft:
 
     def finish(self, at_ms: Ms) -> MemberState:
         """Return the state after the command."""
+        assert not self._deltas, "what was counted is in an entry"
         account = self.account
         now = Account(
             account.member_id,
@@ -130,10 +204,14 @@ class Draft:
             max(at_ms, account.as_of_ms),
             self._due_ms(),
             self.tier,
+            account.tallies if self._counts is None else self._kept(),
         )
         state = self.state
         lots, holds = tuple(self.lots.values()), tuple(self.holds.values())
         return MemberState(now, lots, holds, state.complete, state.rest_due_ms)
+
+    def _kept(self) -> tuple[Tally, ...]:
+        return tuple(Tally(*key, count) for key, count in sorted(self._tallies().items()))
 
     def _due_ms(self) -> Ms:
         """Return when time next changes something, or something earlier: a look too many does no harm."""

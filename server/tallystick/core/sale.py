@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import NamedTuple
 
 from tallystick.core.basket import (
@@ -14,12 +13,15 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
+from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
 from tallystick.core.draft import Draft
-from tallystick.core.due import count_credits, grace_ms
+from tallystick.core.due import grace_ms
+from tallystick.core.earn import earn_into
 from tallystick.core.entry import (
+    CountedLines,
     Detail,
     EntryKind,
     Explanation,
@@ -30,15 +32,18 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_allocs
+from tallystick.core.limited import check_counted, counted_rewards, coupons_only
+from tallystick.core.lots import local_day, split_allocs
+from tallystick.core.moment import moment_in
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
+from tallystick.core.rules.challenge import counted_by
 from tallystick.core.rules.experiment import held_out
-from tallystick.core.rules.match import Moment, moment_for
+from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
-from tallystick.core.rules.tier import bucket_day, current_tier
-from tallystick.core.state import Alloc, Hold, HoldStatus, Lot
+from tallystick.core.rules.tier import current_tier
+from tallystick.core.state import Alloc, Hold, HoldStatus
 
 
 class Priced(NamedTuple):
@@ -98,13 +103,14 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_for(rules, origin, draft.tier.tier_id, draft.account.member_id)
+    moment = moment_in(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
+        named = coupons_only(coupons) if coupons else ()
         chosen: tuple[Redeemed, ...] | Refused = ()
-        if coupons:
+        if named:
             out = held_out(rules.holdout_percent, draft.account.member_id)
-            chosen = choose_coupons(rules, coupons, moment, held_out=out)
+            chosen = choose_coupons(rules, named, moment, held_out=out)
         asked = benefit_of(
             rules,
             basket,
@@ -123,8 +129,10 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
+        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+            return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment)
+    return _with_earn(rules, basket, benefit, moment, coupons)
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -132,7 +140,9 @@ def _no_benefit(count: int) -> Benefit:
     return Benefit(nothing, nothing, nothing, (), 0, 0)
 
 
-def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment) -> Priced | Refused:
+def _with_earn(
+    rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment, uses: Sequence[CouponUse] = ()
+) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
@@ -150,25 +160,36 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
     if accrual.points > POINTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     credits = _credits(rules, eligible, accrual)
-    shares = tuple(
-        map(
-            LineShare,
-            [line.amount_minor for line in lines],
-            [line.quantity_milli for line in lines],
-            benefit.discounts,
-            accrual.line_points,
-            benefit.line_points,
-            credits,
-        )
+    rows = zip(
+        [line.amount_minor for line in lines],
+        [line.quantity_milli for line in lines],
+        benefit.discounts,
+        accrual.line_points,
+        benefit.line_points,
+        credits,
+        strict=True,
     )
+    # Made as plain tuples are made: half the time of the call with six fields.
+    shares = tuple([tuple.__new__(LineShare, row) for row in rows])
     totals = tax_totals(basket, benefit.discounts)
+    counted: tuple[CountedLines, ...] = fees_of(rules, basket) if rules.memberships else ()
+    if rules.challenges:
+        counted += counted_by(
+            rules.challenges,
+            lines,
+            eligible_minor=eligible,
+            line_points=accrual.line_points,
+            moment=moment,
+            day=local_day(moment.at_ms, rules.zone),
+        )
     detail = Detail(
         explanations=(*_explanations(benefit), *accrual.explanations),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=benefit.coupons,
+        coupons=(*benefit.coupons, *counted_rewards(benefit.rewards, uses)) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
+        counted=counted,
     )
     return Priced(benefit, accrual, sum(credits), detail)
 
@@ -272,12 +293,15 @@ def post_capture_sale(
     return None
 
 
-def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | None:
+def settle_sale(
+    draft: Draft, rules: RuleSet, advice: SettleSale, uses: Sequence[CouponUse] = ()
+) -> Refused | None:
     """Post a sale that has already happened, in full.
 
     The burn and the discount are what the till gave; what the member's points do not cover is booked to the store
     and never to the member. The earn is what the pinned rules say; ``claimed_points`` keeps what was printed.
-    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park.
+    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park. ``uses``
+    names the rewards that are counted: what a till gave counts, also beyond the stock.
     """
     if no := check_basket(rules, advice.basket):
         return no
@@ -286,8 +310,8 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_for(rules, advice.origin, draft.tier.tier_id, draft.account.member_id)
-    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
+    moment = moment_in(draft, rules, advice.origin)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points
@@ -342,8 +366,13 @@ def _post(
     assurance: Assurance,
     hold_id: str = "",
 ) -> None:
-    """Post burn and earn as one entry, make the lot, pay a debt first, count the credits."""
+    """Post burn and earn as one entry, make the lot, pay a debt first, count the credits and what is counted beside
+    them; behind it the awards of the challenges that it met.
+    """
     origin = command.origin
+    counted, progress = priced.detail.counted, NO_PROGRESS
+    if counted:
+        counted, progress = count_sale(draft, rules, origin, counted)
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
@@ -355,6 +384,7 @@ def _post(
         coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
+        counted=counted,
     )
     draft.post(
         command_id=command.command_id,
@@ -368,59 +398,4 @@ def _post(
         shortfall=-moves.store_loss,
         claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
     )
-
-
-class Earned(NamedTuple):
-    """An earn, ready to be part of the entry about to be posted."""
-
-    moves: Moves
-    explanations: tuple[Explanation, ...] = ()
-    credit_day: int = 0
-
-
-def earn_into(
-    draft: Draft, rules: RuleSet, origin: Origin, moves: Moves, points: int, credits: int
-) -> Earned:
-    """Add an earn to the moves of the entry about to be posted: a debt is repaid first, the rest becomes a lot.
-
-    Credits of points that are still pending wait in the lot until it matures.
-    """
-    if not points and not credits:
-        return Earned(moves)
-    at_ms = max(origin.occurred_ms, draft.account.as_of_ms)
-    repaid = min(draft.debt, points)
-    rest = points - repaid
-    told: tuple[Explanation, ...] = (Explanation("debt", 0, -repaid, "debt_repaid"),) if repaid else ()
-    credit_day = _credit_day(draft, rules, at_ms) if credits else 0
-    matures_ms = _matures_ms(rules, at_ms)
-    pending = matures_ms > at_ms
-    if rest or (pending and credits):
-        waiting = (credits, credit_day) if pending else (0, 0)
-        expiry_ms = expires_ms(rules.expiry, at_ms, rules.zone)
-        draft.add_lot(Lot(draft.seq + 1, rest, rest, Ms(at_ms), expiry_ms, matures_ms, pending, *waiting))
-    if credits and not pending:
-        told += count_credits(draft, rules, credits, credit_day, at_ms)
-    to_active, to_pending = (0, rest) if pending else (rest, 0)
-    moves = moves._replace(
-        active=moves.active + to_active,
-        pending=moves.pending + to_pending,
-        debt=moves.debt + repaid,
-        issued=moves.issued - points,
-    )
-    return Earned(moves, told, credit_day)
-
-
-def _credit_day(draft: Draft, rules: RuleSet, at_ms: int) -> int:
-    if rules.tiers is None:
-        return 0
-    enrolled = local_day(draft.account.enrolled_ms, rules.zone)
-    return bucket_day(rules.tiers, local_day(at_ms, rules.zone), enrolled)
-
-
-def _matures_ms(rules: RuleSet, at_ms: int) -> Ms:
-    """Return when points earned now become spendable: as the local day begins that is so many days on, or at once."""
-    days = rules.earning.pending_days
-    if days == 0:
-        return Ms(at_ms)
-    day = local_day(at_ms, rules.zone) + timedelta(days=days)
-    return midnight_ms(day, rules.zone)
+    award(draft, rules, progress, origin=origin, cause=command.command_id)

@@ -61,6 +61,23 @@ class TierState:
 
 NO_TIER = TierState()
 
+TALLIES_MAX = 200
+"""Most tallies of one member: what the account carries stays small."""
+
+TALLY_KEY_CHARS_MAX = 80
+
+
+class Tally(NamedTuple):
+    """How often, or how much of, something a member did in a period.
+
+    ``key`` names it, such as "challenge/summer". ``period`` is the ordinal (``date.toordinal``) of the period's first
+    local day, 0 for ever. ``count`` >= 0 with the account; in an entry it is what the entry added or took, signed.
+    """
+
+    key: str
+    period: int
+    count: int  # type: ignore[assignment]  # nobody counts the fields of a record
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -68,7 +85,8 @@ class Account:
 
     ``active`` is spendable, ``pending`` becomes so, ``held`` is reserved by open holds, ``debt`` is owed after
     returns of goods whose points were spent. ``seq`` is the number of the last entry. ``as_of_ms`` never goes
-    back. ``due_ms`` is the earliest instant at which time alone changes something.
+    back. ``due_ms`` is the earliest instant at which time alone changes something. ``tallies`` are sorted by key and
+    period, none of them 0; of periods that are over they are only kept as long as they may still be reckoned down.
     """
 
     member_id: MemberId
@@ -82,6 +100,7 @@ class Account:
     as_of_ms: Ms = Ms(0)
     due_ms: Ms = NEVER_MS
     tier: TierState = NO_TIER
+    tallies: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

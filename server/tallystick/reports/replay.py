@@ -17,7 +17,7 @@ from datetime import date
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp, Command, Return, Sale
 from tallystick.core.decide import NO_REFS, Refs, decide
-from tallystick.core.entry import Entry, EntryKind, Posted, Refused
+from tallystick.core.entry import Decision, Entry, EntryKind, Posted, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.lots import local_day, midnight_ms
 from tallystick.core.rules.model import RuleSet
@@ -139,7 +139,7 @@ def _replay_members(
     starts = [start for start, _ in months]
     flows = [Flow() for _ in months]
     for member_id in ids:
-        life = _Life(member_id, history.members[member_id], rules, total)
+        life = Life(member_id, history.members[member_id], rules, total)
         outcome = MemberOutcome()
         for entry in life.live(end_ms):
             at = max(0, bisect_right(starts, entry.origin.occurred_ms) - 1)
@@ -155,7 +155,7 @@ def _replay_members(
     return total
 
 
-class _Life:
+class Life:
     """One member's past under the rules. Keeps apart what nothing can touch any more, so that long lives stay quick."""
 
     def __init__(self, member_id: MemberId, past: Sequence[Past], rules: RuleSet, counts: Replayed) -> None:
@@ -190,13 +190,13 @@ class _Life:
             self._counts.dropped[answer.reason.name] += 1
             more, answer = self._decide(replace(sale, spend=None, reward_ids=()))
             entries = (*entries, *more)
-        if isinstance(answer, Refused):
-            self._counts.refused[answer.reason.name] += 1
+        if not isinstance(answer, Posted):
+            self._refuse(answer)
             return entries
         self.sales += 1
         self.spent_minor += sum(line.amount_minor for line in past.basket.lines)
         if past.command_id in self._returnable:
-            self._sold[past.command_id] = entries[-1]
+            self._sold[past.command_id] = answer.entry
         return entries
 
     def _bring_back(self, past: PastReturn) -> Sequence[Entry]:
@@ -210,17 +210,19 @@ class _Life:
         again = tuple(self._spent_lots.pop(seq) for seq in wanted if seq in self._spent_lots)
         self.state = replace(self.state, lots=self.state.lots + again)
         entries, answer = self._decide(command, Refs(sold, tuple(before)))
-        if isinstance(answer, Refused):
-            self._counts.refused[answer.reason.name] += 1
+        if not isinstance(answer, Posted):
+            self._refuse(answer)
             return entries
-        back = entries[-1]
+        back = answer.entry
         before.append(back)
         self.spent_minor -= sum(part.amount_minor for part in back.detail.returned)
         return entries
 
-    def _decide(
-        self, command: Command, refs: Refs = NO_REFS
-    ) -> tuple[Sequence[Entry], Posted | Refused | object]:
+    def _refuse(self, answer: Decision) -> None:
+        assert isinstance(answer, Refused), "a sale or a return is posted or refused"
+        self._counts.refused[answer.reason.name] += 1
+
+    def _decide(self, command: Command, refs: Refs = NO_REFS) -> tuple[Sequence[Entry], Decision]:
         outcome = decide(command, self.state, self._rules, refs)
         state = outcome.state
         if any(not lot.remaining and not lot.pending for lot in state.lots):

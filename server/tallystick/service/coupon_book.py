@@ -1,5 +1,7 @@
 """What one transaction knows of coupons: loaded under lock, told to each decision, kept up to date by what it posts.
 
+Rewards with a stock are counted like coupons, each under the name of its counter.
+
 Locks are taken tills, accounts, codes, coupons, each kind in the order of its keys, by every transaction that wants
 more than one: so of two that meet, one waits and never both. Codes come behind accounts because which coupons a batch
 needs is only known once the members' holds and the sales to be reversed have been read.
@@ -11,13 +13,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from tallystick.core.command import Capture, Command, CouponRef, PlaceHold, Sale
+from tallystick.core.command import (
+    Capture,
+    Command,
+    CouponRef,
+    PlaceHold,
+    RedeemReward,
+    Sale,
+    SettleSale,
+)
 from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import Outcome
 from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.rules.coupon import find_coupon, shared_coupon
 from tallystick.core.rules.model import RuleSet
+from tallystick.core.rules.reward import counters_of
 from tallystick.core.state import Account, Hold, HoldStatus, MemberState
 from tallystick.service.coupon_ports import (
     CodeState,
@@ -31,7 +42,23 @@ from tallystick.service.coupon_ports import (
 from tallystick.service.segment_ports import Memberships, SegmentReader, SegmentTransaction
 
 NO_MEMBERSHIPS: Memberships = {}
-_USING = (EntryKind.SALE, EntryKind.CAPTURE)
+_USING = (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN)
+
+
+BUYING = (Sale, PlaceHold, RedeemReward)
+"""What asks for coupons or rewards and can be refused."""
+
+
+def coupons_named(command: Command) -> Sequence[CouponRef]:
+    """Return the coupons that a command names."""
+    return command.coupons if isinstance(command, (Sale, PlaceHold)) else ()
+
+
+def rewards_named(command: Command) -> Sequence[str]:
+    """Return the rewards that a command asks for, or says that a till has given."""
+    if isinstance(command, (Sale, PlaceHold, SettleSale)):
+        return command.reward_ids
+    return (command.reward_id,) if isinstance(command, RedeemReward) else ()
 
 
 class BookTransaction(CouponTransaction, SegmentTransaction, Protocol):
@@ -67,8 +94,10 @@ class CouponBook:
         self._by_member_before = dict(counts.by_member)
 
     def uses_of(self, command: Command, state: MemberState) -> tuple[CouponUse, ...]:
-        """Return what is known of the coupons that a command names or that the captured hold has."""
-        if isinstance(command, (Sale, PlaceHold)):
+        """Return what is known of the coupons that a command names or that the captured hold has, and of the rewards
+        with a stock that it asks for.
+        """
+        if isinstance(command, (*BUYING, SettleSale)):
             at_ms = max(command.origin.occurred_ms, state.account.as_of_ms)
             # What time ends before the command is decided no longer keeps the coupon from its own member.
             over = {
@@ -76,7 +105,12 @@ class CouponBook:
                 for hold in state.holds
                 if hold.status is HoldStatus.OPEN and hold.expires_ms <= at_ms
             }
-            return tuple(self._use_of_ref(ref, command.member_id, over) for ref in command.coupons)
+            named = tuple(self._use_of_ref(ref, command.member_id, over) for ref in coupons_named(command))
+            stock = [
+                self._counted(CouponUse(name), command.member_id, over)
+                for name in counters_of(self._rules, rewards_named(command))
+            ]
+            return (*named, *stock)
         hold = _captured(command, state)
         return () if hold is None else self._uses_of_hold(hold, command.member_id)
 
@@ -206,17 +240,20 @@ def load_book(
     members: Iterable[MemberId],
     now_ms: Ms,
 ) -> CouponBook | None:
-    """Lock and load the coupons that commands name, and those of holds and sales that may be undone.
+    """Lock and load the coupons and counted rewards that commands name, and those that holds and sales may free.
 
     None, without a look at the store, when there are none.
     """
-    refs = [ref for command in commands if isinstance(command, (Sale, PlaceHold)) for ref in command.coupons]
+    commands = list(commands)
+    refs = [ref for command in commands for ref in coupons_named(command)]
+    stock = {name for command in commands for name in counters_of(rules, rewards_named(command))}
     behind = [coupon for hold in holds for coupon in hold.coupons]
     pairs = [(coupon.coupon_id, coupon.token) for coupon in behind]
     pairs += [(coupon.coupon_id, coupon.token) for sale in sales for coupon in sale.detail.coupons]
-    if not refs and not pairs:
+    if not refs and not pairs and not stock:
         return None
     tokens, coupon_ids = wanted_of(rules, refs)
+    coupon_ids |= stock
     tokens |= {token for _, token in pairs if token}
     coupon_ids |= {coupon_id for coupon_id, _ in pairs}
     codes = transaction.lock_codes(tokens) if tokens else {}
@@ -230,8 +267,9 @@ def load_book(
 def read_book(
     reader: BookReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
 ) -> CouponBook:
-    """Return the coupons that a sale names as they are now, for a look ahead: nothing is locked."""
+    """Return the coupons and counted rewards that a sale names as they are now, for a look ahead: nothing is locked."""
     tokens, coupon_ids = wanted_of(rules, sale.coupons)
+    coupon_ids |= set(counters_of(rules, sale.reward_ids))
     codes = reader.read_codes(program_id, sorted(tokens)) if tokens else {}
     wanted = sorted(coupon_ids | {code.coupon_id for code in codes.values()})
     counts = (

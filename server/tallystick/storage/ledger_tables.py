@@ -56,6 +56,7 @@ account = Table(
     integer("seq"),
     small("status"),
     words("tier"),
+    words("tallies", default="''"),
     PrimaryKeyConstraint("member_id", "program_id"),
     CheckConstraint("active >= 0", name="active"),
     CheckConstraint("pending >= 0", name="pending"),

@@ -19,6 +19,7 @@ from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
 from tallystick.service.segment_ports import Purchase
+from tallystick.service.transfer_store import Transfer
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
@@ -257,6 +258,10 @@ class MemorySnapshot:
     def coupon_holds(self) -> Iterator[Reservation]:
         """Yield reservations by member, hold and coupon."""
         return (one for _, one in sorted(self._tables.coupon_holds.items()))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Yield transfers by id."""
+        return (one for _, one in sorted(self._tables.transfers.items()))
 
     def purchases(self) -> Iterator[Purchase]:
         """Yield goods of sales by member and number."""

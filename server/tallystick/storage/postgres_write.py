@@ -81,6 +81,7 @@ _TEXTS = frozenset(
         "detail",
         "details",
         "tier",
+        "tallies",
         "reward_ids",
         "allocs",
         "coupons",

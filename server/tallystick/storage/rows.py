@@ -12,6 +12,8 @@ from tallystick.core.codec import (
     allocs_to_text,
     detail_from_text,
     held_coupons_from_text,
+    tallies_from_text,
+    tallies_to_text,
     tier_from_text,
     tier_to_text,
 )
@@ -23,7 +25,9 @@ from tallystick.service.ports import Known, NewEntry, NewRefusal
 
 Row = Sequence[Any]
 
-ACCOUNT_COLUMNS = "member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier"
+ACCOUNT_COLUMNS = (
+    "member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier, tallies"
+)
 LOT_COLUMNS = (
     "member_id, lot_seq, points, remaining, earned_ms, expires_ms, matures_ms, pending, credits, credit_day"
 )
@@ -57,7 +61,7 @@ _NO_NAMES = "[]"
 
 def account_from_row(row: Row) -> Account:
     """Return the account of a row of ``ACCOUNT_COLUMNS``."""
-    member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier = row
+    member_id, status, enrolled_ms, active, pending, held, debt, seq, as_of_ms, due_ms, tier, tallies = row
     return Account(
         member_id,
         MemberStatus(status),
@@ -70,6 +74,7 @@ def account_from_row(row: Row) -> Account:
         as_of_ms,
         due_ms,
         tier_from_text(tier),
+        tallies_from_text(tallies),
     )
 
 
@@ -88,6 +93,7 @@ def account_change_to_row(before: Account, after: Account) -> tuple[Any, ...]:
         after.as_of_ms,
         after.due_ms,
         tier_to_text(after.tier),
+        tallies_to_text(after.tallies),
     )
 
 

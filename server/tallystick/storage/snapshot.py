@@ -13,6 +13,7 @@ from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
 from tallystick.service.segment_ports import Purchase
+from tallystick.service.transfer_store import Transfer
 
 
 class LedgerRow(NamedTuple):
@@ -64,4 +65,5 @@ class Snapshot(Protocol):
 
     def coupon_holds(self) -> Iterator[Reservation]: ...
 
+    def transfers(self) -> Iterator[Transfer]: ...
     def purchases(self) -> Iterator[Purchase]: ...

@@ -95,7 +95,7 @@ _UPDATE_LOT = _update("lot", LOT_COLUMNS)
 _UPDATE_HOLD = _update("hold", HOLD_COLUMNS)
 _UPDATE_ACCOUNT = (
     "UPDATE account SET status = ?3, enrolled_ms = ?4, active = ?5, pending = ?6, held = ?7, debt = ?8, seq = ?9, "
-    "as_of_ms = ?10, due_ms = ?11, tier = ?12 WHERE program_id = ?13 AND member_id = ?1 AND seq = ?2"
+    "as_of_ms = ?10, due_ms = ?11, tier = ?12, tallies = ?13 WHERE program_id = ?14 AND member_id = ?1 AND seq = ?2"
 )
 
 

@@ -31,6 +31,7 @@ from tallystick.storage.rows import (
 from tallystick.storage.segment_reads import SEGMENT_TEMPLATES, SegmentStatements, SqlSegmentReads
 from tallystick.storage.tables import SUM_COLUMNS
 from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES
+from tallystick.storage.transfers import TRANSFER_COLUMNS
 
 SEQ_MAX = 2**31 - 1
 """Largest number of an entry: what the ledger's 32-bit column holds."""
@@ -57,6 +58,7 @@ class Statements(SegmentStatements):
     scan_accounts: str
     scan_lots: str
     scan_holds: str
+    scan_transfers: str
     count_entries: str
 
 
@@ -112,6 +114,7 @@ _TEMPLATES = {
     "scan_accounts": f"SELECT {ACCOUNT_COLUMNS} FROM account {_OF_PROGRAM} ORDER BY member_id",
     "scan_lots": f"SELECT {LOT_COLUMNS} FROM lot {_OF_PROGRAM} ORDER BY member_id, lot_seq",
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
+    "scan_transfers": f"SELECT {TRANSFER_COLUMNS} FROM transfer {_OF_PROGRAM} ORDER BY transfer_id",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
     **TILL_TEMPLATES,
     **COUPON_TEMPLATES,

@@ -10,20 +10,23 @@ What it cannot see is the removal of a whole tail: the last batches of a lane to
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from tallystick.core.advice import TillChain
 from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
-from tallystick.core.entry import Entry, Moves
+from tallystick.core.entry import Moves
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
 from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
 from tallystick.storage.verify_coupons import CouponUses
+from tallystick.storage.verify_tallies import counted_by, tally_differences
 from tallystick.storage.verify_tills import chain_differences, item_differences
+from tallystick.storage.verify_transfers import TransferPairs
 
 R = TypeVar("R")
 
@@ -125,6 +128,7 @@ _KEYS = {
     "coupon_code": ("token",),
     "till": ("till",),
     "inbox": ("item",),
+    "transfer": ("transfer",),
 }
 _RANKS = tuple(_KEYS)
 
@@ -207,10 +211,13 @@ class _Program:
         self._report.problem_count += self._findings.count
 
     def _passes(self) -> None:
+        pairs = TransferPairs()
         with Refs() as refs, CouponUses() as uses:
             sums = self._journal(refs)
-            moved = self._members(refs, uses)
+            moved = self._members(refs, uses, pairs)
             self._coupons(uses)
+            for difference in pairs.differences(self._snapshot.transfers()):
+                self._findings.add(*difference)
             for table, key, expected, found in refs.differences():
                 self._findings.add(table, key, expected, found)
         if self._findings.count == 0 and sums != moved:
@@ -261,7 +268,7 @@ class _Program:
         for member_id, seq, entry_hash in split:
             refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
 
-    def _members(self, refs: Refs, uses: CouponUses) -> list[int]:
+    def _members(self, refs: Refs, uses: CouponUses, pairs: TransferPairs) -> list[int]:
         """Verify each member; return the moves over all."""
         moved = [0] * len(Moves._fields)
         ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
@@ -276,7 +283,8 @@ class _Program:
             for row in ledger.take(account.member_id):
                 self._entry(row, refs)
                 uses.entry(row)
-                member.entry(row.entry)
+                pairs.entry(row)
+                member.entry(row)
                 moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
             member.account_agrees()
             self._report.lots += member.lots_agree([lot for _, lot in lots.take(account.member_id)])
@@ -356,10 +364,14 @@ class _Member:
         self._seq = 0
         self._balances = (0, 0, 0, 0)
         self._tier = ""
+        self._counts: dict[tuple[str, int], int] = defaultdict(int)
         self._lots: frozenset[int] = frozenset()
 
-    def entry(self, entry: Entry) -> None:
+    def entry(self, row: LedgerRow) -> None:
         """Verify an entry and take its balances as those to go on from: one bad row is one problem."""
+        entry = row.entry
+        for name, period, delta in counted_by(row):
+            self._counts[name, period] += delta
         key = (entry.member_id, entry.seq)
         if entry.seq != self._seq + 1:
             missing = (entry.member_id, self._seq + 1)
@@ -385,6 +397,9 @@ class _Member:
             self._findings.add("account", key, *texts)
         elif self._seq and account.tier.tier_id != self._tier:
             self._findings.add("account", key, f"tier {self._tier!r}", repr(account.tier.tier_id))
+        else:
+            for should, does in tally_differences(account, self._counts):
+                self._findings.add("account", key, should, does)
 
     def lots_agree(self, lots: list[Lot]) -> int:
         """Verify that the lots make up the balances; return how many there are."""

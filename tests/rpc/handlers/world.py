@@ -38,6 +38,7 @@ from tallystick.v1 import (
     member_code_pb2,
     member_pb2,
     options_pb2,
+    sharing_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -68,6 +69,7 @@ MODULES = (
     webshop_pb2,
     coupon_pb2,
     insight_pb2,
+    sharing_pb2,
     admin_pb2,
 )
 METHODS = {

@@ -17,7 +17,7 @@ ANY_SALE = Condition()
 
 
 class Moment(NamedTuple):
-    """What conditions ask about a sale, computed once: place, tier, and local time in the program's zone."""
+    """What conditions ask about a sale, computed once: place, tier, memberships, local time in the program's zone."""
 
     at_ms: int
     store_id: str
@@ -25,24 +25,38 @@ class Moment(NamedTuple):
     tier_id: str
     weekday: int
     minute: int
+    memberships: frozenset[str] = frozenset()
     groups: frozenset[str] = NO_GROUPS
 
 
-def moment_of(origin: Origin, tier_id: str, zone: ZoneInfo, groups: frozenset[str] = NO_GROUPS) -> Moment:
+def moment_of(
+    origin: Origin,
+    tier_id: str,
+    zone: ZoneInfo,
+    memberships: frozenset[str] = frozenset(),
+    groups: frozenset[str] = NO_GROUPS,
+) -> Moment:
     """Return the moment of a sale; weekday and minute are those of the program's local time.
 
     ``groups`` are the member's of the rule set's experiments.
     """
     weekday, minute = local_minute(origin.occurred_ms, zone)
-    return Moment(origin.occurred_ms, origin.store_id, int(origin.channel), tier_id, weekday, minute, groups)
+    place = (origin.occurred_ms, origin.store_id, int(origin.channel))
+    return Moment(*place, tier_id, weekday, minute, memberships, groups)
 
 
-def moment_for(rules: RuleSet, origin: Origin, tier_id: str, member_id: MemberId) -> Moment:
+def moment_for(
+    rules: RuleSet,
+    origin: Origin,
+    tier_id: str,
+    member_id: MemberId,
+    memberships: frozenset[str] = frozenset(),
+) -> Moment:
     """Return the moment of a member's sale."""
     groups = NO_GROUPS
     if rules.experiments:
         groups = groups_of(rules.experiments, member_id, holdout_percent=rules.holdout_percent)
-    return moment_of(origin, tier_id, rules.zone, groups)
+    return moment_of(origin, tier_id, rules.zone, memberships, groups)
 
 
 def holds_at(when: Condition, moment: Moment) -> bool:
@@ -57,6 +71,7 @@ def holds_at(when: Condition, moment: Moment) -> bool:
         and (not when.weekdays or moment.weekday in when.weekdays)
         and (not when.groups or not when.groups.isdisjoint(moment.groups))
         and (not when.minutes or any(start <= moment.minute < end for start, end in when.minutes))
+        and (not when.memberships or not when.memberships.isdisjoint(moment.memberships))
     )
 
 

@@ -160,6 +160,23 @@ class Node:
                 return ()
         return tuple(items)
 
+    def integers(
+        self, key: str, default: tuple[int, ...], *, low: int, high: int, most: int
+    ) -> tuple[int, ...]:
+        """Return a list of 1 to ``most`` whole numbers in [low, high]; a single number counts as a list of one."""
+        value = self.take(key)
+        if value is None:
+            return default
+        items = value if isinstance(value, list) else [value]
+        if not 0 < len(items) <= most:
+            self.wrong(key, f"has {len(items)} items, 1 to {most} are allowed")
+            return default
+        for at, item in enumerate(items):
+            if isinstance(item, bool) or not isinstance(item, int) or not low <= item <= high:
+                self.wrong(f"{key}[{at}]", f"must be a whole number from {low} to {high}, not {_shown(item)}")
+                return default
+        return tuple(items)
+
     def nodes(self, key: str, *, most: int) -> list[Node]:
         """Return a list of mappings."""
         value = self.take(key)

@@ -150,6 +150,7 @@ export const en = {
   "kind.VOUCHER": "Voucher made",
   "kind.RECALL": "Asked back from a store",
   "kind.ENROL": "Joined",
+  "kind.AWARD": "Award",
   "kind.OTHER": "Change",
 
   "explain.per_amount": "Points for the amount",

@@ -171,6 +171,7 @@ export const lv: CardCatalog<"lv"> = {
   "kind.VOUCHER": "Izveidots vaučeris",
   "kind.RECALL": "Atprasīts no veikala",
   "kind.ENROL": "Pievienošanās",
+  "kind.AWARD": "Balva",
   "kind.OTHER": "Izmaiņa",
 
   "explain.per_amount": "Punkti par summu",

@@ -153,6 +153,7 @@ export const nb: CardCatalog<"nb"> = {
   "kind.VOUCHER": "Verdibevis laget",
   "kind.RECALL": "Bedt tilbake fra en butikk",
   "kind.ENROL": "Ble medlem",
+  "kind.AWARD": "Belønning",
   "kind.OTHER": "Endring",
 
   "explain.per_amount": "Poeng for beløpet",

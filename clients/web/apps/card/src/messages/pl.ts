@@ -189,6 +189,7 @@ export const pl: CardCatalog<"pl"> = {
   "kind.VOUCHER": "Zrobiony bon",
   "kind.RECALL": "Wezwane ze sklepu",
   "kind.ENROL": "Dołączenie",
+  "kind.AWARD": "Nagroda",
   "kind.OTHER": "Zmiana",
 
   "explain.per_amount": "Punkty za kwotę",

@@ -153,6 +153,7 @@ export const sv: CardCatalog<"sv"> = {
   "kind.VOUCHER": "Värdebevis gjort",
   "kind.RECALL": "Återkallat från en butik",
   "kind.ENROL": "Blev medlem",
+  "kind.AWARD": "Belöning",
   "kind.OTHER": "Ändring",
 
   "explain.per_amount": "Poäng för beloppet",
