@@ -41,7 +41,9 @@ def imported(bench: Shell) -> Any:
         program_id = ProgramId("online-retail")
         stored = store.rule_set(program_id, 1)
         assert stored is not None
-        text = json.dumps({**json.loads(stored.canonical), **PARTS})
+        document = {**json.loads(stored.canonical), **PARTS}
+        document["earning"]["rules"][0]["budget"] = {"points": 10**9, "per": "month"}
+        text = json.dumps(document)
         publish(store, program_id, text)
         assert RuleBook(store).current(program_id) is not None
     finally:
@@ -113,6 +115,20 @@ def test_an_experiment_is_reported_by_variant_with_a_finding_in_words(bench: She
 def test_campaigns_are_a_table_of_their_own(bench: Shell, imported: Any) -> None:
     rows = asked(bench, "report", "campaigns", *YEAR)
     assert rows == asked(bench, "report", "kpis", *YEAR)["campaigns"]
+
+
+def test_budgets_are_told_with_what_they_may_give(bench: Shell, imported: Any) -> None:
+    assert asked(bench, "report", "budgets") == [
+        {
+            "campaign": "base",
+            "store": "",
+            "per": "month",
+            "given_points": 0,
+            "given_minor": 0,
+            "budget_points": 10**9,
+            "budget_minor": "",
+        }
+    ]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,13 @@ FULL: dict[str, Any] = {
         "on_points_part": True,
         "pending_days": 14,
         "rules": [
-            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "base",
+                "kind": "per_amount",
+                "points": 1,
+                "per_minor": 1000,
+                "budget": {"points": 5_000, "per": "month", "store": True},
+            },
             {
                 "id": "evening",
                 "kind": "multiply",

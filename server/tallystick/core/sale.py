@@ -13,6 +13,7 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
+from tallystick.core.budget import counted_budgets, stop_rules
 from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
@@ -21,6 +22,7 @@ from tallystick.core.draft import Draft
 from tallystick.core.due import grace_ms
 from tallystick.core.earn import earn_into
 from tallystick.core.entry import (
+    AppliedCoupon,
     CountedLines,
     Detail,
     EntryKind,
@@ -94,11 +96,13 @@ def price(
     coupons: Sequence[CouponUse] = (),
     spare_coupons: bool = False,
     promised: bool = False,
+    away: bool = False,
 ) -> Priced | Refused:
     """Price a basket: what is taken off by coupons and for points, what the rest earns, what counts towards the tier.
 
     With ``spare_coupons`` a coupon that fits nothing in the basket is left out instead of refused; rewards that were
-    ``promised`` are to be had although their time is over.
+    ``promised`` are to be had although their time is over. ``away``: the gateway is, so nobody knows what budgets have
+    left.
     """
     if no := check_basket(rules, basket):
         return no
@@ -132,7 +136,7 @@ def price(
         if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
             return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment, coupons)
+    return _with_earn(rules, basket, benefit, moment, coupons, away=away)
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -141,9 +145,18 @@ def _no_benefit(count: int) -> Benefit:
 
 
 def _with_earn(
-    rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment, uses: Sequence[CouponUse] = ()
+    rules: RuleSet,
+    basket: Basket,
+    benefit: Benefit,
+    moment: Moment,
+    uses: Sequence[CouponUse] = (),
+    *,
+    away: bool = False,
 ) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
+    stopped: tuple[Explanation, ...] = ()
+    if rules.budgets:
+        moment, stopped = stop_rules(rules, uses, moment, away=away)
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
     eligible = paid
@@ -183,15 +196,23 @@ def _with_earn(
             day=local_day(moment.at_ms, rules.zone),
         )
     detail = Detail(
-        explanations=(*_explanations(benefit), *accrual.explanations),
+        explanations=(*_explanations(benefit), *accrual.explanations, *stopped),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=(*benefit.coupons, *counted_rewards(benefit.rewards, uses)) if uses else benefit.coupons,
+        coupons=_all_counted(rules, benefit, accrual, uses) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
     )
     return Priced(benefit, accrual, sum(credits), detail)
+
+
+def _all_counted(
+    rules: RuleSet, benefit: Benefit, accrual: Accrual, uses: Sequence[CouponUse]
+) -> tuple[AppliedCoupon, ...]:
+    """Return all that a sale counts: coupons, rewards with a stock, and what rules with a budget gave."""
+    budgets = counted_budgets(accrual.explanations, uses) if rules.budgets else ()
+    return (*benefit.coupons, *counted_rewards(benefit.rewards, uses), *budgets)
 
 
 def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Sequence[int]:
@@ -311,7 +332,7 @@ def settle_sale(
         return no
     draft.set_tier(current_tier(rules, draft.tier))
     moment = moment_in(draft, rules, advice.origin)
-    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses, away=True)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.budget import Budget
 from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.notifications import Notifications
@@ -48,6 +49,7 @@ class Condition:
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
     ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
+    ``budget_of`` is the rule whose budget must not be used up (empty: none).
     """
 
     stores: frozenset[str] = frozenset()
@@ -59,6 +61,7 @@ class Condition:
     until_ms: Ms = NEVER_MS
     memberships: frozenset[str] = frozenset()
     groups: frozenset[str] = NO_GROUPS
+    budget_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class AccrualRule:
     den: int = 1
     lines: Selector = Selector()
     when: Condition = Condition()
+    budget: Budget | None = None
 
 
 class Weighed(NamedTuple):
@@ -377,8 +381,12 @@ class RuleSet:
     segments: tuple[Segment, ...] = ()
     offers: tuple[Offer, ...] = ()
     holdout_percent: int = 0
+    budgets: tuple[AccrualRule, ...] = field(init=False, repr=False, compare=False)
+    """The rules that have one."""
     goods_days: int = field(init=False, repr=False, compare=False)
     """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "goods_days", goods_days(self.segments))
+        budgets = tuple(rule for rule in self.earning.rules if rule.budget is not None)
+        object.__setattr__(self, "budgets", budgets)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
@@ -170,15 +172,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule
