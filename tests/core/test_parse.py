@@ -33,6 +33,40 @@ from tests.core.world import at, document_of
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "holdout_percent": 5,
+    "experiments": [
+        {
+            "id": "weekend",
+            "holdout_percent": 10,
+            "variants": [{"id": "plain", "percent": 50}, {"id": "double", "percent": 50}],
+            "from": "2026-01-01",
+            "until": "2026-07-01",
+        }
+    ],
+    "segments": [
+        {
+            "id": "sleeping",
+            "name": "Asleep",
+            "not_bought_for_days": 60,
+            "spend": {"min_minor": 1_000, "max_minor": 9_000, "within_days": 200},
+            "visits": {"min": 1, "max": 9},
+            "rfm": {"r_min": 1, "r_max": 2, "f_min": 2, "f_max": 5, "m_min": 3, "m_max": 4},
+            "joined_within_days": 900,
+            "all": [{"bought": {"sku": "A", "category": "tea", "brand": "X", "times_min": 2}}],
+            "any": [{"tier": "gold"}],
+            "none": [{"visits": {"min": 20}}],
+        }
+    ],
+    "offers": [
+        {
+            "id": "come-back",
+            "name": "We miss you",
+            "segment": "sleeping",
+            "experiment": "weekend/double",
+            "coupon": "part",
+            "days": 14,
+        }
+    ],
     "reminders": {"abandoned_after_h": 20, "wish_reminder_days": 21, "per_month": 2},
     "scanning": {
         "standard": ["gsrn", "email"],
@@ -71,7 +105,13 @@ FULL: dict[str, Any] = {
         "on_points_part": True,
         "pending_days": 14,
         "rules": [
-            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "base",
+                "kind": "per_amount",
+                "points": 1,
+                "per_minor": 1000,
+                "budget": {"points": 5_000, "per": "month", "store": True},
+            },
             {
                 "id": "evening",
                 "kind": "multiply",
@@ -134,7 +174,14 @@ FULL: dict[str, Any] = {
             "until": "2026-08-01",
         },
         {"id": "part", "kind": "percent_off", "percent": "12.5", "amount_minor_max": 70},
-        {"id": "gift", "kind": "free_item", "category": "toys", "per_member": 0},
+        {
+            "id": "gift",
+            "kind": "free_item",
+            "category": "toys",
+            "per_member": 0,
+            "segment": "sleeping",
+            "days": 3,
+        },
     ],
     "actions": [
         {
