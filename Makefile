@@ -45,6 +45,7 @@ lint: $(READY) generated ## Check style, types, imports, the contract and the re
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m tools.protos lint
+	@$(BIN)/python -m tools.words
 	@$(BIN)/python -m tools.docs --check
 
 .PHONY: format

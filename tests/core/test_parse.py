@@ -23,12 +23,14 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.reader import Finding
+from tallystick.core.rules.reminders import Reminders
 from tallystick.service.rule_text import read_document
-from tests.core.world import at
+from tests.core.world import at, document_of
 
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "reminders": {"abandoned_after_h": 20, "wish_reminder_days": 21, "per_month": 2},
     "scanning": {
         "standard": ["gsrn", "email"],
         "rules": [
@@ -42,6 +44,16 @@ FULL: dict[str, Any] = {
                 "check": "luhn",
             }
         ],
+    },
+    "notifications": {
+        "channels": ["push", "email"],
+        "quiet_hours": "21:00-08:00",
+        "caps": {"per_day": 2, "per_week": 4},
+        "tell": [
+            {"occasion": "points_expiring", "days_before": [7, 30], "channels": "email"},
+            {"occasion": "redemption"},
+        ],
+        "texts": [{"occasion": "redemption", "language": "sv", "title": "Hej", "text": "{points} poäng"}],
     },
     "format": "tallystick/1",
     "name": "Full",
@@ -201,6 +213,7 @@ def test_every_key_of_the_language_is_read() -> None:
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (60, 3)
     assert rules.holds.late_capture_if_covered
     assert rules.offline == Offline(125_000, 900, 86_400, 864_000, 259_200, 1, 2, 3, 432_000)
+    assert rules.reminders == Reminders(20, 21, 2)
 
 
 def test_what_is_left_out_has_its_default() -> None:
@@ -221,6 +234,8 @@ def test_what_is_left_out_has_its_default() -> None:
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (86_400, 20)
     assert not rules.holds.late_capture_if_covered
     assert rules.offline == Offline(250_000, 0, 172_800, 2_592_000, 604_800, 500, 500, 5_000, 2_592_000)
+    assert rules.reminders is None
+    assert parsed(document_of(reminders={})).reminders == Reminders(24, 30, 4)
 
 
 def test_defaults_within_a_part_that_is_there() -> None:
@@ -391,6 +406,18 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("offline/floor/sale", 1, "offline.floor.sale", "is not known here", "sale_points"),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
+    ("reminders/abandoned_after_h", 721, "reminders.abandoned_after_h", "from 0 to 720", ""),
+    ("reminders/abandoned_after_h", "1 day", "reminders.abandoned_after_h", "must be a whole number", ""),
+    ("reminders/wish_reminder_days", 366, "reminders.wish_reminder_days", "from 0 to 365", ""),
+    ("reminders/per_month", 0, "reminders.per_month", "from 1 to 31", ""),
+    ("reminders/per_mont", 1, "reminders.per_mont", "is not known here", "did you mean 'per_month'?"),
+    (
+        "reminders",
+        {"abandoned_after_h": 0, "wish_reminder_days": 0},
+        "reminders",
+        "reminds of nothing",
+        "abandoned_after_h",
+    ),
 ]
 
 

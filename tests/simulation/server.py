@@ -22,6 +22,7 @@ from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
+from tallystick.rpc.handlers.sharing import SharingHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.keys import SigningKey, fingerprint, public_jwk
@@ -103,6 +104,7 @@ class Server:
             "store": StoreHandlers(self.gateway, pages),
             "ledger": ledger,
             "identity": IdentityHandlers(self.gateway, ledger),
+            "sharing": SharingHandlers(self.gateway, ledger),
         }
 
     def restart(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.ids import MemberId
+from tallystick.core.rules.match import holds_at, moment_for
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import TierState
@@ -52,7 +53,7 @@ class MemberViews:
         if rules is not None:
             limit, reason = self._limit(rules, seen, points, voucher)
             tier_id = current_tier(rules, TierState(tier_id=seen.tier_id)).tier_id
-            rewards = self._rewards(rules, tier_id, limit)
+            rewards = self._rewards(rules, seen.member_id, tier_id, limit)
             unit = rules.burning.unit_points
             worth = points // unit * unit * rules.burning.value_minor // rules.burning.value_points
         return MemberView(
@@ -84,11 +85,19 @@ class MemberViews:
         cap = rules.burning.assurance_caps[seen.assurance]
         return (cap, ABOVE_ASSURANCE_CAP) if 0 <= cap < limit else (limit, reason)
 
-    def _rewards(self, rules: RuleSet, tier_id: str, limit: int) -> tuple[RewardView, ...]:
+    def _rewards(
+        self, rules: RuleSet, member_id: MemberId, tier_id: str, limit: int
+    ) -> tuple[RewardView, ...]:
         """Return what the member can have, the dearest first, then what comes next in reach."""
         origin = Origin(self._clock.now_ms(), Channel.STORE, self._identity.store_id, self._identity.till_id)
-        moment = moment_of(origin, tier_id, rules.zone)
-        open_now = [reward for reward in rules.rewards if holds_at(reward.when, moment)]
+        moment = moment_for(rules, origin, tier_id, member_id)
+        # Whoever cannot be asked how many are left cannot be offered one.
+        asks = self._link.online and not self._burns.stop_asking()
+        open_now = [
+            reward
+            for reward in rules.rewards
+            if reward.in_basket and (asks or not reward.limited) and holds_at(reward.when, moment)
+        ]
 
         def order(reward: Reward) -> tuple[bool, int, str]:
             far = reward.cost > limit

@@ -15,9 +15,11 @@ from tallystick.cli import (
     device,
     finance,
     importing,
+    insight,
     keys,
     passes,
     programs,
+    segments,
     serving,
     shop,
     simulating,
@@ -89,6 +91,12 @@ app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.
 app.add_typer(
     webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
 )
+finance.app.command()(insight.kpis)
+finance.app.command()(insight.campaigns)
+finance.app.command()(insight.experiment)
+app.add_typer(
+    segments.app, name="segment", help="Who is in which segment of the rule set.", rich_help_panel=SERVER
+)
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)
 app.command("enrol-member", rich_help_panel=TILL)(shop.enrol_member)
@@ -101,6 +109,6 @@ app.command("export", rich_help_panel=BOOKS)(books.export)
 app.add_typer(
     finance.app,
     name="report",
-    help="Points owed, revenue deferred, journals: what finance closes the books with.",
+    help="Points owed, revenue deferred, journals; key figures, campaigns, experiments.",
     rich_help_panel=BOOKS,
 )

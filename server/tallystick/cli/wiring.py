@@ -207,9 +207,23 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
-    from tallystick.service.rounds import expiry_round
+    from tallystick.service.referral_payout import referral_round
+    from tallystick.service.reminder_events import ReminderEvents
+    from tallystick.service.reminders import ReminderSink
+    from tallystick.service.reviews import review_round
+    from tallystick.service.rounds import expiry_round, reminder_round
+    from tallystick.service.segments import segment_round
+    from tallystick.service.sharing_rounds import sharing_round
 
-    return [expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms)]
+    sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms)]
+    return [
+        expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
+        reminder_round(gateway.wishes, sinks, gateway.pool),
+        review_round(gateway.reviews),
+        referral_round(gateway.payouts),
+        sharing_round(gateway.transfers),
+        segment_round(gateway.segments, gateway.pool),
+    ]
 
 
 async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:

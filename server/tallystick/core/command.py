@@ -13,6 +13,7 @@ from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.compact import to_compact
+from tallystick.core.entry import MovedLot
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 FINGERPRINT_BYTES = 16
@@ -55,9 +56,13 @@ class Sale:
     coupons: tuple[CouponRef, ...] = ()
 
 
+ACTION = "action"
+"""Why points without a basket are given, unless something else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0."""
+    """Post points for an action rather than for goods; ``points`` > 0. ``why`` is the code of its explanation."""
 
     command_id: CommandId
     member_id: MemberId
@@ -65,6 +70,7 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
+    why: str = ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +228,68 @@ class IssueVoucher:
     assurance: Assurance = Assurance.TYPED
 
 
+@dataclass(frozen=True, slots=True)
+class RedeemReward:
+    """Buy a reward by itself: an experience, an exclusive product. ``command_id`` names the redemption."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    reward_id: str
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class UseRedemption:
+    """Hand out what was bought by itself before."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    redemption_id: CommandId
+
+
+@dataclass(frozen=True, slots=True)
+class TransferOut:
+    """Give ``points`` > 0 to another member; ``command_id`` names the transfer.
+
+    Whether both are of one household is the server's to fill in. ``pooling`` moves points between a household's account
+    and that of one of its people: their own affair, which no limit of transfers is about.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+    same_household: bool = False
+    pooling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransferIn:
+    """Take over the points of a transfer that has left its giver; each lot keeps its expiry."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    from_member_id: MemberId
+    lots: tuple[MovedLot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBack:
+    """Give the points of a transfer back to its giver, because its receiver cannot take them."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    why: str
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -310,6 +378,11 @@ Command = (
     | ReturnLease
     | RecallLeases
     | IssueVoucher
+    | RedeemReward
+    | UseRedemption
+    | TransferOut
+    | TransferIn
+    | TransferBack
     | Advice
 )
 
@@ -354,6 +427,11 @@ def _sale(c: Sale) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    return asked if c.why == ACTION else [*asked, c.why]
+
+
 def _hold(c: PlaceHold) -> list[object]:
     asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
@@ -377,7 +455,7 @@ def _return(c: Return) -> list[object]:
 
 _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     Sale: _sale,
-    Earn: lambda c: [c.points, c.reason, int(c.assurance)],
+    Earn: _earn,
     Burn: lambda c: [c.points, c.reason, int(c.assurance)],
     PlaceHold: _hold,
     Capture: lambda c: [c.hold_id, _basket(c.basket)],
@@ -390,6 +468,11 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     ReturnLease: lambda c: [c.lease_id],
     RecallLeases: lambda _: [],
     IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
+    RedeemReward: lambda c: [c.reward_id, int(c.assurance)],
+    UseRedemption: lambda c: [c.redemption_id],
+    TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
+    TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
+    TransferBack: lambda c: [c.transfer_id],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

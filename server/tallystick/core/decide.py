@@ -17,6 +17,7 @@ from tallystick.core.command import (
     IssueVoucher,
     PlaceHold,
     RecallLeases,
+    RedeemReward,
     Return,
     ReturnLease,
     Reverse,
@@ -25,6 +26,10 @@ from tallystick.core.command import (
     SettleReturn,
     SettleSale,
     SettleUndo,
+    TransferBack,
+    TransferIn,
+    TransferOut,
+    UseRedemption,
     Void,
 )
 from tallystick.core.coupon import CouponUse
@@ -35,11 +40,14 @@ from tallystick.core.gift import settle_gifts
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
 from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
+from tallystick.core.limited import coupons_only
 from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
+from tallystick.core.redeem import redeem_reward, use_redemption
 from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
 from tallystick.core.state import MemberState, MemberStatus
+from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment():
+        case Earn() | SettleEnrolment() | TransferIn():
             return False
         case _:
             return True
@@ -81,6 +89,10 @@ def refers_to(command: Command) -> CommandId | None:
             return command.sale_id
         case Reverse():
             return command.entry_id
+        case UseRedemption():
+            return command.redemption_id
+        case TransferBack():
+            return command.transfer_id
         case _:
             return None
 
@@ -99,7 +111,7 @@ def decide(
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
     ``pinned`` are the rules that an advice names, when they are no longer those in force. ``coupons`` is what is known
-    of those that a sale or hold names, or that the captured hold has, in that order.
+    of those that a sale or hold names, or that the captured hold has, in that order, and of rewards that are counted.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
@@ -159,6 +171,7 @@ FACTS_AND_AMENDS = (
     Reverse,
     Void,
     Adjust,
+    TransferBack,
 )
 """What is decided for a blocked member too."""
 
@@ -180,7 +193,8 @@ def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Ref
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
     moves = own_entry(draft, command, due).moves
-    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
+    leaving = moves.burned + moves.held + max(0, moves.adjusted)
+    return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
 
 def _apply(
@@ -188,16 +202,20 @@ def _apply(
 ) -> Refused | None:
     match command:
         case Sale():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return post_sale(draft, rules, command, coupons)
         case SettleSale():
-            return settle_sale(draft, rules, command)
+            return settle_sale(draft, rules, command, coupons)
         case Earn():
             return post_earn(draft, rules, command)
         case Burn():
             return post_burn(draft, rules, command)
         case PlaceHold():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return place_hold(draft, rules, command, coupons)
         case Capture():
             return capture(draft, rules, command, coupons)
@@ -210,12 +228,18 @@ def _apply(
         case Adjust():
             return post_adjust(draft, rules, command)
         case _:
-            return _apply_store(draft, command, rules, refs)
+            return _apply_rest(draft, command, rules, refs, coupons)
 
 
-def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
-    """Decide what stores ask for and report beside sales."""
+def _apply_rest(
+    draft: Draft, command: Command, rules: RuleSet, refs: Refs, coupons: Sequence[CouponUse]
+) -> Refused | None:
+    """Decide what is bought without a basket, and what stores ask for and report beside sales."""
     match command:
+        case RedeemReward():
+            return redeem_reward(draft, rules, command, coupons)
+        case UseRedemption():
+            return use_redemption(draft, rules, command, refs.target, refs.before)
         case SettleReturn():
             return settle_return(draft, rules, command, refs.target, refs.before)
         case SettleUndo():
@@ -231,5 +255,18 @@ def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> 
             return recall_leases(draft, rules, command)
         case IssueVoucher():
             return issue_voucher(draft, rules, command)
+        case _:
+            return _apply_sharing(draft, command, rules, refs)
+
+
+def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what members do together."""
+    match command:
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

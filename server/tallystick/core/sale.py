@@ -13,7 +13,7 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
-from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of, memberships_of
+from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
@@ -32,12 +32,15 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
+from tallystick.core.limited import check_counted, counted_rewards, coupons_only
 from tallystick.core.lots import local_day, split_allocs
+from tallystick.core.moment import moment_in
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
 from tallystick.core.rules.challenge import counted_by
-from tallystick.core.rules.match import Moment, moment_of
+from tallystick.core.rules.experiment import held_out
+from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Alloc, Hold, HoldStatus
@@ -100,10 +103,14 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = _moment(draft, rules, origin)
+    moment = moment_in(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
-        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
+        named = coupons_only(coupons) if coupons else ()
+        chosen: tuple[Redeemed, ...] | Refused = ()
+        if named:
+            out = held_out(rules.holdout_percent, draft.account.member_id)
+            chosen = choose_coupons(rules, named, moment, held_out=out)
         asked = benefit_of(
             rules,
             basket,
@@ -122,15 +129,10 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
+        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+            return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment)
-
-
-def _moment(draft: Draft, rules: RuleSet, origin: Origin) -> Moment:
-    if not rules.memberships:
-        return moment_of(origin, draft.tier.tier_id, rules.zone)
-    memberships = memberships_of(rules, draft, origin.occurred_ms)
-    return moment_of(origin, draft.tier.tier_id, rules.zone, memberships)
+    return _with_earn(rules, basket, benefit, moment, coupons)
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -138,7 +140,9 @@ def _no_benefit(count: int) -> Benefit:
     return Benefit(nothing, nothing, nothing, (), 0, 0)
 
 
-def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment) -> Priced | Refused:
+def _with_earn(
+    rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment, uses: Sequence[CouponUse] = ()
+) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
@@ -183,7 +187,7 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=benefit.coupons,
+        coupons=(*benefit.coupons, *counted_rewards(benefit.rewards, uses)) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
     )
@@ -289,12 +293,15 @@ def post_capture_sale(
     return None
 
 
-def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | None:
+def settle_sale(
+    draft: Draft, rules: RuleSet, advice: SettleSale, uses: Sequence[CouponUse] = ()
+) -> Refused | None:
     """Post a sale that has already happened, in full.
 
     The burn and the discount are what the till gave; what the member's points do not cover is booked to the store
     and never to the member. The earn is what the pinned rules say; ``claimed_points`` keeps what was printed.
-    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park.
+    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park. ``uses``
+    names the rewards that are counted: what a till gave counts, also beyond the stock.
     """
     if no := check_basket(rules, advice.basket):
         return no
@@ -303,8 +310,8 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = _moment(draft, rules, advice.origin)
-    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
+    moment = moment_in(draft, rules, advice.origin)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points

@@ -14,10 +14,14 @@ from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Detail, LineShare, Refused, ReturnedLine
 from tallystick.core.ids import MemberId, Minor, Ms
+from tallystick.core.limited import needs_gateway
 from tallystick.core.returns import return_effects
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
+
+NOBODY = MemberId("")
+"""Whose a sale without a member is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,16 @@ def stand_in_sale(
     reward_ids: Sequence[str],
     available: int,
     assurance: Assurance,
+    counted: bool = False,
+    member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
-    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it."""
-    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
+
+    Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
+    which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
+    in none.
+    """
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
     priced = price(
         Draft(MemberState(nobody)),
         rules,
@@ -56,6 +67,8 @@ def stand_in_sale(
     )
     if isinstance(priced, Refused):
         return priced
+    if not counted and (no := needs_gateway(rules, reward_ids)):
+        return no
     discount = sum(priced.benefit.discounts)
     return StandIn(
         priced.accrual.points,

@@ -108,7 +108,7 @@ class EventFollower:
             for lane, lane_seq, payload in rows:
                 lanes[lane] = lane_seq
                 if lane_seq <= heads.get(lane, 0):
-                    yield from _entries_in(payload)
+                    yield from entries_in(payload)
 
     def _changed(self, program_id: ProgramId, since: Ms) -> Iterable[MemberId]:
         after: tuple[Ms, str] | None = None
@@ -238,16 +238,22 @@ class _Maker:
         }
 
     def _add(self, kind: EventType, mark: int, at_ms: Ms, data: Mapping[str, Any]) -> None:
-        member_id = self.seen.member_id
-        body = {"type": kind.value, "timestamp": _iso(at_ms), "data": data}
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        # The same event has the same id for ever, also when a restored database tells of it once more.
-        named = (self._program_id, member_id, kind.value, str(mark))
-        digest = hashlib.sha256(length_prefixed([part.encode() for part in named])).hexdigest()
-        self.events.append(Event(f"evt_{digest[:_ID_CHARS]}", kind.value, member_id, at_ms, text))
+        self.events.append(event_of(self._program_id, self.seen.member_id, kind, str(mark), at_ms, data))
 
 
-def _entries_in(payload: bytes) -> Iterable[tuple[MemberId, int]]:
+def event_of(
+    program_id: ProgramId, member_id: MemberId, kind: EventType, mark: str, at_ms: Ms, data: Mapping[str, Any]
+) -> Event:
+    """Return the event of a member, a type and a mark: the same has the same id for ever, however often it is told."""
+    body = {"type": kind.value, "timestamp": instant_text(at_ms), "data": data}
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    named = (program_id, member_id, kind.value, mark)
+    digest = hashlib.sha256(length_prefixed([part.encode() for part in named])).hexdigest()
+    return Event(f"evt_{digest[:_ID_CHARS]}", kind.value, member_id, at_ms, text)
+
+
+def entries_in(payload: bytes) -> Iterable[tuple[MemberId, int]]:
+    """Yield (member, seq) of the entries that a row of the journal names."""
     for at in range(0, len(payload), REF_BYTES):
         member = payload[at : at + _UUID_BYTES]
         (seq,) = _SEQ.unpack_from(payload, at + _UUID_BYTES)
@@ -280,7 +286,8 @@ def _member_data(member_id: MemberId) -> dict[str, Any]:
     return {"memberId": member_id}
 
 
-def _iso(at_ms: Ms) -> str:
+def instant_text(at_ms: Ms) -> str:
+    """Return an instant as messages tell it (RFC 3339)."""
     instant = Timestamp()
     instant.FromMilliseconds(at_ms)
     return instant.ToJsonString()

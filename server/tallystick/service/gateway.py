@@ -25,35 +25,53 @@ from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
 from tallystick.service.guesses import Guesses
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
+from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
 from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.redemptions import Redemptions
+from tallystick.service.referral_checks import ReferralChecks
+from tallystick.service.referral_payout import ReferralPayouts
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
+from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import BooksSource
+from tallystick.service.segments import Segments
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
 from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
+from tallystick.service.wishes import Wishes
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
+
+
+INSIGHT_ENTRIES_MAX = 300_000
+"""Largest ledger that is read while a back office waits: about six seconds."""
 
 
 def role_name(role: int) -> str:
@@ -62,7 +80,19 @@ def role_name(role: int) -> str:
 
 
 class GatewayStore(
-    LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    ReviewStore,
+    TransferStore,
+    HouseholdStore,
+    NotificationStore,
+    BooksSource,
+    Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
@@ -97,6 +127,7 @@ class Gateway:
     cashiers: Cashiers
     cards: Cards
     coupons: Coupons
+    redemptions: Redemptions
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -111,6 +142,13 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    reviews: Reviews
+    payouts: ReferralPayouts
+    transfers: Transfers
+    households: Households
+    wishes: Wishes
+    segments: Segments
+    insight: Insight
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -187,7 +225,9 @@ def open_gateway(
     )
     wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
-    consents = Consents(store, members, now_ms=now_ms)
+    wishes = Wishes(store, rulebook, balances, now_ms=now_ms)
+    consents = Consents(store, members, now_ms=now_ms, on_withdrawn=wishes.consent_withdrawn)
+    reviews = Reviews(store, pool, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -219,6 +259,7 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
+        redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
         guesses=Guesses(),
         watch=watch,
         face=face,
@@ -260,6 +301,7 @@ def open_gateway(
             consents,
             referrals,
             wallets,
+            wishes,
             role_name=role_name,
             now_ms=now_ms,
         ),
@@ -276,7 +318,22 @@ def open_gateway(
         widget_tokens=WidgetTokens(
             members, keys=keys, now_ms=now_ms, profile=profile, origins=web_origins, role=pages_role
         ),
+        wishes=wishes,
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
+        reviews=reviews,
+        payouts=ReferralPayouts(
+            store,
+            rulebook,
+            ReferralChecks(store, identity, members, reviews),
+            reviews,
+            pool,
+            lane,
+            now_ms=now_ms,
+        ),
+        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        households=Households(store, now_ms=now_ms),
+        segments=Segments(store, rulebook, now_ms=now_ms),
+        insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
     )

@@ -20,6 +20,7 @@ from tallystick.service.balances import Balances, as_of, balance_of, member_not_
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
+from tallystick.service.goods import goods_fact
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
 from tallystick.service.passkeys import Passkeys
@@ -28,6 +29,8 @@ from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallets import Wallets
+from tallystick.service.wish_ports import WantedKind
+from tallystick.service.wishes import Wishes
 
 FORMAT = "tallystick-member/1"
 ENTRIES_MAX = 10_000
@@ -51,6 +54,7 @@ class MemberExport:
         consents: Consents,
         referrals: Referrals,
         wallets: Wallets,
+        wishes: Wishes,
         *,
         role_name: Callable[[int], str],
         now_ms: Callable[[], Ms],
@@ -65,6 +69,7 @@ class MemberExport:
         self._consents = consents
         self._referrals = referrals
         self._wallets = wallets
+        self._wishes = wishes
         self._role_name = role_name
         self._now_ms = now_ms
 
@@ -80,6 +85,21 @@ class MemberExport:
             **self._carriers(program_id, member_id),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
+            "segments": [
+                {"segment_id": segment_id, "since": _instant(since_ms)}
+                for segment_id, since_ms in self._store.segments_of(program_id, member_id)
+            ],
+            "purchases": [
+                {
+                    "sale_seq": one.seq,
+                    "sold_at": _instant(one.at_ms),
+                    "goods": [
+                        {"sku": line.sku, "brand": line.brand, "categories": list(line.categories)}
+                        for line in goods_fact(one).lines
+                    ],
+                }
+                for one in self._store.purchases_of(program_id, member_id)
+            ],
         }
         told["consent_history"] = [
             {
@@ -92,6 +112,7 @@ class MemberExport:
             }
             for one in self._consents.history(program_id, member_id)
         ]
+        told |= self._wants(program_id, member_id)
         return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     def _carriers(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -132,6 +153,27 @@ class MemberExport:
                 "code": self._referrals.code_of(program_id, member_id),
                 "joined_by_one_at": _instant(referral.noted_ms) if referral else None,
             },
+        }
+
+    def _wants(self, program_id: ProgramId, member_id: MemberId) -> Document:
+        """Return what the member would like to have, and what it was reminded of in the last weeks."""
+        basket = self._store.wanted(program_id, member_id, WantedKind.BASKET)
+        return {
+            "wishes": [
+                {"sku": one.sku, "name": one.name, "wished_at": _instant(one.wished_ms)}
+                for one in self._wishes.list_of(program_id, member_id)
+            ],
+            "open_basket": {
+                "basket_ref": basket.ref,
+                "seen_at": _instant(basket.seen_ms),
+                **json.loads(basket.body),
+            }
+            if basket
+            else None,
+            "reminders": [
+                {"kind": one.kind, "given_at": _instant(one.made_ms)}
+                for one in self._store.reminders(program_id, member_id)
+            ],
         }
 
     def _points(self, program_id: ProgramId, member_id: MemberId) -> Document:

@@ -17,10 +17,13 @@ from tallystick.service.expiry import expire_page
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
+from tallystick.service.reminders import ReminderSink
+from tallystick.service.wishes import Wishes
 
 PROGRAMS_PAGE = 500
 EXPIRY_EVERY_S = 3_600.0
 EXPIRY_PAGE = 1_000
+REMINDERS_EVERY_S = 600.0
 DEADLINE_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -112,3 +115,14 @@ def expiry_round(
                 return entries
 
     return Round("expiry", every_s, catch_up)
+
+
+def reminder_round(
+    wishes: Wishes, sinks: Sequence[ReminderSink], pool: ReadPool, *, every_s: float = REMINDERS_EVERY_S
+) -> Round:
+    """Baskets that were left behind and wishes that wait: each is reminded of once."""
+
+    async def remind(program: Program) -> int:
+        return await pool.run(wishes.remind, program, sinks)
+
+    return Round("reminders", every_s, remind)

@@ -218,7 +218,7 @@ def require_url(url: str, *, webhook_id: str, private: bool) -> None:
         text = "must hold neither a user nor a fragment"
     elif parts.scheme != "https" and not (parts.scheme == "http" and local):
         text = "must be https, or http to this machine"
-    elif not private and (local or not _may_be_public(host)):
+    elif not private and (local or not may_be_public(host)):
         text = "must be public; the setting webhook_private (TALLYSTICK_WEBHOOK_PRIVATE) allows others"
     if text:
         raise _url_refused(text, webhook_id)
@@ -246,7 +246,8 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _may_be_public(host: str) -> bool:
+def may_be_public(host: str) -> bool:
+    """Return whether a host may be one of the internet, as far as its name or address says."""
     try:
         return is_public(host)
     except ValueError:

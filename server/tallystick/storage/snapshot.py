@@ -12,6 +12,8 @@ from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.segment_ports import Purchase
+from tallystick.service.transfer_store import Transfer
 
 
 class LedgerRow(NamedTuple):
@@ -62,3 +64,6 @@ class Snapshot(Protocol):
     def coupon_members(self) -> Iterator[tuple[MemberId, str, int]]: ...
 
     def coupon_holds(self) -> Iterator[Reservation]: ...
+
+    def transfers(self) -> Iterator[Transfer]: ...
+    def purchases(self) -> Iterator[Purchase]: ...

@@ -12,6 +12,8 @@ from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.segment_ports import Purchase
+from tallystick.service.transfer_store import Transfer
 from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
 from tallystick.storage.rows import (
     Row,
@@ -24,6 +26,7 @@ from tallystick.storage.rows import (
 from tallystick.storage.snapshot import LedgerRow, UnreadableRow
 from tallystick.storage.sqlreads import Statements
 from tallystick.storage.till_rows import item_from_row, till_from_row
+from tallystick.storage.transfers import transfer_from_row
 
 T = TypeVar("T")
 
@@ -88,6 +91,14 @@ class SqlSnapshot(ABC):
     def coupon_holds(self) -> Iterator[Reservation]:
         """Yield reservations by member, hold and coupon."""
         return map(reservation_from_row, self._stream(self.statements.scan_reservations))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Yield transfers by id."""
+        return self._records("transfer", self.statements.scan_transfers, transfer_from_row, slice(0, 1))
+
+    def purchases(self) -> Iterator[Purchase]:
+        """Yield goods of sales by member and number."""
+        return (Purchase(*row) for row in self._stream(self.statements.scan_purchases))
 
     def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
         for row in self._stream(statement):

@@ -44,6 +44,10 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.notification_tables import notification, notification_place, push_subscription
+from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
+from tallystick.storage.segment_tables import purchase, segment, segment_member
+from tallystick.storage.sharing_tables import household, household_member, transfer
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -52,6 +56,7 @@ from tallystick.storage.till_tables import (
     inbox_item,
     till_chain,
 )
+from tallystick.storage.wish_tables import reminder, wanted
 
 __all__ = [
     "MOVE_COLUMNS",
@@ -76,6 +81,8 @@ __all__ = [
     "event_place",
     "event_seen",
     "hold",
+    "household",
+    "household_member",
     "identifier",
     "inbox_item",
     "journal",
@@ -83,16 +90,29 @@ __all__ = [
     "lot",
     "member",
     "metadata",
+    "notification",
+    "notification_place",
     "passkey",
     "person",
     "program",
+    "purchase",
+    "push_subscription",
     "referral",
     "refusal",
+    "reminder",
+    "review",
     "rule_set",
+    "segment",
+    "segment_member",
     "sign_in",
+    "staff_member",
     "till_chain",
+    "transfer",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "wanted",
+    "watch_count",
+    "watch_place",
     "webhook",
 ]

@@ -26,6 +26,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
 from tallystick.storage.verify_coupons import CouponUses
 from tallystick.storage.verify_tallies import counted_by, tally_differences
 from tallystick.storage.verify_tills import chain_differences, item_differences
+from tallystick.storage.verify_transfers import TransferPairs
 
 R = TypeVar("R")
 
@@ -127,6 +128,7 @@ _KEYS = {
     "coupon_code": ("token",),
     "till": ("till",),
     "inbox": ("item",),
+    "transfer": ("transfer",),
 }
 _RANKS = tuple(_KEYS)
 
@@ -209,10 +211,13 @@ class _Program:
         self._report.problem_count += self._findings.count
 
     def _passes(self) -> None:
+        pairs = TransferPairs()
         with Refs() as refs, CouponUses() as uses:
             sums = self._journal(refs)
-            moved = self._members(refs, uses)
+            moved = self._members(refs, uses, pairs)
             self._coupons(uses)
+            for difference in pairs.differences(self._snapshot.transfers()):
+                self._findings.add(*difference)
             for table, key, expected, found in refs.differences():
                 self._findings.add(table, key, expected, found)
         if self._findings.count == 0 and sums != moved:
@@ -263,7 +268,7 @@ class _Program:
         for member_id, seq, entry_hash in split:
             refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
 
-    def _members(self, refs: Refs, uses: CouponUses) -> list[int]:
+    def _members(self, refs: Refs, uses: CouponUses, pairs: TransferPairs) -> list[int]:
         """Verify each member; return the moves over all."""
         moved = [0] * len(Moves._fields)
         ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
@@ -278,6 +283,7 @@ class _Program:
             for row in ledger.take(account.member_id):
                 self._entry(row, refs)
                 uses.entry(row)
+                pairs.entry(row)
                 member.entry(row)
                 moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
             member.account_agrees()

@@ -25,9 +25,9 @@ BUCKETS = 32
 BUCKET_MEMORY_BYTES = 256 * 1024
 
 _MARK = '"coupons":'
-"""Only a detail with this in it is parsed: nearly all sales are without coupons."""
+"""Only a detail with this in it is parsed: nearly all sales are without coupons and rewards that are counted."""
 
-_USING = (EntryKind.SALE, EntryKind.CAPTURE)
+_USING = (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN)
 
 
 class CouponUses:

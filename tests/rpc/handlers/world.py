@@ -37,6 +37,7 @@ from tallystick.v1 import (
     member_code_pb2,
     member_pb2,
     options_pb2,
+    sharing_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -66,6 +67,7 @@ MODULES = (
     app_pb2,
     webshop_pb2,
     coupon_pb2,
+    sharing_pb2,
     admin_pb2,
 )
 METHODS = {

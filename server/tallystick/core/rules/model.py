@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
+from tallystick.core.rules.notifications import Notifications
+from tallystick.core.rules.referral import Referring
+from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.segment import Segment, goods_days
+from tallystick.core.rules.transfers import Transfers
+from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
@@ -40,7 +47,7 @@ class Condition:
     """Which sales a rule looks at. Empty sets do not restrict.
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
-    ``from_ms`` <= occurred < ``until_ms``.
+    ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
     """
 
     stores: frozenset[str] = frozenset()
@@ -51,6 +58,7 @@ class Condition:
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
     memberships: frozenset[str] = frozenset()
+    groups: frozenset[str] = NO_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +227,17 @@ class Burning:
     assurance_caps: tuple[int, ...] = (0, -1, -1, -1, -1)
 
 
+WITHOUT_BASKET = ("experience", "product")
+"""Kinds of rewards that are bought by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """What points buy within a sale. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm``
-    of the fitting lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line).
+    """What points buy. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm`` of the fitting
+    lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line); ``experience`` and
+    ``product`` are bought without a basket.
+
+    ``stock`` is how many there are for all members together (0: no end of them).
     """
 
     reward_id: str
@@ -233,6 +248,18 @@ class Reward:
     lines: Selector = Selector()
     when: Condition = Condition()
     minimum_minor: int = 0
+    name: str = ""
+    stock: int = 0
+
+    @property
+    def limited(self) -> bool:
+        """Whether it is counted, so that only the gateway can say that there is one left."""
+        return self.stock > 0
+
+    @property
+    def in_basket(self) -> bool:
+        """Whether it is taken within a sale."""
+        return self.kind not in WITHOUT_BASKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +269,8 @@ class Coupon:
     ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
     counts once. ``per_member``
     and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
-    other coupon. A card shows a shared code that has ``show``.
+    other coupon. A card shows a shared code that has ``show``. One with a ``segment`` is for its members alone, and
+    for each of them for ``days`` from when they came into it (0: as long as they are in it).
     """
 
     coupon_id: str
@@ -258,6 +286,17 @@ class Coupon:
     total: int = 0
     exclusive: bool = False
     show: bool = False
+    segment: str = ""
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a member sees of an offer: its name, and the coupon that it is."""
+
+    offer_id: str
+    name: str
+    coupon_id: str
 
 
 class SpentPolicy(StrEnum):
@@ -329,3 +368,17 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    referral: Referring | None = None
+    watch: Watching = Watching()
+    transfers: Transfers | None = None
+    notifications: Notifications = Notifications()
+    reminders: Reminders | None = None
+    experiments: tuple[Experiment, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    holdout_percent: int = 0
+    goods_days: int = field(init=False, repr=False, compare=False)
+    """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goods_days", goods_days(self.segments))

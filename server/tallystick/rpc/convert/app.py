@@ -122,7 +122,9 @@ def _coupon(one: CardCoupon) -> pb.CardCoupon:
         amount_minor=coupon.amount_minor,
         percent_ppm=coupon.percent_ppm,
         minimum_minor=coupon.minimum_minor,
-        ends_at=known_ms_to_pb(coupon.when.until_ms),
+        ends_at=known_ms_to_pb(one.ends_ms),
+        offer_id=one.offer.offer_id if one.offer else "",
+        offer_name=one.offer.name if one.offer else "",
     )
 
 

@@ -52,11 +52,12 @@ class IdentityHandlers:
         balance = await self._ledger.balance_of_read(caller.program_id, read.account, read.rules)
         return pb.IdentifyResponse(
             identified=identification_to_pb(
-                read.row.member_id,
+                read.account.member_id,
                 read.account.status,
                 scan.assurance,
                 balance,
                 display_name=self._greeting(caller, read),
+                presented_by=read.row.member_id,
             )
         )
 

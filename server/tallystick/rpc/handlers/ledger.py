@@ -30,6 +30,7 @@ from tallystick.rpc.convert.pages import PageTokens, page_size
 from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.rpc.handlers.texts import Texts
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
@@ -53,6 +54,7 @@ class LedgerHandlers:
     def __init__(self, gateway: Gateway, pages: PageTokens) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._texts = Texts(gateway)
         # Neither a program's clock nor the currency of a published rule set ever changes.
         self._clocks: dict[ProgramId, Clock] = {}
         self._currencies: dict[tuple[ProgramId, int], str] = {}
@@ -62,17 +64,18 @@ class LedgerHandlers:
         sale = convert.sale_from_pb(request)
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
-        await self._decide(response.decision, sale, call)
+        await self.decide(response.decision, sale, call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
         response = pb.EarnResponse()
-        await self._decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, convert.earn_from_pb(request), call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
         response = pb.BurnResponse()
-        await self._decide(response.decision, convert.burn_from_pb(request), call)
+        await self.decide(response.decision, convert.burn_from_pb(request), call)
         return response
 
     async def hold(self, request: pb.HoldRequest, call: Call) -> pb.HoldResponse:
@@ -80,27 +83,28 @@ class LedgerHandlers:
         hold = convert.hold_from_pb(request)
         if request.coupon_codes:
             hold = replace(hold, coupons=self._coupons(request.coupon_codes, hold.member_id, call.caller))
-        await self._decide(response.decision, hold, call)
+        await self.decide(response.decision, hold, call)
         return response
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
-        await self._decide(response.decision, convert.capture_from_pb(request), call)
+        await self.decide(response.decision, convert.capture_from_pb(request), call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
         response = pb.VoidResponse()
-        await self._decide(response.decision, convert.void_from_pb(request), call)
+        await self.decide(response.decision, convert.void_from_pb(request), call)
         return response
 
     async def post_return(self, request: pb.PostReturnRequest, call: Call) -> pb.PostReturnResponse:
         response = pb.PostReturnResponse()
-        await self._decide(response.decision, convert.return_from_pb(request), call)
+        await self.decide(response.decision, convert.return_from_pb(request), call)
         return response
 
     async def reverse(self, request: pb.ReverseRequest, call: Call) -> pb.ReverseResponse:
         response = pb.ReverseResponse()
-        await self._decide(response.decision, convert.reverse_from_pb(request), call)
+        await self.decide(response.decision, convert.reverse_from_pb(request), call)
         return response
 
     async def adjust(self, request: pb.AdjustRequest, call: Call) -> pb.AdjustResponse:
@@ -111,7 +115,7 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self._decide(response.decision, command, call, sent=sent)
+        await self.decide(response.decision, command, call, sent=sent)
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -121,7 +125,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             command = replace(command, coupons=self._coupons(request.coupon_codes, command.member_id, caller))
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.quote,
             caller.program_id,
@@ -132,7 +136,9 @@ class LedgerHandlers:
         )
         if isinstance(found, Refused):
             self._count_guess(found, command.member_id, caller)
-            return pb.QuoteResponse(refused=refused_to_pb(found))
+            no = pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.QuoteResponse()
         quoted = response.quoted
         fill_benefits(quoted.benefits, found.entry, found.currency)
@@ -140,13 +146,16 @@ class LedgerHandlers:
         quoted.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(quoted.explanations, found.entry.detail.explanations)
         quoted.rule_set_version = found.entry.rule_set
+        await self._texts.explanations(
+            quoted.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def preview_return(self, request: pb.PreviewReturnRequest, call: Call) -> pb.PreviewReturnResponse:
         caller, gateway = call.caller, self._gateway
         command = convert.return_from_pb(request)
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.preview_return,
             caller.program_id,
@@ -155,13 +164,18 @@ class LedgerHandlers:
             latest_ms=allowed.latest_ms,
         )
         if isinstance(found, Refused):
-            return pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            no = pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.PreviewReturnResponse()
         previewed = response.previewed
         fill_returned(previewed.returned, found.entry, found.currency)
         previewed.balance_before.CopyFrom(balance_to_pb(found.before))
         previewed.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(previewed.explanations, found.entry.detail.explanations)
+        await self._texts.explanations(
+            previewed.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def get_balance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:
@@ -187,6 +201,7 @@ class LedgerHandlers:
         response = pb.ListEntriesResponse()
         for entry, recorded_ms in rows:
             fill_entry(response.entries.add(), entry, recorded_ms)
+        await self._texts.entries(response.entries, caller.program_id, request.language_code)
         if more:
             response.next_page_token = self._pages.make(scope, [rows[-1][0].seq])
         return response
@@ -204,6 +219,7 @@ class LedgerHandlers:
         await self.tell(
             response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
         )
+        await self._texts.decision(response.decision, caller.program_id, request.language_code)
         return response
 
     async def list_lots(self, request: pb.ListLotsRequest, call: Call) -> pb.ListLotsResponse:
@@ -227,7 +243,10 @@ class LedgerHandlers:
 
     async def balance_now(self, caller: Principal, member_id: MemberId) -> BalanceNow:
         """Return what a member has now. Raises ``NotFound``."""
-        program_id = caller.program_id
+        return await self.balance_in(caller.program_id, member_id)
+
+    async def balance_in(self, program_id: ProgramId, member_id: MemberId) -> BalanceNow:
+        """Return what a member of a program has now. Raises ``NotFound``."""
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
@@ -245,15 +264,17 @@ class LedgerHandlers:
             account = state.account
         return balance_of(account, rules, now_ms)
 
-    async def _decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
-        """Send a command down the lane and write the answer.
+    async def decide(
+        self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b""
+    ) -> Decision:
+        """Send a command down the lane, write the answer, and return it; other services have commands of their own.
 
         ``sent`` is the command's fingerprint when it was changed since it was converted.
         """
         caller, gateway = call.caller, self._gateway
         sent = sent or fingerprint(command)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         answer = await gateway.lane.submit(
             Submission(
                 caller.program_id,
@@ -276,6 +297,7 @@ class LedgerHandlers:
             replayed=answer.replayed,
             recorded_ms=answer.recorded_ms,
         )
+        return decision
 
     def _coupons(self, codes: Sequence[str], member_id: MemberId, caller: Principal) -> tuple[CouponRef, ...]:
         """Return codes as commands name them. Raises ``Overloaded`` when too many before them were wrong."""
@@ -338,7 +360,8 @@ class LedgerHandlers:
             self._clocks[program_id] = clock
         return clock
 
-    async def _window(self, caller: Principal) -> Window:
+    async def allowed(self, caller: Principal) -> Window:
+        """Return the business times that are taken from a caller."""
         clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
         importer = caller.role == options.ROLE_IMPORTER
         webshop = caller.role == options.ROLE_WEBSHOP
