@@ -32,14 +32,14 @@ def test_the_list_tells_what_each_is() -> None:
     told = CliRunner().invoke(app, ["program", "list"]).output
     for name in shipped_names():
         assert re.search(rf"^{name} +\S.*$", told, re.MULTILINE)
-        assert len(about_shipped(name)) <= 100
+        assert len(about_shipped(name)) <= 140
     index = (ROOT / "docs" / "programs" / "README.md").read_text(encoding="utf-8")
     assert all(f"]({name}.md)" in index for name in READY)
 
 
 def test_a_copy_is_the_program_byte_for_byte_and_overwrites_nothing(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    for name, code in (("kronor", 0), ("bas_silver_guld", 2)):
-        assert CliRunner().invoke(app, ["program", "new", name, "--file", str(mine)]).exit_code == code
+    for name, done in (("kronor", True), ("bas_silver_guld", False)):
+        assert (CliRunner().invoke(app, ["program", "new", name, "--file", str(mine)]).exit_code == 0) is done
     assert mine.read_text(encoding="utf-8") == shipped_rules("kronor")
-    assert CliRunner().invoke(app, ["program", "new", "kroner", "--file", str(tmp_path / "x")]).exit_code == 2
+    assert CliRunner().invoke(app, ["program", "new", "kroner", "--file", str(tmp_path / "x")]).exit_code != 0
