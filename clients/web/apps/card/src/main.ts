@@ -15,7 +15,6 @@ if (!target) throw new Error("index.html has no element #app");
 
 keepBrought();
 phone.listen();
-prefs.apply();
-await session.start();
+await Promise.all([prefs.apply(), session.start()]);
 mount(App, { target });
 if (import.meta.env.PROD && "serviceWorker" in navigator) await navigator.serviceWorker.register("./sw.js");
