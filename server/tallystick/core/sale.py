@@ -13,7 +13,7 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
-from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of, memberships_of
+from tallystick.core.challenge import NOTHING, award, count_sale, fees_of, memberships_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
@@ -363,13 +363,12 @@ def _post(
     them; behind it the awards of the challenges that it met.
     """
     origin = command.origin
-    counted, progress = priced.detail.counted, NO_PROGRESS
-    if counted:
-        counted, progress = count_sale(draft, rules, origin, counted)
+    counted = priced.detail.counted
+    reckoned = count_sale(draft, rules, origin, counted) if counted else NOTHING
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
-        explanations=told.explanations + earned.explanations,
+        explanations=told.explanations + earned.explanations + reckoned.told,
         lines=told.lines,
         allocs=allocs,
         tax_totals=told.tax_totals,
@@ -377,7 +376,7 @@ def _post(
         coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
-        counted=counted,
+        counted=reckoned.lines,
     )
     draft.post(
         command_id=command.command_id,
@@ -391,4 +390,4 @@ def _post(
         shortfall=-moves.store_loss,
         claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
     )
-    award(draft, rules, progress, origin=origin, cause=command.command_id)
+    award(draft, rules, reckoned.moved, origin=origin, cause=command.command_id)
