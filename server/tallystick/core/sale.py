@@ -15,7 +15,7 @@ from tallystick.core.basket import (
     Origin,
 )
 from tallystick.core.budget import counted_budgets, stop_rules
-from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
+from tallystick.core.challenge import NOTHING, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
@@ -36,7 +36,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.limited import check_counted, count_had, coupons_only
+from tallystick.core.limited import check_counted, count_had, coupons_only, stock_taken
 from tallystick.core.lots import local_day, split_allocs
 from tallystick.core.moment import moment_at
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
@@ -414,13 +414,12 @@ def _post(
     origin = command.origin
     if priced.benefit.rewards:
         count_had(draft, rules, priced.benefit.rewards, origin)
-    counted, progress = priced.detail.counted, NO_PROGRESS
-    if counted:
-        counted, progress = count_sale(draft, rules, origin, counted)
+    counted = priced.detail.counted
+    reckoned = count_sale(draft, rules, origin, counted) if counted else NOTHING
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
-        explanations=told.explanations + earned.explanations,
+        explanations=told.explanations + earned.explanations + reckoned.told,
         lines=told.lines,
         allocs=allocs,
         tax_totals=told.tax_totals,
@@ -428,7 +427,7 @@ def _post(
         coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
-        counted=counted,
+        counted=reckoned.lines,
         shared=told.shared,
         sums=sums_of(told.shared),
     )
@@ -444,4 +443,4 @@ def _post(
         shortfall=-moves.store_loss,
         claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
     )
-    award(draft, rules, progress, origin=origin, cause=command.command_id)
+    award(draft, rules, reckoned.moved, origin=origin, cause=command.command_id)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot
+from tallystick.core.state import Hold, Lot, Tally
 from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
 from tallystick.service.codes import Codes
@@ -231,6 +231,7 @@ class MemberExport:
             },
             "lots": [_lot(lot) for lot in sorted(state.lots, key=lambda lot: lot.lot_seq)],
             "holds": [_hold(hold) for hold in sorted(state.holds, key=lambda hold: hold.seq)],
+            "tallies": [_tally(tally) for tally in state.account.tallies],
         }
 
     def _entries(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -353,6 +354,11 @@ def _hold(hold: Hold) -> Document:
     }
 
 
+def _tally(tally: Tally) -> Document:
+    first = date.fromordinal(tally.period).isoformat() if tally.period else None
+    return {"key": tally.key, "first_day": first, "count": tally.count}
+
+
 def _entry(entry: Entry, recorded_ms: Ms) -> Document:
     detail, origin, moves = entry.detail, entry.origin, entry.moves
     return {
@@ -385,6 +391,7 @@ def _entry(entry: Entry, recorded_ms: Ms) -> Document:
         "payable_minor": detail.payable_minor,
         "lines": [share._asdict() for share in detail.lines],
         "rewards": [reward._asdict() for reward in detail.rewards],
+        "tallies": [_tally(tally) for tally in detail.tallies],
         "explanations": [
             {
                 "rule_id": why.rule_id,
