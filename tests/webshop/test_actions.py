@@ -49,5 +49,5 @@ def test_too_many_articles_are_not_asked_about(street: Street) -> None:
 
 
 def test_a_member_of_somewhere_else_is_no_guest(street: Street) -> None:
-    with pytest.raises(Refused, match='no such member'):
+    with pytest.raises(Refused, match="no such member"):
         street.shop.openings(ARTICLES, member_id=new_id())
