@@ -17,6 +17,7 @@ from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.state import Hold, Lot, Tally
 from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
@@ -92,6 +93,7 @@ class MemberExport:
             "exported_at": _instant(self._now_ms()),
             "member": _member(member),
             "profile": _profile(self._members.profile(program_id, member_id)),
+            "birthday_found_by": _birthday(self._store.birthday(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
             "notifications": self._told(program_id, member_id),
@@ -293,6 +295,14 @@ def _profile(profile: Profile) -> Document:
         "language": profile.language,
         "updated_at": _instant(profile.updated_ms),
     }
+
+
+def _birthday(birthday: Birthday | None) -> Document | None:
+    if birthday is None:
+        return None
+    month, day = divmod(birthday.month_day, 100)
+    kept = f"{month:02}-{day:02}" if birthday.month_day else None
+    return {"month_day": kept, "set_at": _instant(birthday.set_ms)}
 
 
 def _consent(one: ConsentNow) -> Document:
