@@ -207,6 +207,42 @@ class TestCard:
         world.now_ms = shown.ends_at.ToMilliseconds()
         assert not card_of(world, ann).coupons
 
+    def test_challenges_badges_and_memberships_are_on_the_card(self, world: World) -> None:
+        ann = world.enrol()
+        world.publish(
+            f"{RULES.partition('coupons:')[0]}"
+            "challenges:\n"
+            "  - {id: march, name: March, counts: sales, target: 2, per: month, award: {points: 50, badge: keen}}\n"
+            "  - {id: over, name: Over, counts: sales, target: 2, until: '2026-02-01', award: {points: 5}}\n"
+            "memberships:\n"
+            "  - {id: club, name: Club, sku: A-1, months: 1, grace_days: 3, remind_days: 7}\n"
+        )
+        before = card_of(world, ann)
+        assert [one.challenge_id for one in before.challenges] == ["march"], "the other one is over"
+        assert before.memberships == [pb.CardMembership(membership_id="club", name="Club", sku="A-1")]
+        for _ in range(2):
+            world.sell(ann, 1_000)
+        card = card_of(world, ann)
+        assert card.challenges == [
+            pb.CardChallenge(
+                challenge_id="march",
+                name="March",
+                counts="sales",
+                progress=2,
+                target=2,
+                first_day="2026-03-01",
+                last_day="2026-03-31",
+                awarded=1,
+                times=1,
+                award_points=50,
+                badge_id="keen",
+            )
+        ]
+        assert card.badges == [pb.CardBadge(badge_id="keen", count=1)]
+        (club,) = card.memberships
+        assert club.active
+        assert (club.last_day, club.grace_day, club.remind_day) == ("2026-04-30", "2026-05-03", "2026-04-23")
+
 
 class TestSpendLock:
     def test_a_locked_member_earns_and_does_not_burn_until_unlocked(self, world: World) -> None:

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
+from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
+from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -106,6 +112,8 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         coupons=offered.coupons,
         memberships=memberships,
         challenges=_challenges(root, zone, tier_ids),
+        actions=_actions(root, zone, tier_ids),
+        access=_access(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
@@ -119,6 +127,12 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         segments=segments,
         offers=offered.offers,
         holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
     )
     root.done()
     return rules
@@ -170,15 +184,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule
@@ -354,6 +371,29 @@ def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupo
     coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
     check_coupons(root, coupons)
     return coupons
+
+
+def _actions(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Action, ...]:
+    nodes = root.nodes("actions", most=ACTIONS_MAX)
+    actions = tuple(parse_action(node, _condition(node, zone, tier_ids)) for node in nodes)
+    check_actions(root, actions)
+    return actions
+
+
+def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access, ...]:
+    nodes = root.nodes("access", most=ACCESS_MAX)
+    rules = tuple(
+        parse_access(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+    )
+    check_access(root, rules)
+    return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:

@@ -15,6 +15,7 @@ from tallystick.core.money import PPM
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE
 from tallystick.core.rules.model import WITHOUT_BASKET, Condition, Reward, RuleSet
+from tallystick.core.rules.period import parse_limit
 from tallystick.core.rules.reader import Node
 
 REWARDS_MAX = 200
@@ -25,6 +26,11 @@ KINDS = ("money_off", "percent_off", "free_item", *WITHOUT_BASKET)
 COUNTER: Final = "reward/"
 """Before a reward's id where coupons are counted; no coupon's id begins so."""
 
+BUDGET: Final = "budget/"
+"""Before a rule's id where the points of its budget are counted; no coupon's id begins so."""
+
+COUNTERS: Final = (COUNTER, BUDGET)
+
 
 def counter_of(reward_id: str) -> str:
     """Return the name under which a reward is counted, beside the coupons."""
@@ -32,8 +38,8 @@ def counter_of(reward_id: str) -> str:
 
 
 def is_counter(name: str) -> bool:
-    """Return whether a counter is a reward's and not a coupon's."""
-    return name.startswith(COUNTER)
+    """Return whether a counter is a reward's or a budget's and not a coupon's."""
+    return name.startswith(COUNTERS)
 
 
 def find_reward(rules: RuleSet, reward_id: str) -> Reward | None:
@@ -62,7 +68,8 @@ def parse_reward(node: Node, lines: Selector, when: Condition) -> Reward:
         when=when,
         minimum_minor=0 if free_standing else node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
         name=node.text("name", "", longest=NAME_CHARS_MAX),
-        stock=node.integer("stock", 0, low=1, high=STOCK_MAX) if node.has("stock") else 0,
+        stock=node.integer("stock", 0, high=STOCK_MAX),
+        limit=parse_limit(node.node("limit")),
     )
     if kind == "free_item" and lines is ANY_LINE:
         node.wrong("", "a free item must say which", "name a sku, category or brand")

@@ -31,11 +31,12 @@ from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.texts import Texts
+from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
-from tallystick.service.gateway import Gateway
+from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
@@ -44,6 +45,16 @@ CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
 
 _UTC = ZoneInfo("UTC")
+
+_POSTERS: dict[int, str] = {
+    options.ROLE_TILL: "till",
+    options.ROLE_WEBSHOP: "webshop",
+    options.ROLE_APP: "app",
+    options.ROLE_MANAGER: "staff",
+    options.ROLE_ADMIN: "staff",
+    options.ROLE_IMPORTER: ANY_POSTER,
+}
+"""What rule sets call those who post actions."""
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +80,13 @@ class LedgerHandlers:
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
+        caller, gateway = call.caller, self._gateway
+        visible_member(caller, request.member_id)
+        command = convert.earn_from_pb(request)
+        rules = await gateway.pool.run(gateway.rulebook.current, caller.program_id)
+        check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
         response = pb.EarnResponse()
-        await self.decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, command, call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
