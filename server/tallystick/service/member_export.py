@@ -20,6 +20,7 @@ from tallystick.service.balances import Balances, as_of, balance_of, member_not_
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
+from tallystick.service.household_store import Belonging
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
 from tallystick.service.passkeys import Passkeys
@@ -78,6 +79,7 @@ class MemberExport:
             "profile": _profile(self._members.profile(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
+            "household": _household(self._store.belonging(program_id, member_id)),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
         }
@@ -185,6 +187,17 @@ def _instant(at_ms: int) -> str | None:
     if not 0 < at_ms < NEVER_MS:
         return None
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
+
+
+def _household(place: Belonging | None) -> Document | None:
+    """Return which household the member is in; who else is in it is theirs to tell."""
+    if place is None:
+        return None
+    return {
+        "household_id": place.household_id,
+        "part": place.part.name,
+        "since": _instant(place.since_ms),
+    }
 
 
 def _member(member: Member) -> Document:
