@@ -110,6 +110,36 @@ def charity(
 
 
 @app.command()
+def settlement(
+    program: ProgramOption = "",
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Points exchanged with partner programs, by month: burned here for them, earned here from them, and their worth."""
+    from tallystick.reports.settlement import read_settlement
+
+    printer = printer_for(as_json=as_json)
+    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (snapshot, rules):
+        found = read_settlement(snapshot.ledger(), zone=rules.zone)
+    value = _value(rules)
+    rows: list[dict[str, str | int]] = [
+        {
+            "month": f"{month:%Y-%m}",
+            "partner": partner_id,
+            "gave_points": exchanged.gave_points,
+            "gave_minor": int(exchanged.gave_points * value),
+            "got_points": exchanged.got_points,
+            "got_minor": int(exchanged.got_points * value),
+        }
+        for (month, partner_id), exchanged in found.items()
+    ]
+    _tell(printer, rows, to)
+
+
+@app.command()
 def revenue(
     breakage: BreakageOption,
     program: ProgramOption = "",

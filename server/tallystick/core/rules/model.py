@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tallystick.core.rules.charity import Charity
     from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
+    from tallystick.core.rules.partner import Partner
 
 DAY_MS = 86_400_000
 
@@ -321,3 +322,4 @@ class RuleSet:
     transfers: Transfers | None = None
     charity: Charity | None = None
     goals: tuple[Goal, ...] = ()
+    partners: tuple[Partner, ...] = ()

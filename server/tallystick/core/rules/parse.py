@@ -44,6 +44,7 @@ from tallystick.core.rules.model import (
     TierPeriod,
     Tiers,
 )
+from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.scanning import parse_scanning
 from tallystick.core.rules.transfers import parse_transfers
@@ -108,6 +109,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
             condition=lambda node: _condition(node, zone, tier_ids),
         ),
         goals=_goals(root, zone, tier_ids),
+        partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
     root.done()
     return rules
