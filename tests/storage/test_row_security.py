@@ -11,6 +11,7 @@ from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.rules.notifications import Occasion
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.claim_store import Claim
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
@@ -80,6 +81,7 @@ def fill(url: str) -> None:
     store.start_sign_in(OTHER_PROGRAM, session)
     said = SaidConsent(ConsentPurpose.OFFERS, ConsentChannel.SMS, True, NOW, 4, "phone")
     store.add_consent(OTHER_PROGRAM, member_id(1), said)
+    store.set_birthday(OTHER_PROGRAM, Birthday(member_id(1), 229, NOW), by_staff=False)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
     review = Review("0" * 8 + "-0000-8000-8000-" + "0" * 12, "adjust", member_id(1), NOBODY, {}, NOW)
@@ -161,6 +163,7 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "passkey",
         "consent",
         "referral",
+        "birthday",
     ]
     tables += ["claim", "wanted", "reminder"]
     tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]

@@ -17,10 +17,12 @@ from tallystick_webshop.results import (
     CardCoupon,
     CardReward,
     Claim,
+    Earned,
     Held,
     Member,
     Movement,
     NewMember,
+    Opening,
     Quote,
     Returned,
     ReturnEffects,
@@ -213,6 +215,8 @@ def card_of(card: app_pb2.MemberCard) -> Card:
                 one.minimum_minor,
                 one.in_tier,
                 one.missing_points,
+                one.name,
+                one.sold_out,
             )
             for one in card.rewards
         ),
@@ -223,6 +227,21 @@ def card_of(card: app_pb2.MemberCard) -> Card:
             for one in card.coupons
         ),
     )
+
+
+def earned_of(decision: ledger_pb2.Decision) -> Earned:
+    """Return the points that were posted for an action; raises Refused."""
+    entry = posted_of(decision).entry
+    points = sum(one.points if one.debit == ledger_pb2.ACCOUNT_KIND_ISSUED else 0 for one in entry.postings)
+    return Earned(points, entry.balance_after.active, decision.replayed)
+
+
+def opening_of(found: webshop_pb2.ArticleAccess) -> Opening:
+    """Return whether an article may be sold."""
+    why = webshop_pb2.AccessReason.Name(found.reason).removeprefix("ACCESS_REASON_")
+    opens = _time(found.opens_at) if found.HasField("opens_at") else None
+    ours = _time(found.opens_for_member_at) if found.HasField("opens_for_member_at") else None
+    return Opening(found.sku, found.allowed, why, found.access_id, opens, ours)
 
 
 def _benefits(benefits: ledger_pb2.Benefits, explanations: Any) -> dict[str, Any]:

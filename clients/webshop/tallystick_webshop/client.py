@@ -39,7 +39,7 @@ from tallystick.v1 import (
     webshop_pb2_grpc,
 )
 from tallystick_webshop import answers
-from tallystick_webshop.basket import Basket, Points, ReturnLine, is_whole, spend_to_pb
+from tallystick_webshop.basket import Article, Basket, Points, ReturnLine, is_whole, spend_to_pb
 from tallystick_webshop.connection import DEADLINE_S, Connection, enrol
 from tallystick_webshop.errors import BadRequest
 from tallystick_webshop.posting import SIGNED_IN, Posting, assurance_to_pb, origin_to_pb, time_to_pb
@@ -47,12 +47,14 @@ from tallystick_webshop.results import (
     Balance,
     Card,
     Claim,
+    Earned,
     Enrolment,
     Held,
     HoldRef,
     Member,
     Movement,
     NewMember,
+    Opening,
     Quote,
     Returned,
     ReturnEffects,
@@ -65,6 +67,7 @@ from tallystick_webshop.results import (
 HOLD_TTL_S: Final = 900
 TTL_MAX_S: Final = 2_592_000
 STATEMENT_MAX: Final = 100
+ARTICLES_MAX: Final = 100
 
 
 class Shop:
@@ -189,6 +192,32 @@ class Shop:
         request = webshop_pb2.IssueWidgetTokenRequest(member_id=member_id, origin=origin)
         sold = self._call(self._webshop.IssueWidgetToken, request)
         return WidgetToken(sold.access_token, sold.expires_in_s)
+
+    def openings(self, articles: Sequence[Article], *, member_id: str = "") -> tuple[Opening, ...]:
+        """Say which articles may be sold to a member now, or to a guest: up to 100, answered in their order."""
+        if not 1 <= len(articles) <= ARTICLES_MAX:
+            raise BadRequest(f"{len(articles)} articles", mend=f"ask about 1 to {ARTICLES_MAX}")
+        asked = [
+            webshop_pb2.AccessArticle(sku=one.sku, categories=one.categories, brand=one.brand)
+            for one in articles
+        ]
+        request = webshop_pb2.CheckAccessRequest(member_id=member_id, articles=asked)
+        return tuple(map(answers.opening_of, self._call(self._webshop.CheckAccess, request).articles))
+
+    def earn(self, earn_id: str, member_id: str, action: str, *, subject: str = "") -> Earned:
+        """Post the points of an action of the rule set, such as a review of the article ``subject``.
+
+        Store ``earn_id`` before this call. Refused with ACTION_UNKNOWN, ACTION_LIMIT or ACTION_NOT_NOW.
+        """
+        request = ledger_pb2.EarnRequest(
+            command_id=earn_id,
+            member_id=member_id,
+            action_id=action,
+            subject=subject,
+            assurance=assurance_to_pb(SIGNED_IN),
+            origin=origin_to_pb("", None),
+        )
+        return answers.earned_of(self._call(self._ledger.Earn, request).decision)
 
     # What a member wants
 

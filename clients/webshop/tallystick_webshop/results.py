@@ -185,6 +185,13 @@ class CardReward:
     minimum_minor: int
     in_tier: bool
     missing_points: int
+    name: str = ""
+    sold_out: bool = False
+
+    @property
+    def in_basket(self) -> bool:
+        """Whether it is taken in a checkout; the others are bought by themselves, in the member's own app."""
+        return self.kind not in ("experience", "product")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +225,31 @@ class Card:
     expiring: tuple[tuple[int, str], ...]
     rewards: tuple[CardReward, ...]
     coupons: tuple[CardCoupon, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Whether an article may be sold to somebody now.
+
+    ``why`` is "OPEN", "EARLY", "NOT_YET" or "MEMBERS_ONLY". ``opens_at`` is when it opens to everybody,
+    ``opens_for_member_at`` when it does to the member: None when it has, or never will.
+    """
+
+    sku: str
+    allowed: bool
+    why: str
+    access_id: str
+    opens_at: datetime | None
+    opens_for_member_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """Points posted for an action; ``replayed`` when it had been posted before."""
+
+    points: int
+    balance_after: int
+    replayed: bool
 
 
 @dataclass(frozen=True, slots=True)

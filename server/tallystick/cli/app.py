@@ -19,6 +19,7 @@ from tallystick.cli import (
     keys,
     passes,
     programs,
+    review,
     segments,
     serving,
     shop,
@@ -86,6 +87,12 @@ app.add_typer(
 )
 app.add_typer(
     coupons.app, name="coupons", help="Unique codes of coupons: make, see, end.", rich_help_panel=SERVER
+)
+app.add_typer(
+    review.app,
+    name="review",
+    help="What looks like fraud or needs a second person.",
+    rich_help_panel=SERVER,
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.add_typer(

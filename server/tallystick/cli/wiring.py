@@ -207,6 +207,7 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
+    from tallystick.service.lookout import lookout_round
     from tallystick.service.referral_payout import referral_round
     from tallystick.service.reminder_events import ReminderEvents
     from tallystick.service.reminders import ReminderSink
@@ -214,6 +215,7 @@ def rounds_of(gateway: Gateway) -> list[Round]:
     from tallystick.service.rounds import expiry_round, reminder_round
     from tallystick.service.segments import segment_round
     from tallystick.service.sharing_rounds import sharing_round
+    from tallystick.service.yearly import yearly_round
 
     sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms)]
     return [
@@ -221,8 +223,10 @@ def rounds_of(gateway: Gateway) -> list[Round]:
         reminder_round(gateway.wishes, sinks, gateway.pool),
         review_round(gateway.reviews),
         referral_round(gateway.payouts),
+        lookout_round(gateway.lookout),
         sharing_round(gateway.transfers),
         segment_round(gateway.segments, gateway.pool),
+        yearly_round(gateway.yearly),
     ]
 
 

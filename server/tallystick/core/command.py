@@ -62,7 +62,11 @@ ACTION = "action"
 
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0. ``why`` is the code of its explanation."""
+    """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
+
+    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on. ``why``
+    is the code of the explanation of points that no action gives.
+    """
 
     command_id: CommandId
     member_id: MemberId
@@ -71,6 +75,8 @@ class Earn:
     reason: str
     assurance: Assurance = Assurance.TYPED
     why: str = ACTION
+    action_id: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,14 +433,16 @@ def _sale(c: Sale) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
-def _earn(c: Earn) -> list[object]:
-    asked = [c.points, c.reason, int(c.assurance)]
-    return asked if c.why == ACTION else [*asked, c.why]
-
-
 def _hold(c: PlaceHold) -> list[object]:
     asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
+
+
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    if c.why != ACTION:
+        return [*asked, c.why]
+    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
 
 
 def _settle(c: SettleSale) -> list[object]:

@@ -28,6 +28,7 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor, Ms
+from tallystick.core.limited import uncount
 from tallystick.core.lots import slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
 from tallystick.core.takeback import TakeBack
@@ -357,6 +358,8 @@ def _take_and_give(
         store_loss=to_store,
         adjusted=take.total - burned if by_hand else 0,
     )
+    if kind is EntryKind.REVERSE:
+        uncount(draft, target)
     explanations = [*take.explanations(earned), *told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from tallystick.core.access import access_told
 from tallystick.core.basket import (
     LINES_MAX,
     QUANTITY_MILLI_MAX,
@@ -32,9 +33,9 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.limited import check_counted, counted_rewards, coupons_only
+from tallystick.core.limited import check_counted, count_had, coupons_only, stock_taken
 from tallystick.core.lots import local_day, split_allocs
-from tallystick.core.moment import moment_in
+from tallystick.core.moment import moment_at
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
@@ -103,7 +104,7 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_in(draft, rules, origin)
+    moment = moment_at(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
         named = coupons_only(coupons) if coupons else ()
@@ -129,10 +130,17 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
-        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+        no = check_counted(
+            draft, rules, reward_ids, coupons, origin=origin, points=asked.points, promised=promised
+        )
+        if no:
             return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment, coupons)
+    priced = _with_earn(rules, basket, benefit, moment, coupons)
+    if rules.access and isinstance(priced, Priced) and (told := access_told(rules, basket.lines, moment)):
+        explained = (*priced.detail.explanations, *told)
+        priced = priced._replace(detail=replace(priced.detail, explanations=explained))
+    return priced
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -187,7 +195,7 @@ def _with_earn(
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=(*benefit.coupons, *counted_rewards(benefit.rewards, uses)) if uses else benefit.coupons,
+        coupons=(*benefit.coupons, *stock_taken(benefit.rewards, uses)) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
     )
@@ -310,7 +318,7 @@ def settle_sale(
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_in(draft, rules, advice.origin)
+    moment = moment_at(draft, rules, advice.origin)
     priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses)
     if isinstance(priced, Refused):
         return priced
@@ -370,6 +378,8 @@ def _post(
     them; behind it the awards of the challenges that it met.
     """
     origin = command.origin
+    if priced.benefit.rewards:
+        count_had(draft, rules, priced.benefit.rewards, origin)
     counted, progress = priced.detail.counted, NO_PROGRESS
     if counted:
         counted, progress = count_sale(draft, rules, origin, counted)

@@ -10,6 +10,7 @@ from typing import Protocol
 from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
+from tallystick.service.adjustments import Adjustments
 from tallystick.service.advices import Advices
 from tallystick.service.app_tokens import AppTokens
 from tallystick.service.balances import Balances
@@ -24,7 +25,7 @@ from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
-from tallystick.service.guesses import Guesses
+from tallystick.service.guesses import Guesses, SharedGuesses
 from tallystick.service.household_store import HouseholdStore
 from tallystick.service.households import Households
 from tallystick.service.identity import Identity
@@ -32,11 +33,13 @@ from tallystick.service.inbox import Inbox
 from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
+from tallystick.service.lookout import Lookout
 from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.notification_ports import NotificationStore
+from tallystick.service.openings import Openings
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
@@ -65,6 +68,7 @@ from tallystick.service.watch import Watch
 from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.service.wishes import Wishes
+from tallystick.service.yearly import Yearly
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
@@ -128,6 +132,8 @@ class Gateway:
     cards: Cards
     coupons: Coupons
     redemptions: Redemptions
+    openings: Openings
+    yearly: Yearly
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -144,6 +150,9 @@ class Gateway:
     webhooks: Webhooks
     reviews: Reviews
     payouts: ReferralPayouts
+    adjustments: Adjustments
+    lookout: Lookout
+    shared_guesses: SharedGuesses
     transfers: Transfers
     households: Households
     wishes: Wishes
@@ -215,10 +224,13 @@ def open_gateway(
     )
     door = Door(store, codes, app_tokens)
     passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
+    reviews = Reviews(store, pool, now_ms=now_ms)
+    lookout = Lookout(store, rulebook, reviews, pool)
+    guesses = Guesses()
     advices = Advices(
         store,
         rulebook,
-        SignUps(identity, keys=keys, now_ms=now_ms),
+        SignUps(identity, keys=keys, now_ms=now_ms, on_enrolled=lookout.enrolled),
         signer,
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
@@ -227,7 +239,6 @@ def open_gateway(
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wishes = Wishes(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms, on_withdrawn=wishes.consent_withdrawn)
-    reviews = Reviews(store, pool, now_ms=now_ms)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -259,8 +270,10 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
+        openings=Openings(balances, rulebook, now_ms=now_ms),
+        yearly=Yearly(store, rulebook, pool, lane, now_ms=now_ms),
         redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
-        guesses=Guesses(),
+        guesses=guesses,
         watch=watch,
         face=face,
         app_tokens=app_tokens,
@@ -323,6 +336,9 @@ def open_gateway(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
         reviews=reviews,
+        lookout=lookout,
+        shared_guesses=SharedGuesses(store, reviews, guesses, now_ms=now_ms),
+        adjustments=Adjustments(store, rulebook, reviews, lane, now_ms=now_ms),
         payouts=ReferralPayouts(
             store,
             rulebook,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
@@ -26,6 +26,7 @@ from tallystick.service.members import Members, Profile
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallets import Wallets
@@ -35,8 +36,13 @@ from tallystick.service.wishes import Wishes
 FORMAT = "tallystick-member/1"
 ENTRIES_MAX = 10_000
 ENTRIES_PAGE = 1_000
+REVIEWS_MAX = 1_000
 
 Document = dict[str, Any]
+
+
+class ExportStore(Store, ReviewStore, Protocol):
+    """What taking one's data away needs of a store."""
 
 
 class MemberExport:
@@ -44,7 +50,7 @@ class MemberExport:
 
     def __init__(
         self,
-        store: Store,
+        store: ExportStore,
         rulebook: RuleBook,
         balances: Balances,
         members: Members,
@@ -152,7 +158,16 @@ class MemberExport:
             "referral": {
                 "code": self._referrals.code_of(program_id, member_id),
                 "joined_by_one_at": _instant(referral.noted_ms) if referral else None,
+                "brought": self._store.referral_sums(program_id, member_id)._asdict(),
             },
+            "reviews": [
+                {
+                    "kind": one.kind,
+                    "found_at": _instant(one.made_ms),
+                    "state": one.state.name,
+                }
+                for one in self._store.reviews_of(program_id, member_id, limit=REVIEWS_MAX)
+            ],
         }
 
     def _wants(self, program_id: ProgramId, member_id: MemberId) -> Document:

@@ -10,6 +10,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import ASSERTION_KEPT_MS, Device, DeviceStatus, EnrolmentCode
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import SqlBirthdays
 from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
@@ -197,6 +198,7 @@ class SqlDirectory(
     SqlConsents,
     SqlReferrals,
     SqlReviews,
+    SqlBirthdays,
     SqlSignIn,
     SqlWallets,
     SqlClaims,

@@ -12,6 +12,7 @@ from tallystick.core.state import MemberStatus
 from tallystick.service.directory import Clock, IdentifierRow, Member, Program, StoredRuleSet
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import forget_birthday
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
@@ -334,6 +335,7 @@ class SqlMembers(SqlSession):
             erase_referrals(connection, program_id, member_id)
             erase_reviews(connection, program_id, member_id)
             erase_wants(connection, program_id, member_id)
+            forget_birthday(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):

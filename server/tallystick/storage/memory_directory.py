@@ -24,6 +24,7 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.service.household_store import Part
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_birthdays import MemoryBirthdays, forget_birthday
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
@@ -53,6 +54,7 @@ class MemoryDirectory(
     MemoryNotifications,
     MemoryWishes,
     MemorySegments,
+    MemoryBirthdays,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -243,6 +245,7 @@ class MemoryDirectory(
             erase_reviews(undo, tables, member_id)
             erase_notifications(undo, tables, member_id)
             erase_wants(undo, tables, member_id)
+            forget_birthday(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             forget_member(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)

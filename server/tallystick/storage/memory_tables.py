@@ -9,6 +9,7 @@ from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch
 from tallystick.service.claim_store import Claim
 from tallystick.service.consent_ports import SaidConsent
@@ -105,6 +106,7 @@ class ProgramTables:
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    birthdays: dict[MemberId, Birthday] = field(default_factory=dict)
     consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
     referrals: dict[MemberId, Referral] = field(default_factory=dict)
     wanted: dict[tuple[MemberId, WantedKind], Wanted] = field(default_factory=dict)

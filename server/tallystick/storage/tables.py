@@ -27,6 +27,7 @@ from tallystick.storage.ledger_tables import (
     refusal,
 )
 from tallystick.storage.member_tables import (
+    birthday,
     card,
     card_batch,
     card_device,
@@ -63,6 +64,7 @@ __all__ = [
     "SUM_COLUMNS",
     "account",
     "assertion_use",
+    "birthday",
     "card",
     "card_batch",
     "card_device",

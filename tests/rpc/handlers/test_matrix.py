@@ -105,6 +105,10 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "CreateCoupons": {"batch_id": new_id(), "coupon_id": "gift", "member_ids": [ids["member"]]},
         "ListCoupons": member,
         "RevokeCoupons": {"batch_id": ids.get("batch") or new_id()},
+        "GetReview": {"review_id": ids.get("review") or new_id()},
+        "DecideReview": {"review_id": ids.get("review") or new_id(), "verdict": "REVIEW_VERDICT_REFUSE"},
+        "SetStaffMember": {**member, "store_id": "s1", "cashier_id": "eva"},
+        "ListStaffMembers": {"store_id": "s1"},
         "RegisterCardDevice": {**member, "public_jwk": jwk, "label": "Phone"},
         "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
         "IssueWidgetToken": {**member, "origin": PAGE},
@@ -125,11 +129,23 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "EraseMe": {**member, "session_id": "x", "code": "123456"},
         "FinishAddPasskey": {**member, "session_id": "x", "credential_json": "{}"},
         "RemovePasskey": {**member, "passkey_id": "eA"},
+        "RedeemReward": {**moved, **scan, "reward_id": "evening"},
+        "CheckRedemption": {**member, "code": "2-2222-2222"},
+        "UseRedemption": {**moved, "code": "2-2222-2222"},
+        "CheckAccess": {**member, "articles": [{"sku": "A-1"}]},
         "IssueWalletPass": {**member, "wallet": "WALLET_KIND_APPLE"},
     }
     bodies["CreateProgram"]["program_id"] = "made-here"
     lists = ("ListMembers", "ListPrograms", "ListRuleSets", "ListDevices", "GetRuleSet", "ExpirePoints")
-    if name in (*lists, "GetTotals", "GetServerInfo", "ListInbox", "ListCardBatches", "ListWebhooks"):
+    if name in (
+        *lists,
+        "GetTotals",
+        "GetServerInfo",
+        "ListInbox",
+        "ListCardBatches",
+        "ListWebhooks",
+        "ListReviews",
+    ):
         return {}
     return bodies.get(name, member)
 
@@ -150,8 +166,11 @@ def theirs(world: World) -> dict[str, str]:
     number = world.number_of(member, foreign)
     command = str(sale.command_id)
     phone = registered_phone(world, member, OTHER)
+    review = world.gateway.reviews.add(OTHER, "test", MemberId(member), {}, "1")
+    assert review is not None
     return {
         "phone": phone,
+        "review": review.review_id,
         "item": item.item_id,
         "member": member,
         "command": command,
@@ -226,7 +245,9 @@ NAMES_NOTHING = frozenset(
         "ListInbox",
         "ListMembers",
         "ListPrograms",
+        "ListReviews",
         "ListRuleSets",
+        "ListStaffMembers",
         "ListWebhooks",
         "PublishRuleSet",
         "RecoverAdvices",
@@ -252,6 +273,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "Identify",
         "IssueVoucher",
         "RedeemClaim",
+        "RedeemReward",
         "RequestLeases",
     }
 )
@@ -278,6 +300,8 @@ OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
     "IssueVoucher": "REFUSED",
+    "Earn": "PERMISSION_DENIED ACTION_NOT_ALLOWED",
+    "RedeemReward": "REFUSED",
     "FinishAddPasskey": "REFUSED",
 }
 
@@ -301,7 +325,16 @@ def test_an_app_and_a_widget_reach_their_own_member_and_no_other(world: World, n
 
 @pytest.mark.parametrize(
     "name",
-    ["ListMembers", "ListDevices", "ListPrograms", "GetTotals", "ListRuleSets", "ListInbox", "GetExposure"],
+    [
+        "ListMembers",
+        "ListDevices",
+        "ListPrograms",
+        "GetTotals",
+        "ListReviews",
+        "ListRuleSets",
+        "ListInbox",
+        "GetExposure",
+    ],
 )
 def test_lists_and_sums_hold_nothing_of_another_program(world: World, name: str) -> None:
     ids = theirs(world)

@@ -37,6 +37,8 @@ from tallystick.v1 import (
     member_code_pb2,
     member_pb2,
     options_pb2,
+    review_pb2,
+    reward_pb2,
     sharing_pb2,
     store_pb2,
     till_pb2,
@@ -67,7 +69,9 @@ MODULES = (
     app_pb2,
     webshop_pb2,
     coupon_pb2,
+    review_pb2,
     sharing_pb2,
+    reward_pb2,
     admin_pb2,
 )
 METHODS = {

@@ -29,6 +29,9 @@ DEFAULTS: dict[str, Any] = {
     # What becomes of an order whose hold was over when it was captured: "sale" posts it against today's balance and,
     # when that does not cover it, without points; "keep" leaves it for a person.
     "TALLYSTICK_EXPIRED_HOLD": "sale",
+    # Whether to ask, before a product is added to a basket, if it is open to the customer: for programs with early
+    # access or exclusive products.
+    "TALLYSTICK_ACCESS": False,
     # What customers read for the ids of rewards and tiers, such as {"mug": _("A mug")}; else the id itself.
     "TALLYSTICK_NAMES": {},
     # How long a basket or a wish list has to be quiet until the gateway hears of it.

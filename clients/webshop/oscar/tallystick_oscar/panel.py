@@ -141,7 +141,7 @@ def _member_panel(rewards: Rewards, basket: Any) -> Panel:
                 "missing": one.missing_points,
             }
             for one in card.rewards
-            if one.in_tier
+            if one.in_tier and one.in_basket and not one.sold_out
         ],
         reward_ids=" ".join(rewards.choice.rewards),
         coupons=rewards.choice.coupons,

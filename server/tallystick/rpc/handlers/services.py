@@ -12,6 +12,7 @@ from tallystick.rpc.handlers.insight import InsightHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
+from tallystick.rpc.handlers.reviews import ReviewHandlers
 from tallystick.rpc.handlers.rewards import RewardHandlers
 from tallystick.rpc.handlers.sharing import SharingHandlers
 from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
@@ -32,6 +33,7 @@ from tallystick.v1 import (
     ledger_pb2,
     member_code_pb2,
     member_pb2,
+    review_pb2,
     reward_pb2,
     sharing_pb2,
     store_pb2,
@@ -65,6 +67,9 @@ def services(gateway: Gateway, *, passes: PassMaker | None = None) -> list[Servi
         Service(insight_pb2.DESCRIPTOR.services_by_name["InsightService"], InsightHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
+        Service(
+            review_pb2.DESCRIPTOR.services_by_name["ReviewService"], ReviewHandlers(gateway, ledger, pages)
+        ),
         Service(sharing_pb2.DESCRIPTOR.services_by_name["SharingService"], SharingHandlers(gateway, ledger)),
         Service(admin_pb2.DESCRIPTOR.services_by_name["AdminService"], AdminHandlers(gateway, pages)),
     ]

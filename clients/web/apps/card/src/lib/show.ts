@@ -54,6 +54,7 @@ export function benefitText(benefit: Benefit): string {
 
 function takenOff({ kind, amountMinor, percentPpm }: Benefit): string {
   if (kind === "money_off") return t("rewards.money_off", { amount: money(amountMinor) });
+  if (kind === "experience" || kind === "product") return "";
   if (kind !== "percent_off") return t("rewards.free_item");
   const percent = new Intl.NumberFormat(prefs.locale, { style: "percent", maximumFractionDigits: 2 });
   return t("rewards.percent_off", { percent: percent.format(num(percentPpm) / PPM) });

@@ -38,9 +38,11 @@ export interface Benefit {
 
 export interface CardReward extends Benefit {
   rewardId: string;
+  name?: string;
   costPoints?: Int64;
   inTier?: boolean;
   missingPoints?: Int64;
+  limited?: boolean;
 }
 
 export interface CardCoupon extends Benefit {

@@ -151,6 +151,7 @@ export const en = {
   "kind.RECALL": "Asked back from a store",
   "kind.ENROL": "Joined",
   "kind.AWARD": "Award",
+  "kind.HANDOVER": "Reward handed out",
   "kind.OTHER": "Change",
 
   "more.title": "More",

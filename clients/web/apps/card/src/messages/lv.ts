@@ -172,6 +172,7 @@ export const lv: CardCatalog<"lv"> = {
   "kind.RECALL": "Atprasīts no veikala",
   "kind.ENROL": "Pievienošanās",
   "kind.AWARD": "Balva",
+  "kind.HANDOVER": "Balva izsniegta",
   "kind.OTHER": "Izmaiņa",
 
   "more.title": "Vairāk",

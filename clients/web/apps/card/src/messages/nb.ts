@@ -154,6 +154,7 @@ export const nb: CardCatalog<"nb"> = {
   "kind.RECALL": "Bedt tilbake fra en butikk",
   "kind.ENROL": "Ble medlem",
   "kind.AWARD": "Belønning",
+  "kind.HANDOVER": "Belønning utlevert",
   "kind.OTHER": "Endring",
 
   "more.title": "Mer",

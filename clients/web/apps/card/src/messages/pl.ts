@@ -190,6 +190,7 @@ export const pl: CardCatalog<"pl"> = {
   "kind.RECALL": "Wezwane ze sklepu",
   "kind.ENROL": "Dołączenie",
   "kind.AWARD": "Nagroda",
+  "kind.HANDOVER": "Nagroda wydana",
   "kind.OTHER": "Zmiana",
 
   "more.title": "Więcej",

@@ -154,6 +154,7 @@ export const sv: CardCatalog<"sv"> = {
   "kind.RECALL": "Återkallat från en butik",
   "kind.ENROL": "Blev medlem",
   "kind.AWARD": "Belöning",
+  "kind.HANDOVER": "Belöning utlämnad",
   "kind.OTHER": "Ändring",
 
   "more.title": "Mer",
