@@ -106,7 +106,7 @@ def charity(
         }
         for (month, project_id), given in found.items()
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def settlement(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Points exchanged with partner programs, by month: burned here for them, earned here from them, and their worth."""
+    """Points exchanged with partner programs, by month: burned here for them, earned from them, what they are worth."""
     from tallystick.reports.settlement import read_settlement
 
     printer = printer_for(as_json=as_json)
@@ -136,7 +136,7 @@ def settlement(
         }
         for (month, partner_id), exchanged in found.items()
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
