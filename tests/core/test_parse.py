@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.challenge import Counts
+from tallystick.core.rules.membership import Membership
 from tallystick.core.rules.model import (
     Combine,
     Downgrade,
@@ -33,6 +35,40 @@ from tests.core.world import at, document_of
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "holdout_percent": 5,
+    "experiments": [
+        {
+            "id": "weekend",
+            "holdout_percent": 10,
+            "variants": [{"id": "plain", "percent": 50}, {"id": "double", "percent": 50}],
+            "from": "2026-01-01",
+            "until": "2026-07-01",
+        }
+    ],
+    "segments": [
+        {
+            "id": "sleeping",
+            "name": "Asleep",
+            "not_bought_for_days": 60,
+            "spend": {"min_minor": 1_000, "max_minor": 9_000, "within_days": 200},
+            "visits": {"min": 1, "max": 9},
+            "rfm": {"r_min": 1, "r_max": 2, "f_min": 2, "f_max": 5, "m_min": 3, "m_max": 4},
+            "joined_within_days": 900,
+            "all": [{"bought": {"sku": "A", "category": "tea", "brand": "X", "times_min": 2}}],
+            "any": [{"tier": "gold"}],
+            "none": [{"visits": {"min": 20}}],
+        }
+    ],
+    "offers": [
+        {
+            "id": "come-back",
+            "name": "We miss you",
+            "segment": "sleeping",
+            "experiment": "weekend/double",
+            "coupon": "part",
+            "days": 14,
+        }
+    ],
     "reminders": {"abandoned_after_h": 20, "wish_reminder_days": 21, "per_month": 2},
     "scanning": {
         "standard": ["gsrn", "email"],
@@ -71,7 +107,13 @@ FULL: dict[str, Any] = {
         "on_points_part": True,
         "pending_days": 14,
         "rules": [
-            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "base",
+                "kind": "per_amount",
+                "points": 1,
+                "per_minor": 1000,
+                "budget": {"points": 5_000, "per": "month", "store": True},
+            },
             {
                 "id": "evening",
                 "kind": "multiply",
@@ -97,8 +139,33 @@ FULL: dict[str, Any] = {
         "rolling_days": 90,
         "downgrade": "by_balance",
         "grace_days": 30,
-        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100}],
+        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100, "gift": {"points": 500}}],
     },
+    "challenges": [
+        {
+            "id": "toys",
+            "name": "Ten toys",
+            "counts": "pieces",
+            "target": 10,
+            "per": "month",
+            "times": 3,
+            "award": {"points": 50, "badge": "player"},
+            "category": "toys",
+            "membership": ["club"],
+        },
+    ],
+    "memberships": [
+        {
+            "id": "club",
+            "name": "Club",
+            "sku": "FEE",
+            "months": 12,
+            "grace_days": 7,
+            "refund_days": 14,
+            "remind_days": 21,
+        },
+        {"id": "trial", "name": "Trial", "sku": "TRIAL", "days": 30},
+    ],
     "burning": {
         "points": 100,
         "minor": 50,
@@ -134,7 +201,14 @@ FULL: dict[str, Any] = {
             "until": "2026-08-01",
         },
         {"id": "part", "kind": "percent_off", "percent": "12.5", "amount_minor_max": 70},
-        {"id": "gift", "kind": "free_item", "category": "toys", "per_member": 0},
+        {
+            "id": "gift",
+            "kind": "free_item",
+            "category": "toys",
+            "per_member": 0,
+            "segment": "sleeping",
+            "days": 3,
+        },
     ],
     "actions": [
         {
@@ -187,6 +261,42 @@ FULL: dict[str, Any] = {
         "away_days_max": 5,
         "floor": {"sale_points": 1, "member_points": 2, "till_points": 3},
     },
+    "transfers": {
+        "to": "household",
+        "minimum_points": 10,
+        "limit_points": {"count": 500, "per": "week"},
+        "member_days": 30,
+    },
+    "charity": {
+        "projects": [{"id": "sea", "name": "Sea", "text": "Boats"}, {"id": "trees", "name": "Trees"}],
+        "share": [
+            {"project": "sea", "minor": 100, "category": "watches"},
+            {"project": "trees", "percent": "0.5", "store": "s1"},
+        ],
+    },
+    "goals": [
+        {
+            "id": "advent",
+            "name": "Advent",
+            "counts": "pieces",
+            "target": 100,
+            "award": {"points": 50},
+            "sku": "candle",
+            "from": "2026-11-01",
+            "until": "2026-12-01",
+            "return_days": 14,
+        },
+        {
+            "id": "spring",
+            "name": "Spring",
+            "counts": "spend",
+            "target": 100,
+            "award": {"points": 5},
+            "from": "2026-03-01",
+            "until": "2026-04-01",
+            "at_once": True,
+        },
+    ],
 }
 
 
@@ -265,6 +375,15 @@ def test_every_key_of_the_language_is_read() -> None:
     )
     assert (autumn.early_ms, autumn.opens_ms) == (at("2026-08-31T22:00"), at("2026-09-08T08:00"))
     assert (atelier.early_ms, atelier.opens_ms) == (0, NEVER_MS)
+    (toys,) = rules.challenges
+    assert (toys.counts, toys.target, toys.per, toys.times) == (Counts.PIECES, 10, Per.MONTH, 3)
+    assert (toys.points, toys.badge, toys.lines.categories) == (50, "player", frozenset({"toys"}))
+    assert (toys.when.memberships, toys.first_day) == (frozenset({"club"}), 0)
+    assert rules.memberships == (
+        Membership("club", "Club", "FEE", months=12, grace_days=7, refund_days=14, remind_days=21),
+        Membership("trial", "Trial", "TRIAL", days=30),
+    )
+    assert [level.gift_points for level in rules.tiers.levels] == [0, 500]
     summer, part, gift = rules.coupons
     assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
     assert (summer.code, summer.spelled, summer.when.until_ms) == (
@@ -511,6 +630,31 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("offline/away_days_max", 0, "offline.away_days_max", "from 1 to 366", ""),
     ("offline/floor/sale_points", -1, "offline.floor.sale_points", "from 0 to", ""),
     ("offline/floor/sale", 1, "offline.floor.sale", "is not known here", "sale_points"),
+    ("transfers/to", "anybody", "transfers.to", "is not known here", "did you mean 'anyone'?"),
+    ("transfers/minimum_points", 501, "transfers.limit_points.count", "less than minimum_points", "nobody"),
+    ("transfers/limit_points/count", 0, "transfers.limit_points.count", "from 1 to", ""),
+    ("transfers/limit_points/per", "fortnight", "transfers.limit_points.per", "is not known here", "month"),
+    ("transfers/member_days", -1, "transfers.member_days", "from 0 to 3660", ""),
+    ("transfers/fee_points", 1, "transfers.fee_points", "is not known here", "limit_points"),
+    ("charity/projects", [], "charity.projects", "is empty", "at least one"),
+    ("charity/projects/1/id", "sea", "charity.projects[1].id", "is there already", "its own id"),
+    (
+        "charity/share/0/project",
+        "see",
+        "charity.share[0].project",
+        "is not known here",
+        "did you mean 'sea'?",
+    ),
+    ("charity/share/0/percent", "1", "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/0/minor", ..., "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/1/percent", "101", "charity.share[1].percent", "from 1/100 to 100", ""),
+    ("goals/1/id", "advent", "goals[1].id", "is there already", "its own id"),
+    ("goals/0/award", ..., "goals[0].award", "is missing", "what everybody gets"),
+    ("goals/0/award/points", 0, "goals[0].award.points", "from 1 to", ""),
+    ("goals/0/until", ..., "goals[0].until", "must be there", "until:"),
+    ("goals/0/target", 0, "goals[0].target", "from 1 to", ""),
+    ("goals/0/counts", "steps", "goals[0].counts", "is not known here", "did you mean 'sales'?"),
+    ("goals/1/return_days", 3, "goals[1].return_days", "does not go with at_once", "one of the two"),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
     ("reminders/abandoned_after_h", 721, "reminders.abandoned_after_h", "from 0 to 720", ""),

@@ -18,11 +18,14 @@ from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Sai
 from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.event_store import Endpoint, Event, EventPlace, SeenMember, Signing
+from tallystick.service.household_store import Belonging, Part
 from tallystick.service.notification_ports import Notification, NotificationPlace, PushSubscription
 from tallystick.service.ports import WriteSet
 from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import NOBODY, Review, StaffMember, WatchPlace
+from tallystick.service.shared_store import GoalState, ReachedGoal, SharedPlace
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
+from tallystick.service.transfer_store import Transfer, TransferState
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
 from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 from tallystick.storage import open_store
@@ -94,6 +97,12 @@ def fill(url: str) -> None:
     store.note_reminded(OTHER_PROGRAM, left, Reminded("basket.abandoned", "7", NOW), since=NOW, most=1)
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
     store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
+    sent = Transfer(command_id(8), member_id(1), member_id(3), 5, TransferState.ASKED, NOW, NOW)
+    store.add_transfer(OTHER_PROGRAM, sent)
+    store.add_household(OTHER_PROGRAM, member_id(3), Belonging(member_id(1), member_id(3), Part.HEAD, NOW))
+    parts = {("goal/advent", member_id(1)): 1}
+    store.add_sums(OTHER_PROGRAM, {"goal/advent": 1}, parts, to=SharedPlace({}))
+    store.put_goal(OTHER_PROGRAM, ReachedGoal("advent", 5, NOW, GoalState.REACHED))
     endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")
     place = EventPlace({}, NOW, NOW)
     store.put_endpoint(OTHER_PROGRAM, endpoint, here=place, now=NOW)

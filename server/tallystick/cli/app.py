@@ -17,6 +17,7 @@ from tallystick.cli import (
     importing,
     insight,
     keys,
+    notices,
     passes,
     programs,
     review,
@@ -100,9 +101,13 @@ app.add_typer(
 )
 finance.app.command()(insight.kpis)
 finance.app.command()(insight.campaigns)
+finance.app.command()(insight.budgets)
 finance.app.command()(insight.experiment)
 app.add_typer(
     segments.app, name="segment", help="Who is in which segment of the rule set.", rich_help_panel=SERVER
+)
+app.add_typer(
+    notices.app, name="notify", help="What members are told, and what became of it.", rich_help_panel=SERVER
 )
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)

@@ -296,6 +296,29 @@ class TransferBack:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Donate:
+    """Spend ``points`` > 0 for a project of the rule set."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    project_id: str
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class AwardGoal:
+    """Give a member the award of a goal that all members have reached; ``points`` > 0."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    goal_id: str
+    points: int
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -389,6 +412,8 @@ Command = (
     | TransferOut
     | TransferIn
     | TransferBack
+    | Donate
+    | AwardGoal
     | Advice
 )
 
@@ -481,6 +506,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
     TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
     TransferBack: lambda c: [c.transfer_id],
+    Donate: lambda c: [c.project_id, c.points, int(c.assurance)],
+    AwardGoal: lambda c: [c.goal_id, c.points],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

@@ -221,7 +221,7 @@ class _Maker:
 def event_of(
     program_id: ProgramId, member_id: MemberId, kind: EventType, mark: str, at_ms: Ms, data: Mapping[str, Any]
 ) -> Event:
-    """Return the event of a member, a type and a mark: the same has the same id for ever, however often it is told."""
+    """Return the event of a member, a type and a mark; the same has the same id for ever, also when told again."""
     body = {"type": kind.value, "timestamp": instant_text(at_ms), "data": data}
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     named = (program_id, member_id, kind.value, mark)

@@ -39,12 +39,16 @@ from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
 from tallystick.service.members import Members
 from tallystick.service.notification_ports import NotificationStore
+from tallystick.service.notification_source import NotificationSource
+from tallystick.service.notification_turn import Turns
+from tallystick.service.notifications import NoticeSettings, Notifications
 from tallystick.service.openings import Openings
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.reckoning import Reckoning
 from tallystick.service.redemptions import Redemptions
 from tallystick.service.referral_checks import ReferralChecks
 from tallystick.service.referral_payout import ReferralPayouts
@@ -55,6 +59,7 @@ from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.segment_ports import BooksSource
 from tallystick.service.segments import Segments
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
@@ -74,8 +79,8 @@ from tallystick.v1 import options_pb2
 DEFAULT_REGION = "GB"
 
 
-INSIGHT_ENTRIES_MAX = 300_000
-"""Largest ledger that is read while a back office waits: about six seconds."""
+INSIGHT_ENTRIES_MAX = 50_000
+"""Largest ledger that is read while a back office waits: about five seconds."""
 
 
 def role_name(role: int) -> str:
@@ -96,6 +101,7 @@ class GatewayStore(
     HouseholdStore,
     NotificationStore,
     BooksSource,
+    SharedStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -155,9 +161,13 @@ class Gateway:
     shared_guesses: SharedGuesses
     transfers: Transfers
     households: Households
+    notices: NotificationSource
+    turns: Turns
+    notifications: Notifications
     wishes: Wishes
     segments: Segments
     insight: Insight
+    reckoning: Reckoning
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -185,6 +195,7 @@ def open_gateway(
     on_batch: Callable[[int, float], None] | None = None,
     face: PublicFace = PublicFace(),  # noqa: B008 (frozen)
     mailer: Mailer | None = None,
+    notice_settings: NoticeSettings = NoticeSettings(),  # noqa: B008 (frozen)
 ) -> Gateway:
     """Wire the use cases onto a store.
 
@@ -193,6 +204,7 @@ def open_gateway(
     of programs whose time zone lies in no one country. ``on_batch`` is told the size and the time of each batch.
     ``face`` is what strangers may know; ``web_origins`` are those whose pages may call the gateway. Without a
     ``mailer`` nobody can sign in by mail. ``webhook_private`` lets webhooks go to addresses that are not public.
+    ``notice_settings`` says by which channels members can be told.
     """
     rulebook = RuleBook(store)
     profile = access_profile(issuer=issuer, audience=issuer)
@@ -218,7 +230,16 @@ def open_gateway(
 
     lane = Lane(store, rulebook, now_ms=now_ms, on_batch=batch_done)
     balances = Balances(store, rulebook)
-    codes = Codes(store, members, keys=keys, now_ms=now_ms, on_revoked=revocations.add_card_device)
+    ways = notice_settings.ways
+    notices = NotificationSource(store, rulebook, balances, ways=ways, now_ms=now_ms)
+    codes = Codes(
+        store,
+        members,
+        keys=keys,
+        now_ms=now_ms,
+        on_revoked=revocations.add_card_device,
+        on_another=notices.new_device,
+    )
     app_tokens = AppTokens(
         store, keys=keys, now_ms=now_ms, profile=profile, role_name=role_name(options_pb2.ROLE_APP)
     )
@@ -235,10 +256,21 @@ def open_gateway(
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
     )
-    wallets = Wallets(store, rulebook, balances, now_ms=now_ms)
     coupons = Coupons(store, rulebook, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     wishes = Wishes(store, rulebook, balances, now_ms=now_ms)
     consents = Consents(store, members, now_ms=now_ms, on_withdrawn=wishes.consent_withdrawn)
+    notifications = Notifications(
+        store,
+        rulebook,
+        members,
+        consents,
+        settings=notice_settings,
+        keys=keys,
+        stop_role=options_pb2.ROLE_PUBLIC,
+        public_url=face.public_url,
+        now_ms=now_ms,
+    )
+    wallets = Wallets(store, rulebook, balances, now_ms=now_ms, news=notifications.news)
     referrals = Referrals(store, index_key=lambda: keys().blind_index_key, now_ms=now_ms)
     pages_role = role_name(options_pb2.ROLE_WIDGET)
     return Gateway(
@@ -289,6 +321,9 @@ def open_gateway(
         ),
         passkeys=passkeys,
         wallets=wallets,
+        notices=notices,
+        turns=Turns(store, rulebook, members, ways=ways, now_ms=now_ms),
+        notifications=notifications,
         consents=consents,
         referrals=referrals,
         member_cards=MemberCards(
@@ -315,6 +350,7 @@ def open_gateway(
             referrals,
             wallets,
             wishes,
+            notifications,
             role_name=role_name,
             now_ms=now_ms,
         ),
@@ -352,4 +388,5 @@ def open_gateway(
         households=Households(store, now_ms=now_ms),
         segments=Segments(store, rulebook, now_ms=now_ms),
         insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
+        reckoning=Reckoning(store, rulebook, lane, pool, now_ms=now_ms),
     )

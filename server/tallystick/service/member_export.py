@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot
+from tallystick.core.state import Hold, Lot, Tally
 from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
 from tallystick.service.goods import goods_fact
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
+from tallystick.service.notification_ports import NoteState
+from tallystick.service.notifications import Notifications, Shown
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
@@ -37,6 +40,7 @@ FORMAT = "tallystick-member/1"
 ENTRIES_MAX = 10_000
 ENTRIES_PAGE = 1_000
 REVIEWS_MAX = 1_000
+NOTIFICATIONS_MAX = 1_000
 
 Document = dict[str, Any]
 
@@ -61,6 +65,7 @@ class MemberExport:
         referrals: Referrals,
         wallets: Wallets,
         wishes: Wishes,
+        notifications: Notifications,
         *,
         role_name: Callable[[int], str],
         now_ms: Callable[[], Ms],
@@ -76,6 +81,7 @@ class MemberExport:
         self._referrals = referrals
         self._wallets = wallets
         self._wishes = wishes
+        self._notifications = notifications
         self._role_name = role_name
         self._now_ms = now_ms
 
@@ -87,8 +93,10 @@ class MemberExport:
             "exported_at": _instant(self._now_ms()),
             "member": _member(member),
             "profile": _profile(self._members.profile(program_id, member_id)),
+            "birthday_found_by": _birthday(self._store.birthday(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
+            "notifications": self._told(program_id, member_id),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
             "segments": [
@@ -191,6 +199,13 @@ class MemberExport:
             ],
         }
 
+    def _told(self, program_id: ProgramId, member_id: MemberId) -> list[Document]:
+        """Return what the member was told and is about to be, the newest first."""
+        shown = self._notifications.list_of(
+            program_id, member_id, language="", before=None, limit=NOTIFICATIONS_MAX
+        )
+        return [_notification(one) for one in shown]
+
     def _points(self, program_id: ProgramId, member_id: MemberId) -> Document:
         program = self._store.program(program_id)
         account = self._store.read_accounts(program_id, [member_id]).get(member_id)
@@ -218,6 +233,7 @@ class MemberExport:
             },
             "lots": [_lot(lot) for lot in sorted(state.lots, key=lambda lot: lot.lot_seq)],
             "holds": [_hold(hold) for hold in sorted(state.holds, key=lambda hold: hold.seq)],
+            "tallies": [_tally(tally) for tally in state.account.tallies],
         }
 
     def _entries(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -235,6 +251,19 @@ class MemberExport:
             "entries": [_entry(entry, recorded_ms) for entry, recorded_ms in found],
             "older_entries_left_out": older,
         }
+
+
+def _notification(shown: Shown) -> Document:
+    note = shown.note
+    return {
+        "occasion": note.occasion.value,
+        "state": note.state.name,
+        "channel": note.way.name if note.way else None,
+        "title": shown.title,
+        "text": shown.text,
+        "made_at": _instant(note.made_ms),
+        "sent_at": _instant(note.done_ms) if note.state is NoteState.SENT else None,
+    }
 
 
 def _instant(at_ms: int) -> str | None:
@@ -266,6 +295,14 @@ def _profile(profile: Profile) -> Document:
         "language": profile.language,
         "updated_at": _instant(profile.updated_ms),
     }
+
+
+def _birthday(birthday: Birthday | None) -> Document | None:
+    if birthday is None:
+        return None
+    month, day = divmod(birthday.month_day, 100)
+    kept = f"{month:02}-{day:02}" if birthday.month_day else None
+    return {"month_day": kept, "set_at": _instant(birthday.set_ms)}
 
 
 def _consent(one: ConsentNow) -> Document:
@@ -327,6 +364,11 @@ def _hold(hold: Hold) -> Document:
     }
 
 
+def _tally(tally: Tally) -> Document:
+    first = date.fromordinal(tally.period).isoformat() if tally.period else None
+    return {"key": tally.key, "first_day": first, "count": tally.count}
+
+
 def _entry(entry: Entry, recorded_ms: Ms) -> Document:
     detail, origin, moves = entry.detail, entry.origin, entry.moves
     return {
@@ -359,6 +401,7 @@ def _entry(entry: Entry, recorded_ms: Ms) -> Document:
         "payable_minor": detail.payable_minor,
         "lines": [share._asdict() for share in detail.lines],
         "rewards": [reward._asdict() for reward in detail.rewards],
+        "tallies": [_tally(tally) for tally in detail.tallies],
         "explanations": [
             {
                 "rule_id": why.rule_id,

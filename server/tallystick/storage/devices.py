@@ -27,6 +27,7 @@ from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
 from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import SqlSharedSums
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
@@ -210,5 +211,6 @@ class SqlDirectory(
     SqlNotificationQueue,
     SqlNotifications,
     SqlWishes,
+    SqlSharedSums,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -24,6 +24,7 @@ from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
 from tallystick.storage.segments import forget_member
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import forget_parts
 from tallystick.storage.wishes import erase_wants
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
@@ -344,6 +345,7 @@ class SqlMembers(SqlSession):
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(connection, program_id, member_id)
+            forget_parts(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
             forget_member(connection, program_id, member_id)
             return erased

@@ -34,6 +34,7 @@ from tallystick.storage.memory_notifications import MemoryNotifications, erase_n
 from tallystick.storage.memory_referrals import MemoryReferrals, erase_referrals
 from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
 from tallystick.storage.memory_segments import MemorySegments, forget_member
+from tallystick.storage.memory_shared import MemorySharedSums, forget_parts
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
@@ -55,6 +56,7 @@ class MemoryDirectory(
     MemoryWishes,
     MemorySegments,
     MemoryBirthdays,
+    MemorySharedSums,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -250,6 +252,7 @@ class MemoryDirectory(
             forget_member(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(undo, tables, member_id)
+            forget_parts(undo, tables, member_id)
             return erased
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

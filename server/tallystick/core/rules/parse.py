@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -16,9 +17,12 @@ from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
 from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
+from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -123,6 +127,12 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         segments=segments,
         offers=offered.offers,
         holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
     )
     root.done()
     return rules
@@ -174,15 +184,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule
@@ -374,6 +387,13 @@ def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access
     )
     check_access(root, rules)
     return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:

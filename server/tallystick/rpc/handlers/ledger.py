@@ -398,7 +398,7 @@ class LedgerHandlers:
         """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
         caller, gateway = call.caller, self._gateway
         origin = filled_origin(command.origin, caller, gateway.now_ms())
-        allowed = await self.window(caller)
+        allowed = await self.allowed(caller)
         if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
             return None
         return await gateway.pool.run(
