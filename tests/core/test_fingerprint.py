@@ -19,6 +19,8 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
     CouponRef,
     Donate,
     Earn,
@@ -106,6 +108,8 @@ COMMANDS: dict[str, Command] = {
     "TransferIn": TransferIn(
         ID, MEMBER, ORIGIN, OTHER, MEMBER, (MovedLot(10, Ms(5), Ms(9)), MovedLot(20, Ms(6), Ms(99)))
     ),
+    "ConvertOut": ConvertOut(ID, MEMBER, ORIGIN, "cinema", MEMBER, 10, Assurance.STATIC_CARD),
+    "ConvertIn": ConvertIn(ID, MEMBER, ORIGIN, "grocer", OTHER, MEMBER, 10),
     "Donate": Donate(ID, MEMBER, ORIGIN, "trees", 10, Assurance.STATIC_CARD),
     "AwardGoal": AwardGoal(ID, MEMBER, ORIGIN, "advent", 10),
 }
@@ -134,6 +138,8 @@ STORED = {
     "RecallLeases": "b1580e43be259e6264382c37d994854b",
     "IssueVoucher": "055fef913a2a8f145e8b1b95bd5d2480",
     "TransferIn": "869c82230bac69688be7202c1bcbf59b",
+    "ConvertOut": "c48aa8eb7bcf3b5e9acbb0f5cbfcdcb8",
+    "ConvertIn": "1c23d68bf10f6b5ae11681c8c964c7b3",
     "Donate": "71e2f2165e691d5230546c9d0d0c9355",
     "AwardGoal": "cfdcc7e3a4dafb65a5546b6af3be4651",
 }

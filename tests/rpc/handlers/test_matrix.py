@@ -134,6 +134,15 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
             "points": 1,
             "origin": origin_of(),
         },
+        "ConvertPoints": {
+            **member,
+            **scan,
+            "transfer_id": new_id(),
+            "partner_id": "cinema",
+            "to_card": ids["number"] or "1",
+            "points": 1,
+            "origin": origin_of(),
+        },
         "GetTransfer": {"transfer_id": ids["command"]},
         "CreateHousehold": {**member, "household_id": new_id()},
         "AskToJoinHousehold": {**member, "code": "0000000000"},
@@ -150,6 +159,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "ListCardBatches",
         "ListWebhooks",
         "ListProjects",
+        "ListPartners",
     ):
         return {}
     return bodies.get(name, member)
@@ -246,6 +256,7 @@ NAMES_NOTHING = frozenset(
         "ListDevices",
         "ListInbox",
         "ListMembers",
+        "ListPartners",
         "ListPrograms",
         "ListProjects",
         "ListRuleSets",
@@ -275,6 +286,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "IssueVoucher",
         "RedeemClaim",
         "RequestLeases",
+        "ConvertPoints",
         "DonatePoints",
         "TransferPoints",
     }
@@ -306,6 +318,7 @@ OWN = {
     "FinishAddPasskey": "REFUSED",
     "TransferPoints": "REFUSED",
     "DonatePoints": "REFUSED",
+    "ConvertPoints": "REFUSED",
     "GetTransfer": "NOT_FOUND TRANSFER_NOT_FOUND",
     "InviteToHousehold": "FAILED_PRECONDITION HOUSEHOLD_CONFLICT",
     "AskToJoinHousehold": "PERMISSION_DENIED INVITATION_INVALID",
