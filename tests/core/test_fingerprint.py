@@ -28,6 +28,7 @@ from tallystick.core.command import (
     IssueVoucher,
     PlaceHold,
     RecallLeases,
+    RedeemReward,
     Return,
     ReturnLease,
     ReturnLine,
@@ -41,6 +42,7 @@ from tallystick.core.command import (
     TransferBack,
     TransferIn,
     TransferOut,
+    UseRedemption,
     Void,
     fingerprint,
 )
@@ -72,6 +74,7 @@ COMMANDS: dict[str, Command] = {
         (CouponRef("aa", "A"), CouponRef("bb", "B")),
     ),
     "Earn": Earn(ID, MEMBER, ORIGIN, 10, "survey", Assurance.STATIC_CARD),
+    "Earn by a rule": Earn(ID, MEMBER, ORIGIN, 0, "review", Assurance.TYPED, "review", "A1"),
     "Burn": Burn(ID, MEMBER, ORIGIN, 10, "prize", Assurance.STATIC_CARD),
     "PlaceHold": PlaceHold(ID, MEMBER, ORIGIN, 900, SPEND, ("r1",), BASKET, Assurance.STATIC_CARD),
     "PlaceHold with coupons": PlaceHold(
@@ -105,6 +108,8 @@ COMMANDS: dict[str, Command] = {
     "ReturnLease": ReturnLease(ID, MEMBER, ORIGIN, OTHER),
     "RecallLeases": RecallLeases(ID, MEMBER, ORIGIN),
     "IssueVoucher": IssueVoucher(ID, MEMBER, ORIGIN, "store-1", 100, "r1", Assurance.STATIC_CARD),
+    "RedeemReward": RedeemReward(ID, MEMBER, ORIGIN, "evening", Assurance.STATIC_CARD),
+    "UseRedemption": UseRedemption(ID, MEMBER, ORIGIN, OTHER),
     "TransferIn": TransferIn(
         ID, MEMBER, ORIGIN, OTHER, MEMBER, (MovedLot(10, Ms(5), Ms(9)), MovedLot(20, Ms(6), Ms(99)))
     ),
@@ -137,6 +142,9 @@ STORED = {
     "ReturnLease": "e293918e5e595ba1a7843dbb7aca20d6",
     "RecallLeases": "b1580e43be259e6264382c37d994854b",
     "IssueVoucher": "055fef913a2a8f145e8b1b95bd5d2480",
+    "Earn by a rule": "a1430127b634d9897cb1f467dc92079c",
+    "RedeemReward": "d660272ac8956f3bc693863847b3e5e8",
+    "UseRedemption": "dfc830efc0084b7c1d713e4bb6f6275f",
     "TransferIn": "869c82230bac69688be7202c1bcbf59b",
     "ConvertOut": "c48aa8eb7bcf3b5e9acbb0f5cbfcdcb8",
     "ConvertIn": "1c23d68bf10f6b5ae11681c8c964c7b3",

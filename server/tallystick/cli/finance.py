@@ -78,7 +78,7 @@ def liability(
         }
         for line in found.roll_forward()
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
@@ -106,7 +106,7 @@ def charity(
         }
         for (month, project_id), given in found.items()
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
@@ -136,7 +136,7 @@ def settlement(
         }
         for (month, partner_id), exchanged in found.items()
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
@@ -170,7 +170,7 @@ def revenue(
         }
         for line in lines_of(found, value=_value(rules), expected=expectation(breakage))
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 @app.command()
@@ -203,7 +203,7 @@ def journal(
         }
         for line in lines
     ]
-    _tell(printer, rows, to)
+    tell(printer, rows, to)
 
 
 def expectation(breakage: str) -> Callable[[Cohort, date], Fraction]:
@@ -307,22 +307,31 @@ def _out(to: Path) -> Iterator[TextIO]:
         yield stream
 
 
-def _tell(printer: Printer, rows: Sequence[Mapping[str, str | int]], to: Path | None) -> None:
+def tell(
+    printer: Printer,
+    rows: Sequence[Mapping[str, str | int]],
+    to: Path | None,
+    *,
+    nothing: str = "There is no entry yet.",
+    as_document: bool = True,
+) -> None:
+    """Show rows as a table, or write them as CSV; and, with ``as_document``, as JSON where that is asked for."""
     if to is not None:
         with _out(to) as stream:
             for _ in write_records(rows, stream, Format.CSV):
                 pass
         printer.line(f"{count(len(rows))} lines written to {to}")
     elif not rows:
-        printer.line("There is no entry yet.")
+        printer.line(nothing)
     else:
         _table(printer, rows)
-    printer.document(list(rows))
+    if as_document:
+        printer.document(list(rows))
 
 
 def _table(printer: Printer, rows: Sequence[Mapping[str, str | int]]) -> None:
     wide = {name: max(len(name), *(len(_shown(row[name])) for row in rows)) for name in rows[0]}
-    numbers = {name for name, value in rows[0].items() if isinstance(value, int)}
+    numbers = {name for name in rows[0] if any(isinstance(row[name], int) for row in rows)}
 
     def line(cells: Mapping[str, str]) -> str:
         return "  ".join(

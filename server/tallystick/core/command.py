@@ -56,9 +56,17 @@ class Sale:
     coupons: tuple[CouponRef, ...] = ()
 
 
+ACTION = "action"
+"""Why points without a basket are given, unless something else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0."""
+    """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
+
+    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on. ``why``
+    is the code of the explanation of points that no action gives.
+    """
 
     command_id: CommandId
     member_id: MemberId
@@ -66,6 +74,9 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
+    why: str = ACTION
+    action_id: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +232,27 @@ class IssueVoucher:
     points: int = 0
     reward_id: str = ""
     assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemReward:
+    """Buy a reward by itself: an experience, an exclusive product. ``command_id`` names the redemption."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    reward_id: str
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class UseRedemption:
+    """Hand out what was bought by itself before."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    redemption_id: CommandId
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +433,8 @@ Command = (
     | ReturnLease
     | RecallLeases
     | IssueVoucher
+    | RedeemReward
+    | UseRedemption
     | TransferOut
     | TransferIn
     | TransferBack
@@ -457,6 +491,13 @@ def _hold(c: PlaceHold) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    if c.why != ACTION:
+        return [*asked, c.why]
+    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
+
+
 def _settle(c: SettleSale) -> list[object]:
     till = [c.rule_set, c.earned_points, c.burned_points, c.discount_minor]
     rights = [(int(right.kind), right.points, right.hold_id) for right in c.authorities]
@@ -475,7 +516,7 @@ def _return(c: Return) -> list[object]:
 
 _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     Sale: _sale,
-    Earn: lambda c: [c.points, c.reason, int(c.assurance)],
+    Earn: _earn,
     Burn: lambda c: [c.points, c.reason, int(c.assurance)],
     PlaceHold: _hold,
     Capture: lambda c: [c.hold_id, _basket(c.basket)],
@@ -488,6 +529,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     ReturnLease: lambda c: [c.lease_id],
     RecallLeases: lambda _: [],
     IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
+    RedeemReward: lambda c: [c.reward_id, int(c.assurance)],
+    UseRedemption: lambda c: [c.redemption_id],
     TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
     TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
     TransferBack: lambda c: [c.transfer_id],

@@ -21,6 +21,7 @@ from tallystick.core.command import (
     IssueVoucher,
     PlaceHold,
     RecallLeases,
+    RedeemReward,
     Return,
     ReturnLease,
     Reverse,
@@ -32,6 +33,7 @@ from tallystick.core.command import (
     TransferBack,
     TransferIn,
     TransferOut,
+    UseRedemption,
     Void,
 )
 from tallystick.core.convert import convert_in, convert_out
@@ -43,7 +45,9 @@ from tallystick.core.gift import settle_gifts
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
 from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
+from tallystick.core.limited import coupons_only
 from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
+from tallystick.core.redeem import redeem_reward, use_redemption
 from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
@@ -91,6 +95,8 @@ def refers_to(command: Command) -> CommandId | None:
             return command.sale_id
         case Reverse():
             return command.entry_id
+        case UseRedemption():
+            return command.redemption_id
         case TransferBack():
             return command.transfer_id
         case _:
@@ -111,7 +117,7 @@ def decide(
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
     ``pinned`` are the rules that an advice names, when they are no longer those in force. ``coupons`` is what is known
-    of those that a sale or hold names, or that the captured hold has, in that order.
+    of those that a sale or hold names, or that the captured hold has, in that order, and of rewards that are counted.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
@@ -202,16 +208,20 @@ def _apply(
 ) -> Refused | None:
     match command:
         case Sale():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return post_sale(draft, rules, command, coupons)
         case SettleSale():
-            return settle_sale(draft, rules, command)
+            return settle_sale(draft, rules, command, coupons)
         case Earn():
             return post_earn(draft, rules, command)
         case Burn():
             return post_burn(draft, rules, command)
         case PlaceHold():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return place_hold(draft, rules, command, coupons)
         case Capture():
             return capture(draft, rules, command, coupons)
@@ -224,12 +234,18 @@ def _apply(
         case Adjust():
             return post_adjust(draft, rules, command)
         case _:
-            return _apply_store(draft, command, rules, refs)
+            return _apply_rest(draft, command, rules, refs, coupons)
 
 
-def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
-    """Decide what stores ask for and report beside sales."""
+def _apply_rest(
+    draft: Draft, command: Command, rules: RuleSet, refs: Refs, coupons: Sequence[CouponUse]
+) -> Refused | None:
+    """Decide what is bought without a basket, and what stores ask for and report beside sales."""
     match command:
+        case RedeemReward():
+            return redeem_reward(draft, rules, command, coupons)
+        case UseRedemption():
+            return use_redemption(draft, rules, command, refs.target, refs.before)
         case SettleReturn():
             return settle_return(draft, rules, command, refs.target, refs.before)
         case SettleUndo():

@@ -32,6 +32,7 @@ class EntryKind(IntEnum):
     RECALL = 16
     ENROL = 17
     AWARD = 18
+    HANDOVER = 24
     TRANSFER = 19
     DONATE = 20
 
@@ -98,7 +99,7 @@ class TaxTotal(NamedTuple):
 
 
 class AppliedReward(NamedTuple):
-    """A reward bought within a sale."""
+    """A reward bought within a sale, or by itself and then without a discount."""
 
     reward_id: str
     points: int
@@ -106,7 +107,10 @@ class AppliedReward(NamedTuple):
 
 
 class AppliedCoupon(NamedTuple):
-    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code."""
+    """A coupon used on a sale, reserved by a hold, or given free by a reverse; ``token`` is that of a unique code.
+
+    A reward that is counted stands among them under the name of its counter, without a discount.
+    """
 
     coupon_id: str
     discount_minor: Minor
@@ -276,12 +280,21 @@ class Refusal(IntEnum):
     COUPON_NOT_NOW = 34
     COUPON_NOT_APPLICABLE = 35
     MEMBER_LOCKED = 36
+    REWARD_SOLD_OUT = 41
+    REWARD_LIMIT = 42
+    REWARD_NEEDS_GATEWAY = 43
+    ACTION_UNKNOWN = 44
+    ACTION_LIMIT = 45
+    ACTION_NOT_NOW = 46
+    REDEMPTION_USED = 47
+    ADJUST_NEEDS_SECOND = 50
     TRANSFERS_OFF = 51
     SHARING_LIMIT = 52
     RECEIVER_NOT_ALLOWED = 53
     MEMBER_TOO_NEW = 54
     PROJECT_UNKNOWN = 55
     PARTNER_UNKNOWN = 56
+    COUPON_NOT_FOR_MEMBER = 57
 
 
 @dataclass(frozen=True, slots=True)

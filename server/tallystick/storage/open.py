@@ -10,7 +10,9 @@ from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
 from tallystick.service.event_store import EventStore
 from tallystick.service.household_store import HouseholdStore
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.service.review_ports import ReviewStore
 from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.transfer_store import TransferStore
@@ -28,8 +30,10 @@ class Store(
     SignInStore,
     ClaimStore,
     EventStore,
+    ReviewStore,
     TransferStore,
     HouseholdStore,
+    NotificationStore,
     SharedStore,
     Protocol,
 ):

@@ -12,7 +12,7 @@ from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.ports import Known
-from tallystick.storage.coupon_reads import COUPON_TEMPLATES, CouponStatements, SqlCouponReads
+from tallystick.storage.coupon_reads import COUPON_TEMPLATES
 from tallystick.storage.rows import (
     ACCOUNT_COLUMNS,
     HOLD_COLUMNS,
@@ -28,6 +28,7 @@ from tallystick.storage.rows import (
     known_from_row,
     lot_from_row,
 )
+from tallystick.storage.segment_reads import SEGMENT_TEMPLATES, SegmentStatements, SqlSegmentReads
 from tallystick.storage.tables import SUM_COLUMNS
 from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES
 from tallystick.storage.transfers import TRANSFER_COLUMNS
@@ -37,7 +38,7 @@ SEQ_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Statements(CouponStatements):
+class Statements(SegmentStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 
     accounts_locked: str
@@ -121,6 +122,7 @@ _TEMPLATES = {
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
     **TILL_TEMPLATES,
     **COUPON_TEMPLATES,
+    **SEGMENT_TEMPLATES,
 }
 
 
@@ -144,7 +146,7 @@ def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
     return found
 
 
-class SqlReads(SqlCouponReads):
+class SqlReads(SqlSegmentReads):
     """``Reads`` over a connection that is in a transaction of one program."""
 
     statements: Statements

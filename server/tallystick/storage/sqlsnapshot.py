@@ -12,6 +12,7 @@ from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.segment_ports import Purchase
 from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
 from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
@@ -96,6 +97,10 @@ class SqlSnapshot(ABC):
     def transfers(self) -> Iterator[Transfer]:
         """Yield transfers by id."""
         return self._records("transfer", self.statements.scan_transfers, transfer_from_row, slice(0, 1))
+
+    def purchases(self) -> Iterator[Purchase]:
+        """Yield goods of sales by member and number."""
+        return (Purchase(*row) for row in self._stream(self.statements.scan_purchases))
 
     def shared_sums(self) -> Iterator[tuple[str, int]]:
         """Yield (key, total) by key."""

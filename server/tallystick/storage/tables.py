@@ -27,6 +27,7 @@ from tallystick.storage.ledger_tables import (
     refusal,
 )
 from tallystick.storage.member_tables import (
+    birthday,
     card,
     card_batch,
     card_device,
@@ -44,6 +45,9 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.notification_tables import notification, notification_place, push_subscription
+from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
+from tallystick.storage.segment_tables import purchase, segment, segment_member
 from tallystick.storage.sharing_tables import (
     household,
     household_member,
@@ -61,12 +65,14 @@ from tallystick.storage.till_tables import (
     inbox_item,
     till_chain,
 )
+from tallystick.storage.wish_tables import reminder, wanted
 
 __all__ = [
     "MOVE_COLUMNS",
     "SUM_COLUMNS",
     "account",
     "assertion_use",
+    "birthday",
     "card",
     "card_batch",
     "card_device",
@@ -94,21 +100,33 @@ __all__ = [
     "lot",
     "member",
     "metadata",
+    "notification",
+    "notification_place",
     "passkey",
     "person",
     "program",
+    "purchase",
+    "push_subscription",
     "referral",
     "refusal",
+    "reminder",
+    "review",
     "rule_set",
+    "segment",
+    "segment_member",
     "shared_goal",
     "shared_part",
     "shared_place",
     "shared_sum",
     "sign_in",
+    "staff_member",
     "till_chain",
     "transfer",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "wanted",
+    "watch_count",
+    "watch_place",
     "webhook",
 ]

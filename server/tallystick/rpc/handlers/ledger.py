@@ -30,11 +30,13 @@ from tallystick.rpc.convert.pages import PageTokens, page_size
 from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.rpc.handlers.texts import Texts
+from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
-from tallystick.service.gateway import Gateway
+from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
@@ -43,6 +45,16 @@ CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
 
 _UTC = ZoneInfo("UTC")
+
+_POSTERS: dict[int, str] = {
+    options.ROLE_TILL: "till",
+    options.ROLE_WEBSHOP: "webshop",
+    options.ROLE_APP: "app",
+    options.ROLE_MANAGER: "staff",
+    options.ROLE_ADMIN: "staff",
+    options.ROLE_IMPORTER: ANY_POSTER,
+}
+"""What rule sets call those who post actions."""
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +65,7 @@ class LedgerHandlers:
     def __init__(self, gateway: Gateway, pages: PageTokens) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._texts = Texts(gateway)
         # Neither a program's clock nor the currency of a published rule set ever changes.
         self._clocks: dict[ProgramId, Clock] = {}
         self._currencies: dict[tuple[ProgramId, int], str] = {}
@@ -63,11 +76,17 @@ class LedgerHandlers:
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
         await self.decide(response.decision, sale, call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
+        caller, gateway = call.caller, self._gateway
+        visible_member(caller, request.member_id)
+        command = convert.earn_from_pb(request)
+        rules = await gateway.pool.run(gateway.rulebook.current, caller.program_id)
+        check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
         response = pb.EarnResponse()
-        await self.decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, command, call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
@@ -86,6 +105,7 @@ class LedgerHandlers:
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
         await self.decide(response.decision, convert.capture_from_pb(request), call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
@@ -111,7 +131,11 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self.decide(response.decision, command, call, sent=sent)
+        held = await self._held(command, call, sent=sent)
+        if held is None:
+            await self.decide(response.decision, command, call, sent=sent)
+        else:
+            fill_decision(response.decision, held, replayed=False, recorded_ms=0, currency="")
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -131,8 +155,10 @@ class LedgerHandlers:
             now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
-            self._count_guess(found, command.member_id, caller)
-            return pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._count_guess(found, command.member_id, caller)
+            no = pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.QuoteResponse()
         quoted = response.quoted
         fill_benefits(quoted.benefits, found.entry, found.currency)
@@ -140,6 +166,9 @@ class LedgerHandlers:
         quoted.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(quoted.explanations, found.entry.detail.explanations)
         quoted.rule_set_version = found.entry.rule_set
+        await self._texts.explanations(
+            quoted.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def preview_return(self, request: pb.PreviewReturnRequest, call: Call) -> pb.PreviewReturnResponse:
@@ -155,13 +184,18 @@ class LedgerHandlers:
             latest_ms=allowed.latest_ms,
         )
         if isinstance(found, Refused):
-            return pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            no = pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.PreviewReturnResponse()
         previewed = response.previewed
         fill_returned(previewed.returned, found.entry, found.currency)
         previewed.balance_before.CopyFrom(balance_to_pb(found.before))
         previewed.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(previewed.explanations, found.entry.detail.explanations)
+        await self._texts.explanations(
+            previewed.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def get_balance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:
@@ -187,6 +221,7 @@ class LedgerHandlers:
         response = pb.ListEntriesResponse()
         for entry, recorded_ms in rows:
             fill_entry(response.entries.add(), entry, recorded_ms)
+        await self._texts.entries(response.entries, caller.program_id, request.language_code)
         if more:
             response.next_page_token = self._pages.make(scope, [rows[-1][0].seq])
         return response
@@ -204,6 +239,7 @@ class LedgerHandlers:
         await self.tell(
             response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
         )
+        await self._texts.decision(response.decision, caller.program_id, request.language_code)
         return response
 
     async def list_lots(self, request: pb.ListLotsRequest, call: Call) -> pb.ListLotsResponse:
@@ -248,8 +284,10 @@ class LedgerHandlers:
             account = state.account
         return balance_of(account, rules, now_ms)
 
-    async def decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
-        """Send a command down the lane and write the answer.
+    async def decide(
+        self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b""
+    ) -> Decision:
+        """Send a command down the lane, write the answer, and return it; other services have commands of their own.
 
         ``sent`` is the command's fingerprint when it was changed since it was converted.
         """
@@ -269,7 +307,7 @@ class LedgerHandlers:
         )
         decision = answer.decision
         if isinstance(decision, Refused) and not answer.replayed:
-            self._count_guess(decision, command.member_id, caller)
+            await self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self.tell(
@@ -279,6 +317,7 @@ class LedgerHandlers:
             replayed=answer.replayed,
             recorded_ms=answer.recorded_ms,
         )
+        return decision
 
     def _coupons(self, codes: Sequence[str], member_id: MemberId, caller: Principal) -> tuple[CouponRef, ...]:
         """Return codes as commands name them. Raises ``Overloaded`` when too many before them were wrong."""
@@ -286,9 +325,11 @@ class LedgerHandlers:
         gateway.guesses.require(caller.program_id, member_id, caller.device_id)
         return gateway.coupons.refs(caller.program_id, codes)
 
-    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+    async def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
         if no.reason is Refusal.COUPON_UNKNOWN:
-            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
+            gateway, guess = self._gateway, (caller.program_id, member_id, caller.device_id)
+            gateway.guesses.wrong(*guess)
+            await gateway.pool.run(gateway.shared_guesses.count, *guess)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
@@ -352,6 +393,21 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
+
+    async def _held(self, command: Adjust, call: Call, *, sent: bytes) -> Refused | None:
+        """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
+        caller, gateway = call.caller, self._gateway
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self.allowed(caller)
+        if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
+            return None
+        return await gateway.pool.run(
+            gateway.adjustments.hold,
+            caller.program_id,
+            replace(command, origin=origin),
+            sent=sent,
+            asked_by=caller.device_id,
+        )
 
     def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
         """Fill in the midnight that ends the last day in the program's own time zone."""
