@@ -145,6 +145,15 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
             "points": 1,
             "origin": origin_of(),
         },
+        "ConvertPoints": {
+            **member,
+            **scan,
+            "transfer_id": new_id(),
+            "partner_id": "cinema",
+            "to_card": ids["number"] or "1",
+            "points": 1,
+            "origin": origin_of(),
+        },
         "GetTransfer": {"transfer_id": ids["command"]},
         "CreateHousehold": {**member, "household_id": new_id()},
         "AskToJoinHousehold": {**member, "code": "0000000000"},
@@ -174,6 +183,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "ListWebhooks",
         "ListReviews",
         "ListProjects",
+        "ListPartners",
         "ListSegments",
     ):
         return {}
@@ -275,6 +285,7 @@ NAMES_NOTHING = frozenset(
         "ListDevices",
         "ListInbox",
         "ListMembers",
+        "ListPartners",
         "ListPrograms",
         "ListReviews",
         "ListProjects",
@@ -308,6 +319,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "RedeemClaim",
         "RedeemReward",
         "RequestLeases",
+        "ConvertPoints",
         "DonatePoints",
         "TransferPoints",
     }
@@ -341,6 +353,7 @@ OWN = {
     "FinishAddPasskey": "REFUSED",
     "TransferPoints": "REFUSED",
     "DonatePoints": "REFUSED",
+    "ConvertPoints": "REFUSED",
     "GetTransfer": "NOT_FOUND TRANSFER_NOT_FOUND",
     "InviteToHousehold": "FAILED_PRECONDITION HOUSEHOLD_CONFLICT",
     "AskToJoinHousehold": "PERMISSION_DENIED INVITATION_INVALID",
