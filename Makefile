@@ -78,6 +78,11 @@ sim: $(READY) generated ## Live through many seeded lives of tills and gateway: 
 mutants: $(READY) generated ## Plant faults and see that the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
+SALES ?= 100000
+.PHONY: same
+same: $(READY) generated ## Decide random sales at gateway, till and in simulation: SALES=100000
+	@$(BIN)/python -m tests.agreement --sales $(SALES) $(ARGS)
+
 .PHONY: golden
 golden: $(READY) generated ## Write the golden vectors anew
 	@$(BIN)/python -m tests.golden.regenerate $(ARGS)

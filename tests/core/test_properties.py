@@ -82,6 +82,75 @@ PROGRAMS = {
         },
         returns={"spent": "only_pending"},
     ),
+    "challenges": rules_of(
+        challenges=[
+            {
+                "id": "often",
+                "name": "Often",
+                "counts": "sales",
+                "target": 2,
+                "times": 9,
+                "award": {"points": 70},
+            },
+            {
+                "id": "much",
+                "name": "Much",
+                "counts": "spend",
+                "target": 30_000,
+                "times": 3,
+                "per": "week",
+                "award": {"points": 99, "badge": "big"},
+            },
+            {
+                "id": "toys",
+                "name": "Toys",
+                "counts": "pieces",
+                "target": 3,
+                "per": "month",
+                "sku": "B",
+                "award": {"badge": "toys"},
+                "membership": "club",
+            },
+            {
+                "id": "daily",
+                "name": "Daily",
+                "counts": "days",
+                "target": 2,
+                "times": 4,
+                "per": "month",
+                "award": {"points": 11},
+            },
+            {
+                "id": "keen",
+                "name": "Keen",
+                "counts": "points",
+                "target": 100,
+                "times": 5,
+                "per": "quarter",
+                "award": {"points": 13},
+            },
+        ],
+        memberships=[
+            {"id": "club", "name": "Club", "sku": "POST", "days": 30, "grace_days": 3, "refund_days": 9}
+        ],
+        tiers={
+            "basis": "spend",
+            "period": "rolling",
+            "rolling_days": 40,
+            "levels": [
+                {"id": "base", "from": 0},
+                {"id": "silver", "from": 40_000, "gift": {"points": 31}},
+                {"id": "gold", "from": 90_000, "gift": {"points": 77}},
+            ],
+        },
+        earning={
+            "pending_days": 5,
+            "rules": [
+                {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100},
+                {"id": "club", "kind": "multiply", "by": 2, "membership": "club"},
+            ],
+        },
+    ),
 }
 
 CODES = {"PART": ("part", ""), "GIFT": ("gift", "")} | {f"u{n}": ("off", f"u{n}") for n in range(4)}

@@ -96,27 +96,26 @@ def test_a_period_that_is_over_is_dropped_when_the_next_one_is_counted() -> None
 
 
 def test_what_began_years_ago_is_dropped_whatever_is_counted() -> None:
-    long_ago = date(2025, 1, 1).toordinal()
+    long_ago = date(2026, 10, 1).toordinal()
     draft = draft_of(Tally("old", 0, 4))
     draft._tallies()["old", long_ago] = 9
     draft.count("new", 0, 1)
     assert draft.tallies_of("old") == {0: 4}
 
 
-def test_a_full_account_leaves_out_the_oldest_period_but_nothing_that_lasts() -> None:
-    first = date(2027, 1, 1).toordinal()
-    draft = draft_of(Tally("last", 0, 1), *[Tally(f"k{n}", first + n, 1) for n in range(TALLIES_MAX - 1)])
-    assert draft.has_room("one more", first)
-    draft.count("one more", first + 500, 1)
-    assert (draft.tally("k0", first), draft.tally("k1", first + 1), draft.tally("last")) == (0, 1, 1)
-
-
-def test_an_account_full_of_what_lasts_has_no_room() -> None:
+def test_a_full_account_has_no_room_for_another_tally_and_forgets_none() -> None:
     draft = draft_of(*[Tally(f"k{n}", 0, 1) for n in range(TALLIES_MAX)])
     assert not draft.has_room("one more")
     assert draft.has_room("k7"), "what is there can be counted on"
     with pytest.raises(Overflow):
         draft.count("one more", 0, 1)
+    assert draft.tally("k7") == 1
+
+
+def test_several_tallies_need_room_together() -> None:
+    draft = draft_of(*[Tally(f"k{n}", 0, 1) for n in range(TALLIES_MAX - 1)])
+    assert draft.room_for([("k7", 0), ("one more", 0)])
+    assert not draft.room_for([("one more", 0), ("and another", 0)])
 
 
 def test_a_limit_is_used_up_and_there_again_in_the_next_period() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from tallystick.core.command import (
     GrantLease,
     IssueVoucher,
     PlaceHold,
+    RedeemReward,
     Return,
     ReturnLease,
     ReturnLine,
@@ -36,6 +38,7 @@ from tallystick.core.entry import Decision, Entry, EntryKind, Posted, Refusal, R
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
+from tallystick.core.rules.reward import counters_of
 from tallystick.core.state import Account, HoldStatus, MemberState, MemberStatus
 
 MADE_BY_TIME = (EntryKind.EXPIRE, EntryKind.MATURE, EntryKind.HOLD_RELEASE, EntryKind.TIER)
@@ -132,7 +135,10 @@ class World:
         """Return what is known of the coupons of a command: this member is the only one there is."""
         if isinstance(command, (Sale, PlaceHold)):
             pairs = [self.codes.get(ref.token, ("", "")) for ref in command.coupons]
+            pairs += [(name, "") for name in counters_of(self.rules, command.reward_ids)]
             return tuple(self._use(coupon_id, token, but="") for coupon_id, token in pairs)
+        if isinstance(command, RedeemReward):
+            return tuple(self._use(name, "", but="") for name in counters_of(self.rules, [command.reward_id]))
         if not isinstance(command, Capture):
             return ()
         named = [hold for hold in self.state.holds if hold.hold_id == command.hold_id]
@@ -147,7 +153,7 @@ class World:
         having = [
             (coupon.coupon_id, coupon.token)
             for entry in self.entries
-            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE) and entry.seq not in undone
+            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN) and entry.seq not in undone
             for coupon in entry.detail.coupons
         ]
         having += [
@@ -293,6 +299,21 @@ def check(state: MemberState, entries: list[Entry]) -> None:
             assert sum(share.earned_points for share in entry.detail.lines) == -entry.moves.issued
             spent = entry.moves.held if entry.kind is EntryKind.HOLD else entry.moves.burned
             assert sum(share.burned_points for share in entry.detail.lines) == spent
+
+    check_tallies(state, entries)
+
+
+def check_tallies(state: MemberState, entries: list[Entry]) -> None:
+    """What the account keeps is what the entries counted; what lasts for ever is all there."""
+    sums: Counter[tuple[str, int]] = Counter()
+    for entry in entries:
+        for key, period, delta in entry.detail.tallies:
+            sums[key, period] += delta
+            assert sums[key, period] >= 0, f"{key} is reckoned down below nothing"
+    kept = {(key, period): count for key, period, count in state.account.tallies}
+    assert list(kept) == sorted(kept)
+    assert all(count == sums[place] > 0 for place, count in kept.items())
+    assert {place for place, count in sums.items() if count and not place[1]} <= kept.keys()
 
 
 def lots_of(world: World) -> list[tuple[int, int]]:

@@ -42,8 +42,11 @@ class Street:
         self.time = Time()
         self.rng = Random(1)
         self.rules = {**RULES, **rules}
-        self.server = Server(self.time, self.rng, self.rules)
+        self.server = self._serve()
         self.tills: list[Machine] = []
+
+    def _serve(self) -> Server:
+        return Server(self.time, self.rng, self.rules)
 
     def close(self) -> None:
         for till in self.tills:
@@ -165,11 +168,18 @@ class Street:
         return found
 
     def sale(
-        self, till: Machine, person: Person, amount: int = 10_000, *, burn: int = 0, voucher: str = ""
+        self,
+        till: Machine,
+        person: Person,
+        amount: int = 10_000,
+        *,
+        burn: int = 0,
+        voucher: str = "",
+        sku: str = "thing",
     ) -> SaleDone:
-        """Sell one line; raises ``SaleRefused``."""
+        """Sell one line of four pieces; raises ``SaleRefused``."""
         self.scan(till, person)
-        basket = Basket("EUR", (Line("thing", 4000, Minor(amount)),))
+        basket = Basket("EUR", (Line(sku, 4000, Minor(amount)),))
         return till.running.sale(
             SaleAsk(
                 person.member_id,

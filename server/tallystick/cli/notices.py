@@ -20,9 +20,9 @@ PAGE_SIZE = 200
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.command()
+@app.command("test")
 @with_remote(ADMIN_PROFILE)
-def test(
+def send_test(
     remote: Remote,
     to: Annotated[str, typer.Option(help="A mail address, or a telephone number such as +46701234567.")],
     occasion: Annotated[
@@ -85,8 +85,8 @@ def status(
             }
             for one in answer.counts
         ]
-        for row in rows:
-            printer.line(f"{row['occasion']}  {row['channel']}  {row['state']}  {count(row['count'])}")
+        for one, row in zip(answer.counts, rows, strict=True):
+            printer.line(f"{row['occasion']}  {row['channel']}  {row['state']}  {count(one.count)}")
         printer.line(f"{count(sum(one.count for one in answer.counts))} messages")
         printer.document({"channels": channels, "counts": rows})
 

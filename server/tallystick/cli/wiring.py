@@ -220,14 +220,28 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
+    from tallystick.service.lookout import lookout_round
+    from tallystick.service.reckoning import reckoning_round
+    from tallystick.service.referral_payout import referral_round
     from tallystick.service.reminder_events import ReminderEvents
     from tallystick.service.reminders import ReminderSink
+    from tallystick.service.reviews import review_round
     from tallystick.service.rounds import ahead_round, expiry_round, reminder_round
+    from tallystick.service.segments import segment_round
+    from tallystick.service.sharing_rounds import sharing_round
+    from tallystick.service.yearly import yearly_round
 
     sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms), gateway.notices]
     return [
         expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
         reminder_round(gateway.wishes, sinks, gateway.pool),
+        review_round(gateway.reviews),
+        referral_round(gateway.payouts),
+        lookout_round(gateway.lookout),
+        sharing_round(gateway.transfers),
+        segment_round(gateway.segments, gateway.pool),
+        yearly_round(gateway.yearly),
+        reckoning_round(gateway.reckoning, gateway.pool),
         ahead_round(gateway.notices, gateway.pool),
     ]
 

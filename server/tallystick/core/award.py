@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tallystick.core.basket import Origin
 from tallystick.core.draft import Draft
+from tallystick.core.earn import earn_into
 from tallystick.core.entry import Detail, Entry, EntryKind, Explanation, Moves
 from tallystick.core.ids import POINTS_MAX, CommandId, derived_id
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.sale import earn_into
 
 
 def post_award(

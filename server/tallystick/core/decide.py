@@ -8,15 +8,20 @@ from typing import NamedTuple
 
 from tallystick.core.command import (
     Adjust,
+    AwardGoal,
     Burn,
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
+    Donate,
     Earn,
     GrantLease,
     IssueVoucher,
     PlaceHold,
     RecallLeases,
+    RedeemReward,
     Return,
     ReturnLease,
     Reverse,
@@ -25,20 +30,30 @@ from tallystick.core.command import (
     SettleReturn,
     SettleSale,
     SettleUndo,
+    TransferBack,
+    TransferIn,
+    TransferOut,
+    UseRedemption,
     Void,
 )
+from tallystick.core.convert import convert_in, convert_out
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
 from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
+from tallystick.core.gift import settle_gifts
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
 from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
+from tallystick.core.limited import coupons_only
 from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
-from tallystick.core.returns import post_return, reverse, settle_return, settle_undo
+from tallystick.core.redeem import redeem_reward, use_redemption
+from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
+from tallystick.core.shared import award_goal, donate
 from tallystick.core.state import MemberState, MemberStatus
+from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment():
+        case Earn() | SettleEnrolment() | TransferIn() | ConvertIn() | AwardGoal():
             return False
         case _:
             return True
@@ -80,6 +95,10 @@ def refers_to(command: Command) -> CommandId | None:
             return command.sale_id
         case Reverse():
             return command.entry_id
+        case UseRedemption():
+            return command.redemption_id
+        case TransferBack():
+            return command.transfer_id
         case _:
             return None
 
@@ -98,11 +117,12 @@ def decide(
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
     ``pinned`` are the rules that an advice names, when they are no longer those in force. ``coupons`` is what is known
-    of those that a sale or hold names, or that the captured hold has, in that order.
+    of those that a sale or hold names, or that the captured hold has, in that order, and of rewards that are counted.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))
     catch_up(draft, rules, at_ms)
+    tier_id = draft.tier.tier_id
     if isinstance(command, CatchUp):
         return Outcome(draft.finish(at_ms), tuple(draft.entries), CaughtUp(len(draft.entries)))
     if no := not_open(command, state):
@@ -110,9 +130,10 @@ def decide(
     due = len(draft.entries)
     caught_up = draft.finish(at_ms) if due else state
     try:
-        no = _apply(draft, command, _judging(rules, pinned), refs, coupons) or _locked(
-            command, state, draft, due
-        )
+        no = _apply(draft, command, _judging(rules, pinned), refs, coupons)
+        no = no or _locked(command, state, draft, due)
+        if no is None and draft.tier.tier_id != tier_id:
+            _settle_gifts(draft, rules, command, tier_id)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -121,14 +142,29 @@ def decide(
     return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(own_entry(draft, command, due)))
 
 
+def _settle_gifts(draft: Draft, rules: RuleSet, command: Command, before: str) -> None:
+    settle_gifts(
+        draft,
+        rules,
+        before=before,
+        origin=command.origin,
+        cause=command.command_id,
+        policy=spent_policy(rules, by_mistake=isinstance(command, Reverse)),
+    )
+
+
 def own_entry(draft: Draft, command: Command, due: int = 0) -> Entry:
     """Return the entry that is a command's own: behind the ``due`` ones, before the awards that it led to."""
     return next(entry for entry in draft.entries[due:] if entry.command_id == command.command_id)
 
 
 def _judging(rules: RuleSet, pinned: RuleSet | None) -> RuleSet:
-    """The basket is judged by what the till knew; tiers are one member's for all tills and go by the rules in force."""
-    return rules if pinned is None else replace(pinned, tiers=rules.tiers)
+    """The basket is judged by what the till knew; tiers, memberships and challenges are one member's for all tills and
+    go by the rules in force.
+    """
+    if pinned is None:
+        return rules
+    return replace(pinned, tiers=rules.tiers, memberships=rules.memberships, challenges=rules.challenges)
 
 
 FACTS_AND_AMENDS = (
@@ -141,6 +177,7 @@ FACTS_AND_AMENDS = (
     Reverse,
     Void,
     Adjust,
+    TransferBack,
 )
 """What is decided for a blocked member too."""
 
@@ -162,7 +199,8 @@ def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Ref
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
     moves = own_entry(draft, command, due).moves
-    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
+    leaving = moves.burned + moves.held + max(0, moves.adjusted)
+    return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
 
 def _apply(
@@ -170,16 +208,20 @@ def _apply(
 ) -> Refused | None:
     match command:
         case Sale():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return post_sale(draft, rules, command, coupons)
         case SettleSale():
-            return settle_sale(draft, rules, command)
+            return settle_sale(draft, rules, command, coupons)
         case Earn():
             return post_earn(draft, rules, command)
         case Burn():
             return post_burn(draft, rules, command)
         case PlaceHold():
-            assert len(coupons) == len(command.coupons), "what is known of every coupon that is named"
+            assert len(coupons_only(coupons)) == len(command.coupons), (
+                "what is known of every coupon that is named"
+            )
             return place_hold(draft, rules, command, coupons)
         case Capture():
             return capture(draft, rules, command, coupons)
@@ -192,12 +234,18 @@ def _apply(
         case Adjust():
             return post_adjust(draft, rules, command)
         case _:
-            return _apply_store(draft, command, rules, refs)
+            return _apply_rest(draft, command, rules, refs, coupons)
 
 
-def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
-    """Decide what stores ask for and report beside sales."""
+def _apply_rest(
+    draft: Draft, command: Command, rules: RuleSet, refs: Refs, coupons: Sequence[CouponUse]
+) -> Refused | None:
+    """Decide what is bought without a basket, and what stores ask for and report beside sales."""
     match command:
+        case RedeemReward():
+            return redeem_reward(draft, rules, command, coupons)
+        case UseRedemption():
+            return use_redemption(draft, rules, command, refs.target, refs.before)
         case SettleReturn():
             return settle_return(draft, rules, command, refs.target, refs.before)
         case SettleUndo():
@@ -213,5 +261,27 @@ def _apply_store(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> 
             return recall_leases(draft, rules, command)
         case IssueVoucher():
             return issue_voucher(draft, rules, command)
+        case _:
+            return _apply_sharing(draft, command, rules, refs)
+
+
+def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what members do together."""
+    match command:
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
+        case ConvertOut():
+            return convert_out(draft, rules, command)
+        case ConvertIn():
+            return convert_in(draft, rules, command)
+        case Donate():
+            return donate(draft, rules, command)
+        case AwardGoal():
+            award_goal(draft, rules, command)
+            return None
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

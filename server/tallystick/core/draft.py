@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
-from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
+from tallystick.core.ids import EPOCH_ORDINAL, POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
 from tallystick.core.state import (
     TALLIES_MAX,
@@ -23,9 +23,8 @@ from tallystick.core.state import (
 )
 
 DAY_MS = 86_400_000
-EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
-PERIOD_KEPT_DAYS = 800
+PERIOD_KEPT_DAYS = 500
 """A period that began longer ago is over, and so is every time in which it might be reckoned down."""
 
 
@@ -100,16 +99,19 @@ class Draft:
         return {period: count for (name, period), count in self._tallies().items() if name == key}
 
     def has_room(self, key: str, period: int = 0) -> bool:
-        """Return whether a tally can be counted without leaving out another of those that must be kept."""
+        """Return whether a tally can be counted: it is there, or the account is not full of others."""
+        return self.room_for([(key, period)])
+
+    def room_for(self, places: Iterable[tuple[str, int]]) -> bool:
+        """Return the same of several tallies at once, each a key and a period."""
         counts = self._tallies()
-        kept = sum(1 for other in counts if other[1] == 0)
-        return (key, period) in counts or len(counts) < TALLIES_MAX or kept < TALLIES_MAX
+        return len(counts) + sum(1 for place in places if place not in counts) <= TALLIES_MAX
 
     def count(self, key: str, period: int, delta: int, *, keep_from: int | None = None) -> None:
         """Count up or down; the next entry that is posted keeps what was counted.
 
         Of periods of the same key that began before ``keep_from`` (the ordinal of a day; when left out: before this
-        period) nothing is kept on. Raises ``Overflow`` when the account is full of tallies that last for ever.
+        period) nothing is kept on. Raises ``Overflow`` when the account is full: nothing that was counted is forgotten.
         """
         assert 0 < len(key) <= TALLY_KEY_CHARS_MAX, "a key that fits its column"
         if not delta:
@@ -121,25 +123,23 @@ class Draft:
             if other[1] < oldest or (other[0] == key and other[1] < first):
                 del counts[other]
         if (key, period) not in counts and len(counts) >= TALLIES_MAX:
-            self._make_room()
+            raise Overflow
         count = counts.pop((key, period), 0) + delta
         assert count >= 0, "nothing is reckoned down below nothing"
         if count:
             counts[key, period] = count
         self._deltas.append(Tally(key, period, delta))
 
+    def forget(self, prefix: str, before: int) -> None:
+        """Keep nothing on under keys that begin so, of periods that began before the ordinal of a day."""
+        counts = self._tallies()
+        for other in [other for other in counts if 0 < other[1] < before and other[0].startswith(prefix)]:
+            del counts[other]
+
     def _tallies(self) -> dict[tuple[str, int], int]:
         if self._counts is None:
             self._counts = {(key, period): count for key, period, count in self.account.tallies}
         return self._counts
-
-    def _make_room(self) -> None:
-        counts = self._tallies()
-        periods = sorted((period, key) for key, period in counts if period)
-        if not periods:
-            raise Overflow
-        period, key = periods[0]
-        del counts[key, period]
 
     def post(
         self,

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.draft import Draft
+from tallystick.core.earn import count_credits, tier_moved
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves
+from tallystick.core.gift import settle_gifts
 from tallystick.core.ids import NEVER_MS, CommandId, Ms, derived_id
 from tallystick.core.rules.model import DAY_MS, RuleSet
-from tallystick.core.rules.tier import add_credits, current_tier, review
+from tallystick.core.rules.tier import current_tier, review
 from tallystick.core.state import Alloc, Hold, HoldKind, HoldStatus, Lot
 
 STEPS_MAX = 100_000
@@ -63,17 +65,21 @@ def _next_step(draft: Draft) -> tuple[int, int, Hold | Lot | None] | None:
 
 def _mature(draft: Draft, rules: RuleSet, lot: Lot, origin: Origin) -> None:
     explanations: tuple[Explanation, ...] = ()
+    tier_id = draft.tier.tier_id
     draft.lots[lot.lot_seq] = replace(lot, pending=False, credits=0)
     if lot.credits:
         explanations = count_credits(draft, rules, lot.credits, lot.credit_day, origin.occurred_ms)
+    command_id = derived_id(draft.member_id, "mature", lot.lot_seq)
     draft.post(
-        command_id=derived_id(draft.member_id, "mature", lot.lot_seq),
+        command_id=command_id,
         kind=EntryKind.MATURE,
         moves=Moves(active=lot.remaining, pending=-lot.remaining),
         origin=origin,
         rule_set=rules.version,
         detail=Detail(explanations=explanations),
     )
+    policy = rules.returns.spent
+    settle_gifts(draft, rules, before=tier_id, origin=origin, cause=command_id, policy=policy)
 
 
 def _expire(draft: Draft, rules: RuleSet, lot: Lot, origin: Origin) -> None:
@@ -130,25 +136,8 @@ def _review(draft: Draft, rules: RuleSet, origin: Origin) -> None:
         moves=Moves(),
         origin=origin,
         rule_set=rules.version,
-        detail=Detail(explanations=(_tier_moved(before.tier_id, after.tier_id, "tier_lowered"),)),
+        detail=Detail(explanations=(tier_moved(before.tier_id, after.tier_id, "tier_lowered"),)),
     )
-
-
-def count_credits(
-    draft: Draft, rules: RuleSet, credits: int, credit_day: int, at_ms: int
-) -> tuple[Explanation, ...]:
-    """Add qualifying credits (negative after a return), move the tier if they call for it, and explain that."""
-    before = current_tier(rules, draft.tier)
-    after = add_credits(rules, before, credits, credit_day, at_ms, draft.account.enrolled_ms)
-    draft.set_tier(after)
-    if after.tier_id == before.tier_id:
-        return ()
-    code = "tier_reached" if credits > 0 else "tier_corrected"
-    return (_tier_moved(before.tier_id, after.tier_id, code),)
-
-
-def _tier_moved(before: str, after: str, code: str) -> Explanation:
-    return Explanation("tiers", 0, 0, code, (("from", before), ("to", after)))
 
 
 def grace_ms(rules: RuleSet, at_ms: int) -> Ms:

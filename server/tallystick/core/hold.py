@@ -119,7 +119,7 @@ def _of_burn(detail: Detail) -> Detail:
         if part.code == "coupon" or (part.points < 0 and part.code != "capped")
     )
     lines = tuple(share._replace(earned_points=0, credits=0) for share in detail.lines)
-    return replace(detail, explanations=told, lines=lines)
+    return replace(detail, explanations=told, lines=lines, counted=())
 
 
 def _find(draft: Draft, hold_id: CommandId, occurred_ms: int) -> Hold | Refused:

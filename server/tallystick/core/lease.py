@@ -9,9 +9,11 @@ from tallystick.core.draft import Draft
 from tallystick.core.due import release
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
 from tallystick.core.ids import Ms
+from tallystick.core.limited import after_lock, needs_gateway
 from tallystick.core.money import PPM
 from tallystick.core.rules.benefit import check_burn
 from tallystick.core.rules.model import RuleSet
+from tallystick.core.rules.reward import find_reward
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Hold, HoldKind, HoldStatus
 
@@ -45,12 +47,14 @@ def issue_voucher(draft: Draft, rules: RuleSet, command: IssueVoucher) -> Refuse
     """Turn points into a voucher for one store."""
     points = command.points
     if command.reward_id:
-        reward = next((one for one in rules.rewards if one.reward_id == command.reward_id), None)
+        reward = find_reward(rules, command.reward_id)
         if reward is None:
             return refused(Refusal.REWARD_UNKNOWN, reward_id=command.reward_id)
         tier_id = current_tier(rules, draft.tier).tier_id
         if reward.when.tiers and tier_id not in reward.when.tiers:
             return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=tier_id)
+        if not reward.in_basket:
+            return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
         points = reward.cost
         cap = rules.burning.assurance_caps[command.assurance]
         if 0 <= cap < points:
@@ -64,6 +68,9 @@ def issue_voucher(draft: Draft, rules: RuleSet, command: IssueVoucher) -> Refuse
     open_now = sum(_open(hold, HoldKind.VOUCHER) for hold in draft.holds.values())
     if open_now >= VOUCHERS_OPEN_MAX:
         return refused(Refusal.HOLDS_TOO_MANY, open_max=VOUCHERS_OPEN_MAX)
+    if no := needs_gateway(rules, [command.reward_id]):
+        # A voucher is taken where nobody counts.
+        return after_lock(draft, points, no)
     ttl_s = rules.offline.voucher_ttl_s
     _escrow(draft, rules, command, HoldKind.VOUCHER, EntryKind.VOUCHER, points=points, ttl_s=ttl_s)
     return None

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tallystick.core.challenge import reckon_back, take_awards_back
 from tallystick.core.command import Return, ReturnLine, Reverse, SettleReturn, SettleUndo
 from tallystick.core.draft import Draft
-from tallystick.core.due import count_credits, grace_ms
+from tallystick.core.due import grace_ms
+from tallystick.core.earn import count_credits
 from tallystick.core.entry import (
     Detail,
     Entry,
@@ -26,8 +28,11 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor, Ms
-from tallystick.core.lots import burn_order, slice_allocs
+from tallystick.core.limited import uncount
+from tallystick.core.lots import slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
+from tallystick.core.shared import sums_back
+from tallystick.core.takeback import TakeBack
 
 SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
 OVER_RETURN = "over_return"
@@ -172,6 +177,7 @@ def _post(
         burned=due.burned,
         credits=due.credits,
         restored_before=sum(entry.detail.restored_points for entry in before),
+        earlier=[entry.detail.returned for entry in before],
         returned=returned,
         refund_minor=due.amount - due.discount,
         reason="",
@@ -293,6 +299,7 @@ def reverse(
         burned=moves.burned + max(0, moves.adjusted),
         credits=_credits_of(target),
         restored_before=0,
+        earlier=(),
         returned=(),
         refund_minor=sum(share.amount_minor - share.discount_minor for share in target.detail.lines),
         reason=command.reason,
@@ -318,6 +325,7 @@ def _take_and_give(
     burned: int,
     credits: int,
     restored_before: int,
+    earlier: Sequence[Sequence[ReturnedLine]],
     returned: tuple[ReturnedLine, ...],
     refund_minor: int,
     reason: str,
@@ -335,11 +343,11 @@ def _take_and_give(
     assert member_before + to_member <= taken, "never more goes back than was burned"
     back = slice_allocs(target.detail.allocs, member_before, to_member)
     draft.give_back(back, at_ms, grace_ms(rules, at_ms))
-    policy = rules.returns.spent
-    if kind is EntryKind.REVERSE and policy is SpentPolicy.ONLY_PENDING:
-        # A mistake is undone also when its points have matured: the policy is about goods that come back late.
-        policy = SpentPolicy.WITHIN_BALANCE
-    take = _TakeBack(draft, policy, target).run(earned, also_active=to_member)
+    policy = spent_policy(rules, by_mistake=kind is EntryKind.REVERSE)
+    take = TakeBack(draft, policy, target.seq).run(earned, also_active=to_member)
+    so_far = _returned_so_far(target.detail.lines, earlier)
+    now = _everything(target.detail.lines) if kind is EntryKind.REVERSE else _add(so_far, returned)
+    reckoned = reckon_back(draft, rules, target, before=so_far, after=now, at_ms=at_ms)
     told = _correct_credits(draft, rules, target, credits, at_ms)
     by_hand = target.kind is EntryKind.ADJUST
     moves = Moves(
@@ -351,7 +359,9 @@ def _take_and_give(
         store_loss=to_store,
         adjusted=take.total - burned if by_hand else 0,
     )
-    explanations = [*take.explanations(earned), *told, *more]
+    if kind is EntryKind.REVERSE:
+        uncount(draft, target)
+    explanations = [*take.explanations(earned), *told, *reckoned.told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))
     draft.post(
@@ -369,66 +379,28 @@ def _take_and_give(
             refund_minor=Minor(refund_minor),
             reason=reason,
             coupons=target.detail.coupons if kind is EntryKind.REVERSE else (),
+            sums=sums_back(target.detail.shared, target.detail.lines, before=so_far, after=now),
         ),
     )
+    cause = command.command_id
+    take_awards_back(draft, rules, reckoned.moved, origin=command.origin, cause=cause, policy=policy)
 
 
-class _TakeBack:
-    """Takes earned points back: from the lot they made, then from other lots, then as the rule set's policy says."""
+def spent_policy(rules: RuleSet, *, by_mistake: bool) -> SpentPolicy:
+    """Return what is done about points that are spent already.
 
-    def __init__(self, draft: Draft, policy: SpentPolicy, target: Entry) -> None:
-        self.draft = draft
-        self.policy = policy
-        self.target = target
-        self.from_pending = 0
-        self.from_active = 0
-        self.owed = 0
-        self.forgiven = 0
+    A mistake is undone also when its points have matured: the policy is about goods that come back late.
+    """
+    policy = rules.returns.spent
+    late = by_mistake and policy is SpentPolicy.ONLY_PENDING
+    return SpentPolicy.WITHIN_BALANCE if late else policy
 
-    @property
-    def total(self) -> int:
-        """Points taken back, now or as debt."""
-        return self.from_pending + self.from_active + self.owed
 
-    def run(self, points: int, *, also_active: int) -> _TakeBack:
-        """Take up to ``points``; ``also_active`` has just come back into the lots but not yet into the balance."""
-        draft = self.draft
-        own = draft.lots.get(self.target.seq)
-        left = points
-        if own is not None and own.pending:
-            self.from_pending = min(left, own.remaining)
-            left -= self.from_pending
-            draft.lots[own.lot_seq] = replace(own, remaining=own.remaining - self.from_pending)
-        if self.policy is not SpentPolicy.ONLY_PENDING:
-            self.from_active = min(left, draft.active + also_active)
-            self._from_lots(self.from_active)
-            left -= self.from_active
-        if self.policy is SpentPolicy.DEBT:
-            self.owed = left
-        else:
-            self.forgiven = left
-        return self
-
-    def _from_lots(self, points: int) -> None:
-        draft = self.draft
-        matured = [lot for lot in draft.lots.values() if not lot.pending and lot.remaining]
-        own_first = sorted(matured, key=lambda lot: (lot.lot_seq != self.target.seq, *burn_order(lot)))
-        for lot in own_first:
-            part = min(points, lot.remaining)
-            points -= part
-            draft.lots[lot.lot_seq] = replace(lot, remaining=lot.remaining - part)
-        assert points == 0, "the account's active balance is the sum of its matured lots"
-
-    def explanations(self, due: int) -> list[Explanation]:
-        """Say what was taken, what is owed, and what was let go."""
-        parts = []
-        if self.total:
-            parts.append(Explanation("earned", 0, -self.total, "points_taken_back", (("due", str(due)),)))
-        if self.owed:
-            parts.append(Explanation("debt", 0, 0, "points_owed", (("points", str(self.owed)),)))
-        if self.forgiven:
-            parts.append(Explanation("earned", 0, 0, "points_let_go", (("points", str(self.forgiven)),)))
-        return parts
+def _everything(lines: Sequence[LineShare]) -> list[ReturnedLine]:
+    return [
+        ReturnedLine(number, share.quantity_milli, share.amount_minor)
+        for number, share in enumerate(lines, 1)
+    ]
 
 
 def _correct_credits(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import NamedTuple
 
+from tallystick.core.access import access_told
 from tallystick.core.basket import (
     LINES_MAX,
     QUANTITY_MILLI_MAX,
@@ -14,12 +14,17 @@ from tallystick.core.basket import (
     Basket,
     Origin,
 )
+from tallystick.core.budget import counted_budgets, stop_rules
+from tallystick.core.challenge import NOTHING, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
 from tallystick.core.draft import Draft
-from tallystick.core.due import count_credits, grace_ms
+from tallystick.core.due import grace_ms
+from tallystick.core.earn import earn_into
 from tallystick.core.entry import (
+    AppliedCoupon,
+    CountedLines,
     Detail,
     EntryKind,
     Explanation,
@@ -27,17 +32,23 @@ from tallystick.core.entry import (
     Moves,
     Refusal,
     Refused,
+    SharedLines,
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.lots import expires_ms, local_day, midnight_ms, split_allocs
+from tallystick.core.limited import check_counted, count_had, coupons_only, stock_taken
+from tallystick.core.lots import local_day, split_allocs
+from tallystick.core.moment import moment_at
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
-from tallystick.core.rules.match import Moment, moment_of
+from tallystick.core.rules.challenge import counted_by
+from tallystick.core.rules.experiment import held_out
+from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
-from tallystick.core.rules.tier import bucket_day, current_tier
-from tallystick.core.state import Alloc, Hold, HoldStatus, Lot
+from tallystick.core.rules.tier import current_tier
+from tallystick.core.shared import gifts_told, shared_by, sums_of
+from tallystick.core.state import Alloc, Hold, HoldStatus
 
 
 class Priced(NamedTuple):
@@ -88,19 +99,25 @@ def price(
     coupons: Sequence[CouponUse] = (),
     spare_coupons: bool = False,
     promised: bool = False,
+    away: bool = False,
 ) -> Priced | Refused:
     """Price a basket: what is taken off by coupons and for points, what the rest earns, what counts towards the tier.
 
     With ``spare_coupons`` a coupon that fits nothing in the basket is left out instead of refused; rewards that were
-    ``promised`` are to be had although their time is over.
+    ``promised`` are to be had although their time is over. ``away``: the gateway is, so nobody knows what budgets have
+    left.
     """
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_of(origin, draft.tier.tier_id, rules.zone)
+    moment = moment_at(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
-        chosen: tuple[Redeemed, ...] | Refused = choose_coupons(rules, coupons, moment) if coupons else ()
+        named = coupons_only(coupons) if coupons else ()
+        chosen: tuple[Redeemed, ...] | Refused = ()
+        if named:
+            out = held_out(rules.holdout_percent, draft.account.member_id)
+            chosen = choose_coupons(rules, named, moment, held_out=out)
         asked = benefit_of(
             rules,
             basket,
@@ -119,8 +136,17 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
+        no = check_counted(
+            draft, rules, reward_ids, coupons, origin=origin, points=asked.points, promised=promised
+        )
+        if no:
+            return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment)
+    priced = _with_earn(rules, basket, benefit, moment, coupons, away=away)
+    if rules.access and isinstance(priced, Priced) and (told := access_told(rules, basket.lines, moment)):
+        explained = (*priced.detail.explanations, *told)
+        priced = priced._replace(detail=replace(priced.detail, explanations=explained))
+    return priced
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -128,8 +154,19 @@ def _no_benefit(count: int) -> Benefit:
     return Benefit(nothing, nothing, nothing, (), 0, 0)
 
 
-def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment) -> Priced | Refused:
+def _with_earn(
+    rules: RuleSet,
+    basket: Basket,
+    benefit: Benefit,
+    moment: Moment,
+    uses: Sequence[CouponUse] = (),
+    *,
+    away: bool = False,
+) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
+    stopped: tuple[Explanation, ...] = ()
+    if rules.budgets:
+        moment, stopped = stop_rules(rules, uses, moment, away=away)
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
     eligible = paid
@@ -146,27 +183,57 @@ def _with_earn(rules: RuleSet, basket: Basket, benefit: Benefit, moment: Moment)
     if accrual.points > POINTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     credits = _credits(rules, eligible, accrual)
-    shares = tuple(
-        map(
-            LineShare,
-            [line.amount_minor for line in lines],
-            [line.quantity_milli for line in lines],
-            benefit.discounts,
-            accrual.line_points,
-            benefit.line_points,
-            credits,
-        )
+    rows = zip(
+        [line.amount_minor for line in lines],
+        [line.quantity_milli for line in lines],
+        benefit.discounts,
+        accrual.line_points,
+        benefit.line_points,
+        credits,
+        strict=True,
     )
+    # Made as plain tuples are made: half the time of the call with six fields.
+    shares = tuple([tuple.__new__(LineShare, row) for row in rows])
     totals = tax_totals(basket, benefit.discounts)
+    counted: tuple[CountedLines, ...] = fees_of(rules, basket) if rules.memberships else ()
+    if rules.challenges:
+        counted += counted_by(
+            rules.challenges,
+            lines,
+            eligible_minor=eligible,
+            line_points=accrual.line_points,
+            moment=moment,
+            day=local_day(moment.at_ms, rules.zone),
+        )
+    shared: tuple[SharedLines, ...] = ()
+    if rules.charity or rules.goals:
+        shared = shared_by(
+            rules,
+            lines,
+            paid_minor=paid,
+            eligible_minor=eligible,
+            line_points=accrual.line_points,
+            moment=moment,
+        )
     detail = Detail(
-        explanations=(*_explanations(benefit), *accrual.explanations),
+        explanations=(*_explanations(benefit), *accrual.explanations, *stopped, *gifts_told(shared)),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
-        coupons=benefit.coupons,
+        coupons=_all_counted(rules, benefit, accrual, uses) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
+        counted=counted,
+        shared=shared,
     )
     return Priced(benefit, accrual, sum(credits), detail)
+
+
+def _all_counted(
+    rules: RuleSet, benefit: Benefit, accrual: Accrual, uses: Sequence[CouponUse]
+) -> tuple[AppliedCoupon, ...]:
+    """Return all that a sale counts: coupons, rewards with a stock, and what rules with a budget gave."""
+    budgets = counted_budgets(accrual.explanations, uses) if rules.budgets else ()
+    return (*benefit.coupons, *stock_taken(benefit.rewards, uses), *budgets)
 
 
 def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Sequence[int]:
@@ -268,12 +335,15 @@ def post_capture_sale(
     return None
 
 
-def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | None:
+def settle_sale(
+    draft: Draft, rules: RuleSet, advice: SettleSale, uses: Sequence[CouponUse] = ()
+) -> Refused | None:
     """Post a sale that has already happened, in full.
 
     The burn and the discount are what the till gave; what the member's points do not cover is booked to the store
     and never to the member. The earn is what the pinned rules say; ``claimed_points`` keeps what was printed.
-    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park.
+    Only a basket that cannot be read as a sale of this program at all is refused, for its sender to park. ``uses``
+    names the rewards that are counted: what a till gave counts, also beyond the stock.
     """
     if no := check_basket(rules, advice.basket):
         return no
@@ -282,8 +352,8 @@ def settle_sale(draft: Draft, rules: RuleSet, advice: SettleSale) -> Refused | N
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_of(advice.origin, draft.tier.tier_id, rules.zone)
-    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment)
+    moment = moment_at(draft, rules, advice.origin)
+    priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses, away=True)
     if isinstance(priced, Refused):
         return priced
     burned = advice.burned_points
@@ -338,12 +408,18 @@ def _post(
     assurance: Assurance,
     hold_id: str = "",
 ) -> None:
-    """Post burn and earn as one entry, make the lot, pay a debt first, count the credits."""
+    """Post burn and earn as one entry, make the lot, pay a debt first, count the credits and what is counted beside
+    them; behind it the awards of the challenges that it met.
+    """
     origin = command.origin
+    if priced.benefit.rewards:
+        count_had(draft, rules, priced.benefit.rewards, origin)
+    counted = priced.detail.counted
+    reckoned = count_sale(draft, rules, origin, counted) if counted else NOTHING
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
-        explanations=told.explanations + earned.explanations,
+        explanations=told.explanations + earned.explanations + reckoned.told,
         lines=told.lines,
         allocs=allocs,
         tax_totals=told.tax_totals,
@@ -351,6 +427,9 @@ def _post(
         coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
+        counted=reckoned.lines,
+        shared=told.shared,
+        sums=sums_of(told.shared),
     )
     draft.post(
         command_id=command.command_id,
@@ -364,59 +443,4 @@ def _post(
         shortfall=-moves.store_loss,
         claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
     )
-
-
-class Earned(NamedTuple):
-    """An earn, ready to be part of the entry about to be posted."""
-
-    moves: Moves
-    explanations: tuple[Explanation, ...] = ()
-    credit_day: int = 0
-
-
-def earn_into(
-    draft: Draft, rules: RuleSet, origin: Origin, moves: Moves, points: int, credits: int
-) -> Earned:
-    """Add an earn to the moves of the entry about to be posted: a debt is repaid first, the rest becomes a lot.
-
-    Credits of points that are still pending wait in the lot until it matures.
-    """
-    if not points and not credits:
-        return Earned(moves)
-    at_ms = max(origin.occurred_ms, draft.account.as_of_ms)
-    repaid = min(draft.debt, points)
-    rest = points - repaid
-    told: tuple[Explanation, ...] = (Explanation("debt", 0, -repaid, "debt_repaid"),) if repaid else ()
-    credit_day = _credit_day(draft, rules, at_ms) if credits else 0
-    matures_ms = _matures_ms(rules, at_ms)
-    pending = matures_ms > at_ms
-    if rest or (pending and credits):
-        waiting = (credits, credit_day) if pending else (0, 0)
-        expiry_ms = expires_ms(rules.expiry, at_ms, rules.zone)
-        draft.add_lot(Lot(draft.seq + 1, rest, rest, Ms(at_ms), expiry_ms, matures_ms, pending, *waiting))
-    if credits and not pending:
-        told += count_credits(draft, rules, credits, credit_day, at_ms)
-    to_active, to_pending = (0, rest) if pending else (rest, 0)
-    moves = moves._replace(
-        active=moves.active + to_active,
-        pending=moves.pending + to_pending,
-        debt=moves.debt + repaid,
-        issued=moves.issued - points,
-    )
-    return Earned(moves, told, credit_day)
-
-
-def _credit_day(draft: Draft, rules: RuleSet, at_ms: int) -> int:
-    if rules.tiers is None:
-        return 0
-    enrolled = local_day(draft.account.enrolled_ms, rules.zone)
-    return bucket_day(rules.tiers, local_day(at_ms, rules.zone), enrolled)
-
-
-def _matures_ms(rules: RuleSet, at_ms: int) -> Ms:
-    """Return when points earned now become spendable: as the local day begins that is so many days on, or at once."""
-    days = rules.earning.pending_days
-    if days == 0:
-        return Ms(at_ms)
-    day = local_day(at_ms, rules.zone) + timedelta(days=days)
-    return midnight_ms(day, rules.zone)
+    award(draft, rules, reckoned.moved, origin=origin, cause=command.command_id)

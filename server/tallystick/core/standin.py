@@ -14,10 +14,16 @@ from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Detail, LineShare, Refused, ReturnedLine
 from tallystick.core.ids import MemberId, Minor, Ms
+from tallystick.core.limited import needs_gateway
+from tallystick.core.lots import local_day
 from tallystick.core.returns import return_effects
+from tallystick.core.rules.membership import memberships_at, tally_of
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
+
+NOBODY = MemberId("")
+"""Whose a sale without a member is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +43,24 @@ def stand_in_sale(
     basket: Basket,
     origin: Origin,
     tier_id: str,
+    memberships: Sequence[tuple[str, int]] = (),
     spend: Spend | None,
     reward_ids: Sequence[str],
     available: int,
     assurance: Assurance,
+    counted: bool = False,
+    member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
-    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it."""
-    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
+
+    Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
+    which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
+    in none. ``memberships`` are those that the member has paid for, with the ordinals of their last days. What the sale
+    counts towards challenges is for the gateway to say, and so is what that wins.
+    """
+    tallies = tuple(tally_of(*one) for one in memberships)
+    tier = TierState(tier_id=tier_id)
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=tier, tallies=tallies)
     priced = price(
         Draft(MemberState(nobody)),
         rules,
@@ -53,9 +70,12 @@ def stand_in_sale(
         reward_ids=reward_ids,
         available=available,
         assurance=assurance,
+        away=True,
     )
     if isinstance(priced, Refused):
         return priced
+    if not counted and (no := needs_gateway(rules, reward_ids)):
+        return no
     discount = sum(priced.benefit.discounts)
     return StandIn(
         priced.accrual.points,
@@ -64,6 +84,14 @@ def stand_in_sale(
         priced.detail.payable_minor,
         priced.detail,
     )
+
+
+def held_memberships(rules: RuleSet, memberships: Sequence[tuple[str, int]], at_ms: int) -> list[str]:
+    """Return the memberships that hold at an instant, by id."""
+    if not memberships:
+        return []
+    day = local_day(at_ms, rules.zone).toordinal()
+    return sorted(memberships_at(rules.memberships, [tally_of(*one) for one in memberships], day))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
+from tallystick.core.rules.reward import counters_of
 from tallystick.core.rules.tier import credits_in_period, current_tier
 from tallystick.core.state import Account, Hold, MemberState
 from tallystick.service.coupon_book import read_book
@@ -127,7 +128,7 @@ class Balances:
             return found
         state, rules = found
         coupons: tuple[CouponUse, ...] = ()
-        if sale.coupons:
+        if sale.coupons or rules.budgets or counters_of(rules, sale.reward_ids):
             at_ms = sale.origin.occurred_ms if now_ms is None else now_ms
             coupons = read_book(self._reader, program_id, rules, sale, now_ms=at_ms).uses_of(sale, state)
         return _preview(decide(sale, state, rules, coupons=coupons), state, rules, sale)

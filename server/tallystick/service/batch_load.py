@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tallystick.core.advice import TillChain, bounded_ms, item_id_of
-from tallystick.core.command import Capture, Command, PlaceHold, ReturnLease, Sale, SettleSale, Void
+from tallystick.core.command import Capture, Command, PlaceHold, ReturnLease, SettleSale, Void
 from tallystick.core.decide import needs_lots, refers_to
 from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
-from tallystick.service.coupon_book import CouponBook, load_book
+from tallystick.service.coupon_book import CouponBook, budgets_named, coupons_named, load_book, rewards_named
 from tallystick.service.ports import InboxItem, Known, Transaction
 from tallystick.service.submission import Place, Submission
 
@@ -85,7 +85,7 @@ def load(tx: Transaction, submissions: Sequence[Submission], rules_for: RulesFor
         latest[member] = max(latest.get(member, as_of_ms), loaded.occurred_ms(submission))
         if needs_lots(command):
             whole.add(member)
-        if isinstance(command, (Sale, PlaceHold)) and command.coupons:
+        if coupons_named(command) or rewards_named(command) or budgets_named(rules_for(0), command):
             naming.append(command)
     whole.update(member for member, at_ms in latest.items() if loaded.accounts[member].due_ms <= at_ms)
     holds, lots = _load_whole(tx, loaded, commands, whole) if whole else ({}, {})
@@ -118,12 +118,14 @@ def _load_whole(
     """Load lots and holds of the members that need them, and what their commands refer to."""
     named = {hold_id for command in commands for hold_id in _holds_named(command)}
     # Open holds and held points come and go together, so most members need no look for them: all but those of
-    # coupons alone, which only another such hold asks about.
+    # coupons alone, which only another such hold asks about, and those of rewards that cost nothing.
     holding = {member for member in whole if loaded.accounts[member].held}
     holding.update(
         command.member_id
         for command in commands
-        if isinstance(command, PlaceHold) and command.coupons and command.member_id in whole
+        if isinstance(command, PlaceHold)
+        and (command.coupons or command.reward_ids)
+        and command.member_id in whole
     )
     holds = tx.holds(open_of=holding, ids=named)
     targets = [

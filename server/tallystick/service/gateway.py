@@ -10,6 +10,7 @@ from typing import Protocol
 from tallystick.core.ids import Ms
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
+from tallystick.service.adjustments import Adjustments
 from tallystick.service.advices import Advices
 from tallystick.service.app_tokens import AppTokens
 from tallystick.service.balances import Balances
@@ -24,11 +25,15 @@ from tallystick.service.directory import Directory
 from tallystick.service.enrolment import Enrolment
 from tallystick.service.event_store import EventStore
 from tallystick.service.exposure import Exposures
-from tallystick.service.guesses import Guesses
+from tallystick.service.guesses import Guesses, SharedGuesses
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.households import Households
 from tallystick.service.identity import Identity
 from tallystick.service.inbox import Inbox
+from tallystick.service.insight import Insight
 from tallystick.service.lane import Lane
 from tallystick.service.leases import Leases
+from tallystick.service.lookout import Lookout
 from tallystick.service.mailer import Mailer
 from tallystick.service.member_card import MemberCards
 from tallystick.service.member_export import MemberExport
@@ -37,28 +42,45 @@ from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.notification_source import NotificationSource
 from tallystick.service.notification_turn import Turns
 from tallystick.service.notifications import NoticeSettings, Notifications
+from tallystick.service.openings import Openings
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.programs import Programs
 from tallystick.service.public_face import PublicFace
 from tallystick.service.reads import AccountReader, ReadPool, ScanReader
+from tallystick.service.reckoning import Reckoning
+from tallystick.service.redemptions import Redemptions
+from tallystick.service.referral_checks import ReferralChecks
+from tallystick.service.referral_payout import ReferralPayouts
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
+from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import BooksSource
+from tallystick.service.segments import Segments
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in import Door, SignIn
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
+from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
 from tallystick.service.watch import Watch
 from tallystick.service.webhooks import Webhooks
 from tallystick.service.widget_tokens import WidgetTokens
 from tallystick.service.wishes import Wishes
+from tallystick.service.yearly import Yearly
 from tallystick.v1 import options_pb2
 
 DEFAULT_REGION = "GB"
+
+
+INSIGHT_ENTRIES_MAX = 50_000
+"""Largest ledger that is read while a back office waits: about five seconds."""
 
 
 def role_name(role: int) -> str:
@@ -74,7 +96,12 @@ class GatewayStore(
     SignInStore,
     ClaimStore,
     EventStore,
+    ReviewStore,
+    TransferStore,
+    HouseholdStore,
     NotificationStore,
+    BooksSource,
+    SharedStore,
     Protocol,
 ):
     """The whole store: what lanes write, what is read beside them, and the directory."""
@@ -110,6 +137,9 @@ class Gateway:
     cashiers: Cashiers
     cards: Cards
     coupons: Coupons
+    redemptions: Redemptions
+    openings: Openings
+    yearly: Yearly
     guesses: Guesses
     watch: Watch
     wallets: Wallets
@@ -124,10 +154,20 @@ class Gateway:
     claims: Claims
     widget_tokens: WidgetTokens
     webhooks: Webhooks
+    reviews: Reviews
+    payouts: ReferralPayouts
+    adjustments: Adjustments
+    lookout: Lookout
+    shared_guesses: SharedGuesses
+    transfers: Transfers
+    households: Households
     notices: NotificationSource
     turns: Turns
     notifications: Notifications
     wishes: Wishes
+    segments: Segments
+    insight: Insight
+    reckoning: Reckoning
 
     def close(self) -> None:
         """Finish what was taken and stop; the store stays open, it belongs to whoever opened it."""
@@ -205,10 +245,13 @@ def open_gateway(
     )
     door = Door(store, codes, app_tokens)
     passkeys = Passkeys(store, members, door, face, keys=keys, now_ms=now_ms)
+    reviews = Reviews(store, pool, now_ms=now_ms)
+    lookout = Lookout(store, rulebook, reviews, pool)
+    guesses = Guesses()
     advices = Advices(
         store,
         rulebook,
-        SignUps(identity, keys=keys, now_ms=now_ms),
+        SignUps(identity, keys=keys, now_ms=now_ms, on_enrolled=lookout.enrolled),
         signer,
         now_ms=now_ms,
         waiting=lambda: lane.waiting,
@@ -259,7 +302,10 @@ def open_gateway(
         cashiers=Cashiers(store, pin_key=lambda: keys().pin_key, now_ms=now_ms),
         cards=Cards(store, identity, members, index_key=lambda: keys().blind_index_key, now_ms=now_ms),
         coupons=coupons,
-        guesses=Guesses(),
+        openings=Openings(balances, rulebook, now_ms=now_ms),
+        yearly=Yearly(store, rulebook, pool, lane, now_ms=now_ms),
+        redemptions=Redemptions(store, rulebook, key=lambda: keys().blind_index_key),
+        guesses=guesses,
         watch=watch,
         face=face,
         app_tokens=app_tokens,
@@ -325,4 +371,22 @@ def open_gateway(
         webhooks=Webhooks(
             store, masters=lambda: keys().masters(now_ms() // 1000), now_ms=now_ms, private=webhook_private
         ),
+        reviews=reviews,
+        lookout=lookout,
+        shared_guesses=SharedGuesses(store, reviews, guesses, now_ms=now_ms),
+        adjustments=Adjustments(store, rulebook, reviews, lane, now_ms=now_ms),
+        payouts=ReferralPayouts(
+            store,
+            rulebook,
+            ReferralChecks(store, identity, members, reviews),
+            reviews,
+            pool,
+            lane,
+            now_ms=now_ms,
+        ),
+        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        households=Households(store, now_ms=now_ms),
+        segments=Segments(store, rulebook, now_ms=now_ms),
+        insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),
+        reckoning=Reckoning(store, rulebook, lane, pool, now_ms=now_ms),
     )

@@ -23,7 +23,7 @@ from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.directory import Clock, Directory
 from tallystick.service.errors import NotFound
 from tallystick.service.event_store import EventStore
-from tallystick.service.events import entries_in
+from tallystick.service.journal import entries_in
 from tallystick.service.notice_texts import Args
 from tallystick.service.notices import CONSENT_OF, WAYS, purpose_of
 from tallystick.service.notification_ports import (

@@ -10,6 +10,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import ASSERTION_KEPT_MS, Device, DeviceStatus, EnrolmentCode
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import SqlBirthdays
 from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
@@ -19,10 +20,16 @@ from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
+from tallystick.storage.households import SqlHouseholds
 from tallystick.storage.notifications import SqlNotificationQueue, SqlNotifications
+from tallystick.storage.referrals import SqlReferrals
+from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import SqlSharedSums
 from tallystick.storage.sign_in import SqlSignIn
+from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
 from tallystick.storage.wishes import SqlWishes
 
@@ -187,16 +194,23 @@ class SqlDirectory(
     SqlCashiers,
     SqlCards,
     SqlCoupons,
+    SqlSegments,
     SqlCardDevices,
     SqlConsents,
+    SqlReferrals,
+    SqlReviews,
+    SqlBirthdays,
     SqlSignIn,
     SqlWallets,
     SqlClaims,
     SqlEndpoints,
     SqlEvents,
     SqlDeliveries,
+    SqlTransfers,
+    SqlHouseholds,
     SqlNotificationQueue,
     SqlNotifications,
     SqlWishes,
+    SqlSharedSums,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -79,6 +79,8 @@ Index(
     **where("status > 0"),
 )
 
+Index("member_enrolled_idx", member.c.enrolled_ms, member.c.program_id, **where("enrolled_ms >= 0"))
+
 identifier = Table(
     "identifier",
     metadata,
@@ -153,6 +155,19 @@ Index("card_device_kid_idx", card_device.c.kid, card_device.c.program_id)
 
 Index("card_device_revoked_idx", card_device.c.revoked_ms, **where("revoked_ms > 0"))
 # What was said before stays beside what was said last: rows are only added, until the member is erased.
+# The year stays sealed with the profile; the day must be found by.
+birthday = Table(
+    "birthday",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    small("month_day"),
+    big("set_ms"),
+    PrimaryKeyConstraint("member_id", "program_id"),
+)
+
+Index("birthday_day_idx", birthday.c.month_day, birthday.c.program_id, birthday.c.member_id)
+
 consent = Table(
     "consent",
     metadata,
@@ -175,10 +190,23 @@ referral = Table(
     uuid("member_id"),
     uuid("referrer_id"),
     big("noted_ms"),
+    small("state", default="1"),
+    uuid("sale_id", nullable=True),
+    big("due_ms", default="0"),
+    integer("seen_seq", default="0"),
+    big("changed_ms", default="0"),
+    words("reason", default="''"),
+    small("cleared", default="0"),
+    big("referrer_points", default="0"),
+    big("joiner_points", default="0"),
+    big("moves", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
-Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id, referral.c.noted_ms)
+
+# Those that wait for a purchase, the end of a return window or the ledger's answers.
+Index("referral_waiting_idx", referral.c.program_id, referral.c.member_id, **where("state <= 3"))
 
 wallet_pass = Table(
     "wallet_pass",

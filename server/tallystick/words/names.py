@@ -18,12 +18,17 @@ class Names:
     """What the rule set that judged an entry says about what the entry names.
 
     ``currency`` is that of amounts (ISO 4217), ``zone`` that of days. Without ``rules`` (one that is not at hand) texts
-    say less.
+    say less. ``labels`` are what people read for ids of rules, rewards and tiers; others are written out.
     """
 
     currency: str = "EUR"
     zone: ZoneInfo = _UTC
     rules: Mapping[str, AccrualRule] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, name: str) -> str:
+        """Return what people read for an id."""
+        return self.labels.get(name) or label(name)
 
 
 NO_NAMES: Final = Names()
@@ -31,7 +36,14 @@ NO_NAMES: Final = Names()
 
 def names_of(rules: RuleSet) -> Names:
     """Return the names of a rule set."""
-    return Names(rules.currency, rules.zone, {rule.rule_id: rule for rule in rules.earning.rules})
+    labels = {one.reward_id: one.name for one in rules.rewards}
+    labels |= {one.access_id: one.name for one in rules.access}
+    return Names(
+        rules.currency,
+        rules.zone,
+        {rule.rule_id: rule for rule in rules.earning.rules},
+        {name: text for name, text in labels.items() if text},
+    )
 
 
 def label(name: str) -> str:

@@ -35,7 +35,6 @@ from tests.rpc.handlers.world import (
     iso,
     new_id,
     origin_of,
-    sale_request,
 )
 
 WEB = Caller(WEBSHOP, store_id="web", device_id="shop-server")

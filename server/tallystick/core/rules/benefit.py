@@ -170,7 +170,7 @@ def _rewards_of(rules: RuleSet, reward_ids: Sequence[str], moment: Moment | None
         if reward.when.tiers and moment.tier_id not in reward.when.tiers:
             return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
     for reward in rewards:
-        if not holds_at(reward.when, moment):
+        if not (reward.in_basket and holds_at(reward.when, moment)):
             return refused(Refusal.REWARD_NOT_APPLICABLE, reward_id=reward.reward_id)
     return rewards
 

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
+from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
+from tallystick.core.rules.budget import parse_budget
+from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
+from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
+from tallystick.core.rules.membership import parse_memberships
 from tallystick.core.rules.model import (
     AccrualRule,
     Burning,
@@ -41,14 +49,21 @@ from tallystick.core.rules.model import (
     Tiers,
 )
 from tallystick.core.rules.notifications import parse_notifications
+from tallystick.core.rules.offer import parse_offers
+from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
+from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.segment import parse_segments
+from tallystick.core.rules.transfers import parse_transfers
+from tallystick.core.rules.watch import parse_watch
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
-REWARDS_MAX = 200
 LEVELS_MAX = 20
+GIFT_POINTS_MAX = 10**9
 DENOMINATOR_MAX = 10**12
 DAY_S = 86_400
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -77,24 +92,49 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     zone = _zone(root)
     tiers = _tiers(root.node("tiers"))
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
+    memberships = parse_memberships(root)
+    root.names["membership"] = tuple(one.membership_id for one in memberships)
+    earning = _earning(root, zone, tier_ids)
+    # What other sections name comes before them.
+    experiments = parse_experiments(root, zone)
+    segments = parse_segments(root, tier_ids)
+    offered = parse_offers(root, _coupons(root, zone, tier_ids))
     rules = RuleSet(
         version=version,
         sha256=sha256,
         name=name,
         currency=currency,
         zone=zone,
-        earning=_earning(root, zone, tier_ids),
+        earning=earning,
         expiry=_expiry(root.node("expiry")),
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
-        coupons=_coupons(root, zone, tier_ids),
+        coupons=offered.coupons,
+        memberships=memberships,
+        challenges=_challenges(root, zone, tier_ids),
+        actions=_actions(root, zone, tier_ids),
+        access=_access(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
+        watch=parse_watch(root.node("watch")),
+        transfers=parse_transfers(root.node("transfers")),
         notifications=parse_notifications(root.node("notifications")),
         reminders=parse_reminders(root.node("reminders")),
+        experiments=experiments,
+        segments=segments,
+        offers=offered.offers,
+        holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
+        partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
     root.done()
     return rules
@@ -146,15 +186,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule
@@ -194,6 +237,8 @@ def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition
         minutes=tuple(_minutes(node, text) for text in node.texts("hours")),
         from_ms=node.instant("from", zone, Ms(0)),
         until_ms=node.instant("until", zone, NEVER_MS),
+        memberships=frozenset(node.texts("membership", node.names.get("membership", ()))),
+        groups=named_groups(node),
     )
     if condition.from_ms >= condition.until_ms:
         node.wrong("until", "lies before 'from'", "the rule would never hold")
@@ -239,11 +284,19 @@ def _tiers(node: Node | None) -> Tiers | None:
     items = node.nodes("levels", most=LEVELS_MAX)
     levels = []
     for item in items:
-        levels.append(Level(item.text("id", longest=32), item.integer("from", high=POINTS_MAX)))
+        levels.append(
+            Level(
+                item.text("id", longest=32), item.integer("from", high=POINTS_MAX), _gift(item.node("gift"))
+            )
+        )
         item.done()
     if not levels or levels[0].threshold != 0:
         node.wrong("levels", "the first level must be from 0", "everybody starts there")
         levels.insert(0, Level("", 0))
+    if levels[0].gift_points:
+        node.wrong(
+            "levels[0].gift", "nobody climbs to the first level", "remove it, or give it to the next one"
+        )
     thresholds = [level.threshold for level in levels]
     if thresholds != sorted(set(thresholds)):
         node.wrong("levels", "each level must be from more than the one before")
@@ -260,6 +313,14 @@ def _tiers(node: Node | None) -> Tiers | None:
         node.wrong("rolling_days", "only goes with 'period: rolling'", "remove it")
     node.done()
     return tiers
+
+
+def _gift(node: Node | None) -> int:
+    if node is None:
+        return 0
+    points = node.integer("points", low=1, high=GIFT_POINTS_MAX)
+    node.done()
+    return points
 
 
 def _burning(node: Node | None) -> Burning:
@@ -301,34 +362,10 @@ def _percent(node: Node, key: str, default: Fraction) -> int:
 
 
 def _rewards(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Reward, ...]:
-    rewards = []
-    for node in root.nodes("rewards", most=REWARDS_MAX):
-        kind = node.choice("kind", ("money_off", "percent_off", "free_item"))
-        values: dict[str, Any] = {}
-        if kind == "money_off":
-            values["amount_minor"] = node.integer("amount_minor", low=1, high=AMOUNT_MINOR_MAX)
-        elif kind == "percent_off":
-            values["percent_ppm"] = _percent(node, "percent", Fraction(0))
-            values["amount_minor"] = node.integer("amount_minor_max", 0, high=AMOUNT_MINOR_MAX)
-            if not values["percent_ppm"]:
-                node.wrong("percent", "is missing", 'write for example percent: "10"')
-        lines = _selector(node)
-        if kind == "free_item" and lines is ANY_LINE:
-            node.wrong("", "a free item must say which", "name a sku, category or brand")
-        rewards.append(
-            Reward(
-                reward_id=node.text("id", longest=64),
-                kind=kind,
-                cost=node.integer("points", low=0, high=POINTS_MAX),
-                lines=lines,
-                when=_condition(node, zone, tier_ids),
-                minimum_minor=node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
-                **values,
-            )
-        )
-        node.done()
-    _unique(root, "rewards", [reward.reward_id for reward in rewards])
-    return tuple(rewards)
+    nodes = root.nodes("rewards", most=REWARDS_MAX)
+    rewards = tuple(parse_reward(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_rewards(root, rewards)
+    return rewards
 
 
 def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupon, ...]:
@@ -336,6 +373,38 @@ def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupo
     coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
     check_coupons(root, coupons)
     return coupons
+
+
+def _actions(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Action, ...]:
+    nodes = root.nodes("actions", most=ACTIONS_MAX)
+    actions = tuple(parse_action(node, _condition(node, zone, tier_ids)) for node in nodes)
+    check_actions(root, actions)
+    return actions
+
+
+def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access, ...]:
+    nodes = root.nodes("access", most=ACCESS_MAX)
+    rules = tuple(
+        parse_access(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+    )
+    check_access(root, rules)
+    return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
+
+
+def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:
+    nodes = root.nodes("challenges", most=CHALLENGES_MAX)
+    challenges = tuple(
+        parse_challenge(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+    )
+    check_challenges(root, challenges)
+    return challenges
 
 
 def _returns(node: Node | None) -> Returns:

@@ -31,9 +31,17 @@ class Finding:
 class Node:
     """One mapping of the document. Every key that is asked for counts as known; ``done`` reports the others."""
 
-    def __init__(self, value: object, path: str, findings: list[Finding]) -> None:
+    def __init__(
+        self,
+        value: object,
+        path: str,
+        findings: list[Finding],
+        names: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.path = path
         self.findings = findings
+        self.names: dict[str, tuple[str, ...]] = {} if names is None else names
+        """What sections further up have named, by the key that names it elsewhere; one for the whole document."""
         self._asked: set[str] = set()
         self._value: dict[str, Any] = {}
         if isinstance(value, dict):
@@ -180,14 +188,16 @@ class Node:
         if len(value) > most:
             self.wrong(key, f"has {len(value)} items, at most {most} are allowed")
             return []
-        return [Node(item, f"{self.at(key)}[{at}]", self.findings) for at, item in enumerate(value)]
+        return [
+            Node(item, f"{self.at(key)}[{at}]", self.findings, self.names) for at, item in enumerate(value)
+        ]
 
     def node(self, key: str, *, needed: str = "") -> Node | None:
         """Return a mapping, None when the key is absent; ``needed`` is the mend when it must be there."""
         value = self.take(key)
         if value is None and needed:
             self.wrong(key, "is missing", needed)
-        return None if value is None else Node(value, self.at(key), self.findings)
+        return None if value is None else Node(value, self.at(key), self.findings, self.names)
 
     def instant(self, key: str, zone: ZoneInfo, default: Ms) -> Ms:
         """Return an instant written as a local date or date and time of the program's zone."""

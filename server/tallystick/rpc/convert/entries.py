@@ -20,6 +20,7 @@ from tallystick.core.entry import (
     Refused,
 )
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.reward import is_counter
 from tallystick.core.state import Lot
 from tallystick.rpc.convert.postings import add_postings
 from tallystick.rpc.convert.refusals import refused_to_pb
@@ -140,6 +141,8 @@ def fill_benefits(target: pb.Benefits, entry: Entry, currency: str) -> None:
             reward_id=bought.reward_id, points=bought.points, discount_minor=bought.discount_minor
         )
     for used in detail.coupons:
+        if is_counter(used.coupon_id):
+            continue
         target.coupons.add(coupon_id=used.coupon_id, discount_minor=used.discount_minor)
 
 

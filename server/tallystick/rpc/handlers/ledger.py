@@ -31,11 +31,12 @@ from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.texts import Texts
+from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
-from tallystick.service.gateway import Gateway
+from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
@@ -44,6 +45,16 @@ CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
 
 _UTC = ZoneInfo("UTC")
+
+_POSTERS: dict[int, str] = {
+    options.ROLE_TILL: "till",
+    options.ROLE_WEBSHOP: "webshop",
+    options.ROLE_APP: "app",
+    options.ROLE_MANAGER: "staff",
+    options.ROLE_ADMIN: "staff",
+    options.ROLE_IMPORTER: ANY_POSTER,
+}
+"""What rule sets call those who post actions."""
 
 log = logging.getLogger(__name__)
 
@@ -64,18 +75,23 @@ class LedgerHandlers:
         sale = convert.sale_from_pb(request)
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
-        await self._decide(response.decision, sale, call)
+        await self.decide(response.decision, sale, call)
         await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
+        caller, gateway = call.caller, self._gateway
+        visible_member(caller, request.member_id)
+        command = convert.earn_from_pb(request)
+        rules = await gateway.pool.run(gateway.rulebook.current, caller.program_id)
+        check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
         response = pb.EarnResponse()
-        await self._decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, command, call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
         response = pb.BurnResponse()
-        await self._decide(response.decision, convert.burn_from_pb(request), call)
+        await self.decide(response.decision, convert.burn_from_pb(request), call)
         return response
 
     async def hold(self, request: pb.HoldRequest, call: Call) -> pb.HoldResponse:
@@ -83,28 +99,28 @@ class LedgerHandlers:
         hold = convert.hold_from_pb(request)
         if request.coupon_codes:
             hold = replace(hold, coupons=self._coupons(request.coupon_codes, hold.member_id, call.caller))
-        await self._decide(response.decision, hold, call)
+        await self.decide(response.decision, hold, call)
         return response
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
-        await self._decide(response.decision, convert.capture_from_pb(request), call)
+        await self.decide(response.decision, convert.capture_from_pb(request), call)
         await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
         response = pb.VoidResponse()
-        await self._decide(response.decision, convert.void_from_pb(request), call)
+        await self.decide(response.decision, convert.void_from_pb(request), call)
         return response
 
     async def post_return(self, request: pb.PostReturnRequest, call: Call) -> pb.PostReturnResponse:
         response = pb.PostReturnResponse()
-        await self._decide(response.decision, convert.return_from_pb(request), call)
+        await self.decide(response.decision, convert.return_from_pb(request), call)
         return response
 
     async def reverse(self, request: pb.ReverseRequest, call: Call) -> pb.ReverseResponse:
         response = pb.ReverseResponse()
-        await self._decide(response.decision, convert.reverse_from_pb(request), call)
+        await self.decide(response.decision, convert.reverse_from_pb(request), call)
         return response
 
     async def adjust(self, request: pb.AdjustRequest, call: Call) -> pb.AdjustResponse:
@@ -115,7 +131,11 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self._decide(response.decision, command, call, sent=sent)
+        held = await self._held(command, call, sent=sent)
+        if held is None:
+            await self.decide(response.decision, command, call, sent=sent)
+        else:
+            fill_decision(response.decision, held, replayed=False, recorded_ms=0, currency="")
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -125,7 +145,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             command = replace(command, coupons=self._coupons(request.coupon_codes, command.member_id, caller))
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.quote,
             caller.program_id,
@@ -135,7 +155,7 @@ class LedgerHandlers:
             now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
-            self._count_guess(found, command.member_id, caller)
+            await self._count_guess(found, command.member_id, caller)
             no = pb.QuoteResponse(refused=refused_to_pb(found))
             await self._texts.refused(no.refused, caller.program_id, request.language_code)
             return no
@@ -155,7 +175,7 @@ class LedgerHandlers:
         caller, gateway = call.caller, self._gateway
         command = convert.return_from_pb(request)
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.preview_return,
             caller.program_id,
@@ -243,7 +263,10 @@ class LedgerHandlers:
 
     async def balance_now(self, caller: Principal, member_id: MemberId) -> BalanceNow:
         """Return what a member has now. Raises ``NotFound``."""
-        program_id = caller.program_id
+        return await self.balance_in(caller.program_id, member_id)
+
+    async def balance_in(self, program_id: ProgramId, member_id: MemberId) -> BalanceNow:
+        """Return what a member of a program has now. Raises ``NotFound``."""
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
@@ -261,15 +284,17 @@ class LedgerHandlers:
             account = state.account
         return balance_of(account, rules, now_ms)
 
-    async def _decide(self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b"") -> None:
-        """Send a command down the lane and write the answer.
+    async def decide(
+        self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b""
+    ) -> Decision:
+        """Send a command down the lane, write the answer, and return it; other services have commands of their own.
 
         ``sent`` is the command's fingerprint when it was changed since it was converted.
         """
         caller, gateway = call.caller, self._gateway
         sent = sent or fingerprint(command)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         answer = await gateway.lane.submit(
             Submission(
                 caller.program_id,
@@ -282,7 +307,7 @@ class LedgerHandlers:
         )
         decision = answer.decision
         if isinstance(decision, Refused) and not answer.replayed:
-            self._count_guess(decision, command.member_id, caller)
+            await self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self.tell(
@@ -292,6 +317,7 @@ class LedgerHandlers:
             replayed=answer.replayed,
             recorded_ms=answer.recorded_ms,
         )
+        return decision
 
     def _coupons(self, codes: Sequence[str], member_id: MemberId, caller: Principal) -> tuple[CouponRef, ...]:
         """Return codes as commands name them. Raises ``Overloaded`` when too many before them were wrong."""
@@ -299,9 +325,11 @@ class LedgerHandlers:
         gateway.guesses.require(caller.program_id, member_id, caller.device_id)
         return gateway.coupons.refs(caller.program_id, codes)
 
-    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+    async def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
         if no.reason is Refusal.COUPON_UNKNOWN:
-            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
+            gateway, guess = self._gateway, (caller.program_id, member_id, caller.device_id)
+            gateway.guesses.wrong(*guess)
+            await gateway.pool.run(gateway.shared_guesses.count, *guess)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
@@ -354,7 +382,8 @@ class LedgerHandlers:
             self._clocks[program_id] = clock
         return clock
 
-    async def _window(self, caller: Principal) -> Window:
+    async def allowed(self, caller: Principal) -> Window:
+        """Return the business times that are taken from a caller."""
         clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
         importer = caller.role == options.ROLE_IMPORTER
         webshop = caller.role == options.ROLE_WEBSHOP
@@ -364,6 +393,21 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
+
+    async def _held(self, command: Adjust, call: Call, *, sent: bytes) -> Refused | None:
+        """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
+        caller, gateway = call.caller, self._gateway
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self.allowed(caller)
+        if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
+            return None
+        return await gateway.pool.run(
+            gateway.adjustments.hold,
+            caller.program_id,
+            replace(command, origin=origin),
+            sent=sent,
+            asked_by=caller.device_id,
+        )
 
     def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
         """Fill in the midnight that ends the last day in the program's own time zone."""

@@ -10,10 +10,14 @@ from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.cards import CardHandlers
 from tallystick.rpc.handlers.coupons import CouponHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
+from tallystick.rpc.handlers.insight import InsightHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.rpc.handlers.member import MemberHandlers
 from tallystick.rpc.handlers.member_code import CodeHandlers
 from tallystick.rpc.handlers.notification import NO_CARRIERS, NotificationHandlers
+from tallystick.rpc.handlers.reviews import ReviewHandlers
+from tallystick.rpc.handlers.rewards import RewardHandlers
+from tallystick.rpc.handlers.sharing import SharingHandlers
 from tallystick.rpc.handlers.sign_in import PasskeyHandlers, SignInHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.rpc.handlers.till import TillHandlers
@@ -30,10 +34,14 @@ from tallystick.v1 import (
     card_pb2,
     coupon_pb2,
     identity_pb2,
+    insight_pb2,
     ledger_pb2,
     member_code_pb2,
     member_pb2,
     notification_pb2,
+    review_pb2,
+    reward_pb2,
+    sharing_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -66,8 +74,14 @@ def services(
         Service(card_pb2.DESCRIPTOR.services_by_name["CardService"], CardHandlers(gateway, pages)),
         Service(app_pb2.DESCRIPTOR.services_by_name["AppService"], CardAppHandlers(gateway, passes=passes)),
         Service(coupon_pb2.DESCRIPTOR.services_by_name["CouponService"], CouponHandlers(gateway, pages)),
+        Service(reward_pb2.DESCRIPTOR.services_by_name["RewardService"], RewardHandlers(gateway, ledger)),
+        Service(insight_pb2.DESCRIPTOR.services_by_name["InsightService"], InsightHandlers(gateway, pages)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebshopService"], WebshopHandlers(gateway, ledger)),
         Service(webshop_pb2.DESCRIPTOR.services_by_name["WebhookService"], WebhookHandlers(gateway, pages)),
+        Service(
+            review_pb2.DESCRIPTOR.services_by_name["ReviewService"], ReviewHandlers(gateway, ledger, pages)
+        ),
+        Service(sharing_pb2.DESCRIPTOR.services_by_name["SharingService"], SharingHandlers(gateway, ledger)),
         Service(
             notification_pb2.DESCRIPTOR.services_by_name["NotificationService"],
             NotificationHandlers(gateway, pages, carriers=carriers),
