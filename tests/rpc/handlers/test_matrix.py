@@ -299,6 +299,10 @@ NAMES_NOTHING = frozenset(
         "SetCashier",
         "SetWebhook",
         "ValidateRuleSet",
+        "GetNotificationStats",
+        "ListFailedNotifications",
+        "RetryNotifications",
+        "SendTestNotification",
     }
 )
 REFUSED_AS_UNKNOWN = frozenset(
@@ -342,8 +346,8 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     assert after >= before
 
 
-# What a member's own call comes to where it is not OK: no wallet is set up here, no such session, an unknown device,
-# no household.
+# What a member's own call comes to where it is not OK: neither wallets nor push are set up here, no such session, an
+# unknown device, no household.
 OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
@@ -351,6 +355,8 @@ OWN = {
     "Earn": "PERMISSION_DENIED ACTION_NOT_ALLOWED",
     "RedeemReward": "REFUSED",
     "FinishAddPasskey": "REFUSED",
+    "GetPushKey": "FAILED_PRECONDITION PUSH_OFF",
+    "SetPushSubscription": "FAILED_PRECONDITION PUSH_OFF",
     "TransferPoints": "REFUSED",
     "DonatePoints": "REFUSED",
     "ConvertPoints": "REFUSED",
