@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tallystick.core.command import ReturnLine
+from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import Minor
 from tallystick.core.rules.model import RuleSet
@@ -43,14 +43,14 @@ def test_the_third_sale_of_a_month_wins_what_it_promised() -> None:
     world = world_of()
     for count in (1, 2, 3):
         assert awards(world) == []
-        sale = world.posted(world.sale(1_000))
-        assert sale.kind is EntryKind.SALE, "the sale is the answer, not the award behind it"
+        answer = world.posted(world.sale(1_000))
+        assert answer.kind is EntryKind.SALE, "the sale is the answer, not the award behind it"
         assert tally(world, "challenge/three") == count
     assert awards(world) == [50]
     assert world.account.active == 3 * 10 + 50
     (award,) = [entry for entry in world.entries if entry.kind is EntryKind.AWARD]
     assert codes_of(award) == [("three", 0, 50, "challenge_met")]
-    assert award.seq == sale.seq + 1
+    assert award.seq == 4
     world.posted(world.sale(1_000))
     assert awards(world) == [50], "once a month"
 
@@ -210,7 +210,7 @@ def test_a_sale_that_is_reported_after_its_period_is_closed_counts_for_nothing()
 
 def test_goods_of_a_closed_period_come_back_without_touching_it() -> None:
     world = world_of()
-    sale = next(world.posted(world.sale(1_000)) for _ in range(3))
+    sale, _, _ = (world.posted(world.sale(1_000)) for _ in range(3))
     world.wait_until("2026-06-10T12:00")
     world.posted(world.all_back(sale))
     assert awards(world) == [50]
@@ -244,6 +244,9 @@ def test_what_is_taken_back_is_what_was_given_whatever_the_rules_have_become() -
 def test_a_quote_and_a_hold_count_nothing() -> None:
     world = world_of(challenge(target=1))
     world.posted(world.adjust(500))
+    goods = world.sale(1_000).basket
+    priced = world.posted(world.hold(0, spend=Spend(100), basket=goods))
+    assert priced.detail.counted == ()
     hold = world.posted(world.hold(100))
     assert world.account.tallies == ()
     world.posted(world.capture(hold.hold_id))

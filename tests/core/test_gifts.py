@@ -84,10 +84,20 @@ def test_whoever_climbs_twice_within_a_rolling_period_is_given_once() -> None:
     )
     world.posted(world.sale(1))
     assert world.account.tier.tier_id == "base"
+    world.wait_until("2026-02-15T12:00")
     world.rules = world_of(period="rolling", rolling_days=90).rules
     world.posted(world.sale(1))
     assert world.account.tier.tier_id == "silver"
     assert gifts(world) == [("silver", 200)]
+
+
+def test_whoever_climbs_again_after_a_rolling_period_is_given_again() -> None:
+    world = world_of(period="rolling", rolling_days=90, downgrade="by_balance")
+    world.posted(world.sale(10_000))
+    world.wait_until("2026-08-15T12:00")
+    assert world.account.tier.tier_id == "base"
+    world.posted(world.sale(10_000))
+    assert gifts(world) == [("silver", 200), ("silver", 200)]
 
 
 def test_pending_points_that_mature_into_a_tier_bring_its_gift() -> None:

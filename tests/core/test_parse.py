@@ -22,8 +22,11 @@ from tallystick.core.rules.model import (
     SpentPolicy,
 )
 from tallystick.core.rules.parse import parse_rules
+from tallystick.core.rules.period import Limit, Per
 from tallystick.core.rules.reader import Finding
+from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
+from tallystick.core.rules.watch import Watching
 from tallystick.service.rule_text import read_document
 from tests.core.world import at, document_of
 
@@ -148,6 +151,14 @@ FULL: dict[str, Any] = {
         {"id": "off", "kind": "money_off", "points": 10, "amount_minor": 100, "minimum_minor": 500},
         {"id": "ten", "kind": "percent_off", "points": 0, "percent": 10, "amount_minor_max": 900},
         {"id": "toy", "kind": "free_item", "points": 5, "category": "toys", "tier": ["gold"]},
+        {
+            "id": "evening",
+            "kind": "experience",
+            "name": "An evening",
+            "points": 500,
+            "stock": 20,
+            "limit": {"count": 1, "per": "year"},
+        },
     ],
     "coupons": [
         {
@@ -172,6 +183,46 @@ FULL: dict[str, Any] = {
             "days": 3,
         },
     ],
+    "actions": [
+        {
+            "id": "review",
+            "name": "A review",
+            "points": 20,
+            "limit": {"count": 3, "per": "month"},
+            "by": ["webshop", "app"],
+            "once_per_subject": True,
+            "tier": "gold",
+            "until": "2027-01-01",
+        },
+        {"id": "birthday", "name": "Your birthday", "points": 100, "on": "birthday"},
+    ],
+    "access": [
+        {
+            "id": "autumn",
+            "name": "The autumn collection",
+            "category": "autumn",
+            "tier": ["gold"],
+            "early_from": "2026-09-01",
+            "opens_at": "2026-09-08T10:00",
+        },
+        {"id": "atelier", "brand": "atelier", "tier": "gold"},
+    ],
+    "referral": {
+        "referrer_points": 500,
+        "joiner_points": 100,
+        "minimum_minor": 2500,
+        "within_days": 60,
+        "after_days": 21,
+        "limit": {"count": 12, "per": "year"},
+        "burst_per_day": 8,
+    },
+    "watch": {
+        "actions_per_day": 9,
+        "sales_per_hour": 3,
+        "staff_sales_per_day": 1,
+        "enrolments_per_hour": 40,
+        "adjust_review_points": 5000,
+    },
     "returns": {"spent": "within_balance", "grace_days": 9},
     "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
     "offline": {
@@ -183,6 +234,42 @@ FULL: dict[str, Any] = {
         "away_days_max": 5,
         "floor": {"sale_points": 1, "member_points": 2, "till_points": 3},
     },
+    "transfers": {
+        "to": "household",
+        "minimum_points": 10,
+        "limit_points": {"count": 500, "per": "week"},
+        "member_days": 30,
+    },
+    "charity": {
+        "projects": [{"id": "sea", "name": "Sea", "text": "Boats"}, {"id": "trees", "name": "Trees"}],
+        "share": [
+            {"project": "sea", "minor": 100, "category": "watches"},
+            {"project": "trees", "percent": "0.5", "store": "s1"},
+        ],
+    },
+    "goals": [
+        {
+            "id": "advent",
+            "name": "Advent",
+            "counts": "pieces",
+            "target": 100,
+            "award": {"points": 50},
+            "sku": "candle",
+            "from": "2026-11-01",
+            "until": "2026-12-01",
+            "return_days": 14,
+        },
+        {
+            "id": "spring",
+            "name": "Spring",
+            "counts": "spend",
+            "target": 100,
+            "award": {"points": 5},
+            "from": "2026-03-01",
+            "until": "2026-04-01",
+            "at_once": True,
+        },
+    ],
 }
 
 
@@ -240,11 +327,27 @@ def test_every_key_of_the_language_is_read() -> None:
     assert (burning.value_points, burning.value_minor, burning.unit_points) == (100, 50, 10)
     assert (burning.minimum_points, burning.share_max_ppm) == (200, 335_000)
     assert burning.assurance_caps == (5, -1, -1, -1, -1)
-    off, ten, toy = rules.rewards
+    off, ten, toy, evening_out = rules.rewards
     assert (off.kind, off.cost, off.amount_minor, off.minimum_minor) == ("money_off", 10, 100, 500)
     assert (ten.kind, ten.cost, ten.percent_ppm, ten.amount_minor) == ("percent_off", 0, 100_000, 900)
     assert (toy.kind, toy.cost) == ("free_item", 5)
     assert (toy.lines.categories, toy.when.tiers) == (frozenset({"toys"}), frozenset({"gold"}))
+    assert (evening_out.kind, evening_out.name, evening_out.cost) == ("experience", "An evening", 500)
+    assert (evening_out.stock, evening_out.limit, evening_out.limited) == (20, Limit(1, Per.YEAR), True)
+    assert [one.limited for one in (off, ten, toy)] == [False] * 3
+    review, birthday = rules.actions
+    assert (review.name, review.points, review.limit) == ("A review", 20, Limit(3, Per.MONTH))
+    assert (review.by, review.once_per_subject, review.on) == ({"webshop", "app"}, True, "")
+    assert (review.when.tiers, review.when.until_ms) == (frozenset({"gold"}), at("2026-12-31T23:00"))
+    assert (birthday.on, birthday.points, birthday.by) == ("birthday", 100, frozenset())
+    autumn, atelier = rules.access
+    assert (autumn.name, autumn.lines.categories, autumn.who.tiers) == (
+        "The autumn collection",
+        frozenset({"autumn"}),
+        frozenset({"gold"}),
+    )
+    assert (autumn.early_ms, autumn.opens_ms) == (at("2026-08-31T22:00"), at("2026-09-08T08:00"))
+    assert (atelier.early_ms, atelier.opens_ms) == (0, NEVER_MS)
     summer, part, gift = rules.coupons
     assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
     assert (summer.code, summer.spelled, summer.when.until_ms) == (
@@ -320,7 +423,7 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("earning", ..., "earning", "is missing", "earning:"),
     ("earning", "much", "earning", "must be a mapping", ""),
     ("earnings", {}, "earnings", "is not known here", "did you mean 'earning'?"),
-    ("zzz", {}, "zzz", "is not known here", "known here: burning"),
+    ("zzz", {}, "zzz", "is not known here", "known here: access"),
     ("earning/combine", "max", "earning.combine", "is not known here", "highest"),
     ("earning/rounding", "halfup", "earning.rounding", "is not known here", "did you mean 'half_up'?"),
     ("earning/amount", "nett", "earning.amount", "is not known here", "did you mean 'net'?"),
@@ -441,6 +544,46 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("coupons/1/show", True, "coupons[1].show", "only goes with a shared code", "unique codes"),
     ("coupons/2/category", ..., "coupons[2]", "must say which", "sku, category or brand"),
     ("rewards/2/category", ..., "rewards[2]", "must say which", "sku, category or brand"),
+    ("rewards/3/sku", "A", "rewards[3]", "has no basket", "remove sku"),
+    ("rewards/3/minimum_minor", 5, "rewards[3].minimum_minor", "is not known here", ""),
+    ("rewards/3/stock", -1, "rewards[3].stock", "from 0 to 1000000000", ""),
+    ("rewards/3/limit", 2, "rewards[3].limit", "must be a mapping", ""),
+    ("rewards/3/limit/count", 0, "rewards[3].limit.count", "from 1 to 10000", ""),
+    ("rewards/3/limit/per", "moth", "rewards[3].limit.per", "is not known here", "did you mean 'month'?"),
+    ("rewards/3/limit/from", "may", "rewards[3].limit.from", "is not known here", ""),
+    ("coupons/0/id", "reward/x", "coupons[0].id", "under which rewards are counted", "another id"),
+    ("actions", [{}] * 101, "actions", "101 items, at most 100", ""),
+    ("actions/0/id", "a b", "actions[0].id", "is not a plain word", "letters"),
+    ("actions/1/id", "review", "actions[1].id", "is there already", "own id"),
+    ("actions/0/name", ..., "actions[0].name", "is missing", ""),
+    ("actions/0/points", 0, "actions[0].points", "must be from 1", ""),
+    ("actions/0/limit", ..., "actions[0].limit", "is missing", "limit: {count: 1, per: month}"),
+    ("actions/0/limit/count", 101, "actions[0].limit", "at most 100 are kept apart", ""),
+    ("actions/0/by", ["shop"], "actions[0].by[0]", "is not known here", "webshop"),
+    ("actions/0/tier", "golden", "actions[0].tier[0]", "is not known here", "did you mean 'gold'?"),
+    ("actions/1/on", "birthdy", "actions[1].on", "is not known here", "did you mean 'birthday'?"),
+    ("actions/1/limit", {"count": 1, "per": "year"}, "actions[1].limit", "does not go with 'on'", "remove"),
+    ("actions/1/by", ["app"], "actions[1].by", "does not go with 'on'", ""),
+    ("actions/1/store", "s1", "actions[1].on", "comes from no store or channel", "remove store"),
+    ("access", [{}] * 101, "access", "101 items, at most 100", ""),
+    ("access/0/category", ..., "access[0]", "does not say which articles", "name a sku"),
+    ("access/0/tier", ..., "access[0]", "does not say to whom", "name a tier"),
+    ("access/0/until", "2026-12-01", "access[0]", "is opened by early_from and opens_at", "remove"),
+    ("access/0/opens_at", "2026-09-01", "access[0].opens_at", "is not after 'early_from'", "nobody"),
+    ("access/1/id", "autumn", "access[1].id", "is there already", "own id"),
+    ("referral/referrer_points", 10**9 + 1, "referral.referrer_points", "from 0 to 1000000000", ""),
+    ("referral/minimum_minor", "25", "referral.minimum_minor", "must be a whole number", "without quotes"),
+    ("referral/within_days", 0, "referral.within_days", "from 1 to 1096", ""),
+    ("referral/after_days", 367, "referral.after_days", "from 0 to 366", ""),
+    ("referral/limit/per", "fortnight", "referral.limit.per", "is not known here", "week"),
+    ("referral/limit/count", 0, "referral.limit.count", "from 1 to", ""),
+    ("referral/burst_per_day", 1_001, "referral.burst_per_day", "from 0 to 1000", ""),
+    ("referral/refferer_points", 5, "referral.refferer_points", "is not known here", "referrer_points"),
+    ("referral", {"minimum_minor": 5}, "referral.referrer_points", "nobody gets anything", "joiner_points"),
+    ("referral", "yes", "referral", "must be a mapping", ""),
+    ("watch/actions_per_day", -1, "watch.actions_per_day", "from 0 to 100000", ""),
+    ("watch/adjust_review_points", 10**15 + 1, "watch.adjust_review_points", "from 0 to", ""),
+    ("watch/sales", 3, "watch.sales", "is not known here", "sales_per_hour"),
     ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
     ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),
     ("holds/ttl_max_s", 30 * 86_400 + 1, "holds.ttl_max_s", "from 1 to 2592000", ""),
@@ -451,6 +594,31 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("offline/away_days_max", 0, "offline.away_days_max", "from 1 to 366", ""),
     ("offline/floor/sale_points", -1, "offline.floor.sale_points", "from 0 to", ""),
     ("offline/floor/sale", 1, "offline.floor.sale", "is not known here", "sale_points"),
+    ("transfers/to", "anybody", "transfers.to", "is not known here", "did you mean 'anyone'?"),
+    ("transfers/minimum_points", 501, "transfers.limit_points.count", "less than minimum_points", "nobody"),
+    ("transfers/limit_points/count", 0, "transfers.limit_points.count", "from 1 to", ""),
+    ("transfers/limit_points/per", "fortnight", "transfers.limit_points.per", "is not known here", "month"),
+    ("transfers/member_days", -1, "transfers.member_days", "from 0 to 3660", ""),
+    ("transfers/fee_points", 1, "transfers.fee_points", "is not known here", "limit_points"),
+    ("charity/projects", [], "charity.projects", "is empty", "at least one"),
+    ("charity/projects/1/id", "sea", "charity.projects[1].id", "is there already", "its own id"),
+    (
+        "charity/share/0/project",
+        "see",
+        "charity.share[0].project",
+        "is not known here",
+        "did you mean 'sea'?",
+    ),
+    ("charity/share/0/percent", "1", "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/0/minor", ..., "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/1/percent", "101", "charity.share[1].percent", "from 1/100 to 100", ""),
+    ("goals/1/id", "advent", "goals[1].id", "is there already", "its own id"),
+    ("goals/0/award", ..., "goals[0].award", "is missing", "what everybody gets"),
+    ("goals/0/award/points", 0, "goals[0].award.points", "from 1 to", ""),
+    ("goals/0/until", ..., "goals[0].until", "must be there", "until:"),
+    ("goals/0/target", 0, "goals[0].target", "from 1 to", ""),
+    ("goals/0/counts", "steps", "goals[0].counts", "is not known here", "did you mean 'sales'?"),
+    ("goals/1/return_days", 3, "goals[1].return_days", "does not go with at_once", "one of the two"),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
     ("reminders/abandoned_after_h", 721, "reminders.abandoned_after_h", "from 0 to 720", ""),
@@ -552,3 +720,25 @@ def test_the_programs_that_come_along_are_in_order(path: Path) -> None:
 
 def test_there_are_programs_that_come_along() -> None:
     assert {path.stem for path in PROGRAMS} >= {"simple", "online_retail"}
+
+
+def test_what_recommendations_bring_and_what_is_watched_are_read() -> None:
+    rules = parsed(FULL)
+    assert rules.referral == Referring(500, 100, 2500, 21, 60, Limit(12, Per.YEAR), 8)
+    assert rules.watch == Watching(9, 3, 1, 40, 5000)
+
+
+def test_without_the_sections_nothing_is_paid_and_the_usual_is_watched() -> None:
+    assert parsed(changed("referral", ...)).referral is None
+    assert parsed(changed("watch", ...)).watch == Watching()
+
+
+@pytest.mark.parametrize(("pending", "after"), [(30, 30), (0, 14)])
+def test_the_return_window_is_that_of_the_earning_unless_something_else_is_said(
+    pending: int, after: int
+) -> None:
+    document = changed("referral/after_days", ...)
+    document["earning"]["pending_days"] = pending
+    referral = parsed(document).referral
+    assert referral is not None
+    assert referral.after_days == after

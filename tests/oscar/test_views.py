@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,14 +16,14 @@ from tests.oscar.support.django_shop import Scripted, set_up_django
 set_up_django()
 
 from django.contrib.messages import get_messages  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.test import Client, override_settings  # noqa: E402
 from oscar.core.loading import get_model  # noqa: E402
 from oscar.test.factories import UserFactory, create_basket, create_order, create_product  # noqa: E402
 
-from tallystick_oscar import panel, pricing, returns, views  # noqa: E402
+from tallystick_oscar import openings, panel, pricing, returns, views  # noqa: E402
 from tallystick_oscar.choice import Choice, chosen  # noqa: E402
 from tallystick_oscar.models import MemberLink, Posting  # noqa: E402
-from tallystick_webshop import Away, Quote, Refused, WidgetToken, new_id  # noqa: E402
+from tallystick_webshop import Away, Opening, Quote, Refused, WidgetToken, new_id  # noqa: E402
 from tallystick_webshop.results import TaxTotal  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("undone")
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("undone")
 
 @pytest.fixture
 def gateway(script_gateway: Callable[..., Scripted]) -> Callable[..., Scripted]:
-    return lambda *answers: script_gateway(*answers, at=(pricing, panel, returns, views))
+    return lambda *answers: script_gateway(*answers, at=(pricing, panel, returns, views, openings))
 
 
 def article() -> Any:
@@ -129,7 +130,7 @@ def test_points_that_the_gateway_refuses_leave_the_choice_as_it_was(gateway: Cal
     client.post("/rewards/use/", {"points": "50"})
     gateway(refuse("INSUFFICIENT_POINTS"))
     answer = client.post("/rewards/use/", {"points": "5000"})
-    assert "do not have that many points" in said(answer)
+    assert "Not enough points." in said(answer)
     assert chosen(client.session) == Choice(points=50)
 
 
@@ -235,3 +236,52 @@ def test_customers_do_not_see_the_staffs_page() -> None:
     order = order_of_three()
     assert shopper().get(f"/rewards/staff/returns/{order.number}/").status_code == 403
     assert Client().get(f"/rewards/staff/returns/{order.number}/").status_code == 302
+
+
+class TestOpenings:
+    """What is not open to a customer yet is not put into the basket."""
+
+    def adds(self, client: Client, product: Any) -> Any:
+        return client.post(f"/basket/add/{product.pk}/", {"quantity": "1"})
+
+    def in_basket(self, client: Client, product: Any) -> bool:
+        lines = get_model("basket", "Line").objects.filter(product=product)
+        return bool(lines.exists())
+
+    @override_settings(TALLYSTICK_ACCESS=True)
+    def test_an_article_that_opens_later_stays_out_and_its_day_is_told(
+        self, gateway: Callable[..., Scripted]
+    ) -> None:
+        client, product = shopper(), article()
+        opens = datetime(2026, 9, 8, tzinfo=UTC)
+        shop = gateway(lambda *_args, **_more: (Opening("A", False, "NOT_YET", "autumn", opens, opens),))
+        assert re.search(r"can be bought from .*8.*2026", said(self.adds(client, product)))
+        assert not self.in_basket(client, product)
+        name, (articles,), more = shop.calls[0]
+        assert (name, articles[0].sku) == ("openings", product.stockrecords.first().partner_sku)
+        assert more["member_id"]
+
+    @override_settings(TALLYSTICK_ACCESS=True)
+    def test_an_article_for_others_stays_out(self, gateway: Callable[..., Scripted]) -> None:
+        client, product = shopper(), article()
+        gateway(lambda *_args, **_more: (Opening("A", False, "MEMBERS_ONLY", "atelier", None, None),))
+        assert "higher tier" in said(self.adds(client, product))
+        assert not self.in_basket(client, product)
+
+    @pytest.mark.parametrize("asks", [True, False])
+    def test_an_article_that_is_open_or_not_asked_about_is_added(
+        self, gateway: Callable[..., Scripted], asks: bool
+    ) -> None:
+        client, product = shopper(), article()
+        shop = gateway(lambda *_args, **_more: (Opening("A", True, "EARLY", "autumn", None, None),))
+        with override_settings(TALLYSTICK_ACCESS=asks):
+            self.adds(client, product)
+        assert self.in_basket(client, product)
+        assert len(shop.calls) == asks
+
+    @override_settings(TALLYSTICK_ACCESS=True)
+    def test_a_shop_that_cannot_ask_sells(self, gateway: Callable[..., Scripted]) -> None:
+        client, product = shopper(), article()
+        gateway(away)
+        self.adds(client, product)
+        assert self.in_basket(client, product)

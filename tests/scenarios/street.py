@@ -165,11 +165,18 @@ class Street:
         return found
 
     def sale(
-        self, till: Machine, person: Person, amount: int = 10_000, *, burn: int = 0, voucher: str = ""
+        self,
+        till: Machine,
+        person: Person,
+        amount: int = 10_000,
+        *,
+        burn: int = 0,
+        voucher: str = "",
+        sku: str = "thing",
     ) -> SaleDone:
-        """Sell one line; raises ``SaleRefused``."""
+        """Sell one line of four pieces; raises ``SaleRefused``."""
         self.scan(till, person)
-        basket = Basket("EUR", (Line("thing", 4000, Minor(amount)),))
+        basket = Basket("EUR", (Line(sku, 4000, Minor(amount)),))
         return till.running.sale(
             SaleAsk(
                 person.member_id,

@@ -2,20 +2,24 @@
 
 Amounts are texts in the program's currency ("12.50"), goods a mapping of article to price. A row's expectations come
 last, by name: ``balance``, ``pending``, ``held``, ``debt``, ``earned``, ``burned``, ``to_pay``, ``refund``, ``tier``,
-``loss`` (what the store stood in for), or ``refused`` with the reason and nothing else.
+``awarded`` (points given beside goods so far), ``badges``, ``member_until``, ``loss`` (what the store stood in for), or
+``refused`` with the reason and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Line, TaxGroup
 from tallystick.core.command import Command, ReturnLine, Spend
-from tallystick.core.entry import Entry, Posted, Refused
+from tallystick.core.entry import Entry, EntryKind, Posted, Refused
 from tallystick.core.ids import Minor
+from tallystick.core.progress import badges_of
+from tallystick.core.rules.membership import last_days
 from tallystick.service.submission import Answer
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
@@ -275,6 +279,12 @@ _FOUND: dict[str, Callable[[Play], Any]] = {
     "refund": lambda p: _money(_entry(p).detail.refund_minor),
     "given_back": lambda p: _entry(p).detail.restored_points,
     "refused": _refusal,
+    "awarded": lambda p: sum(-e.moves.issued for e in p.desk.entries() if e.kind is EntryKind.AWARD),
+    "badges": lambda p: dict(badges_of(p.desk.account().tallies)),
+    "member_until": lambda p: {
+        membership_id: date.fromordinal(last).isoformat()
+        for membership_id, last in last_days(p.desk.account().tallies)
+    },
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tallystick.core.basket import Assurance
 from tallystick.core.command import Command, RedeemReward, UseRedemption
 from tallystick.core.entry import Entry, EntryKind
@@ -149,12 +151,9 @@ def test_a_code_is_worth_nothing_with_another_member_or_another_sign(store: Stor
         last = found.code[-1]
         wrong = found.code[:-1] + ("0" if last != "0" else "2")
         for member, code in ((BEN, found.code), (ANN, wrong), (ANN, "2"), (ANN, "?" * 30), (ANN, "Z" * 24)):
-            try:
+            with pytest.raises(NotFound) as no:
                 codes(desk).of_code(desk.program_id, member, code)
-            except NotFound as error:
-                assert error.reason == "REDEMPTION_NOT_FOUND"
-            else:
-                raise AssertionError(f"{code} was taken")
+            assert no.value.reason == "REDEMPTION_NOT_FOUND"
 
 
 def test_a_member_sees_what_was_bought_newest_first(store: Store) -> None:

@@ -62,7 +62,7 @@ class Shop:
         to = {} if "to_card" in more else {"to_member_id": self.ben}
         body = {
             "transfer_id": new_id(),
-            "from_member_id": self.ann,
+            "member_id": self.ann,
             "points": points,
             "assurance": "ASSURANCE_STATIC_CARD",
             "origin": origin_of(),
@@ -115,7 +115,7 @@ def test_a_phone_gives_only_the_points_of_its_own_member_and_names_nobody_by_id(
     caller = phone(shop, shop.ben)
     other = shop.request(10, to_card=shop.world.number_of(shop.ben))
     assert shop.world.refused(other, caller).reason == "MEMBER_NOT_FOUND"
-    named = shop.request(10, from_member_id=shop.ben, to_member_id=shop.ann)
+    named = shop.request(10, member_id=shop.ben, to_member_id=shop.ann)
     assert shop.world.refused(named, caller).reason == "RECEIVER_NOT_FOUND"
 
 

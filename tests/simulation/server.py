@@ -7,7 +7,7 @@ import hashlib
 import json
 import time as machine_time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -158,11 +158,15 @@ class Server:
         """Give what a till lacks at this moment."""
         return self.gateway.watch.catch_up(CLUB, store_id, till_id, request)
 
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do what the background does."""
+        return self._loop.run_until_complete(work)
+
     def post_parked(self) -> None:
         """Do what the background does every few seconds."""
         gateway = self.gateway
         gateway.inbox.look_for_parked()
-        self._loop.run_until_complete(post_parked(gateway.inbox, gateway.pool, gateway.lane, CLUB))
+        self.run(post_parked(gateway.inbox, gateway.pool, gateway.lane, CLUB))
 
     def account(self, member_id: MemberId) -> Account:
         return self.store.read_accounts(CLUB, [member_id])[member_id]

@@ -1,4 +1,4 @@
-"""Messages to members, the addresses of push messages, how far the journal was followed; the same in every store."""
+"""Messages to members, where push messages go, and how far the journal was followed; the same in every store."""
 
 from __future__ import annotations
 

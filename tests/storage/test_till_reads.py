@@ -10,7 +10,7 @@ import pytest
 
 from tallystick.core.entry import EntryKind, Moves
 from tallystick.core.ids import MemberId, Ms
-from tallystick.core.state import HoldKind, HoldStatus, MemberStatus, TierState
+from tallystick.core.state import HoldKind, HoldStatus, MemberStatus, Tally, TierState
 from tallystick.service.directory import IdentifierRow
 from tallystick.service.ports import Exposure, TillMember, WriteSet
 from tallystick.storage import open_store
@@ -177,14 +177,17 @@ def test_a_till_is_told_of_balance_tier_status_tags_and_what_its_store_may_burn(
     books.post((1, books.escrow(1, 20, store_id="store-2")))
     books.post((1, books.hold(1, 9)))
     loaded = books.account(1)
-    gold = replace(loaded, tier=TierState("gold"))
+    tallies = (Tally("challenge/x", 739_000, 2), Tally("member/club", 0, 740_000))
+    gold = replace(loaded, tier=TierState("gold"), tallies=tallies)
     books.write(WriteSet(recorded_ms=NOW, accounts=[(loaded, gold)]))
     books.store.set_status(PROGRAM, member_id(1), MemberStatus.BLOCKED)
     wanted = [member_id(2), member_id(1), member_id(9), member_id(1)]
     told = books.store.read_till_members(PROGRAM, wanted, store_id="store-1")
     tags = (b"a".ljust(16, b"."), b"b".ljust(16, b"."))
     assert told == [
-        TillMember(member_id(1), 5, 341, "gold", MemberStatus.BLOCKED, tags, (lease, voucher)),
+        TillMember(
+            member_id(1), 5, 341, "gold", MemberStatus.BLOCKED, tags, (lease, voucher), (("club", 740_000),)
+        ),
         TillMember(member_id(2), 0, 0, "", MemberStatus.OPEN, ()),
     ]
     assert books.store.read_till_members(PROGRAM, [], store_id="store-1") == []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,31 @@ def test_a_member_is_found_by_its_tags_and_by_its_id(snapshot: SnapshotStore) ->
     assert snapshot.find(tag(2)) == [found]
     assert snapshot.member(member_id(2)) == found
     assert snapshot.count() == 3
+
+
+CLUB_2027 = store_pb2.PaidMembership(membership_id="club", last_day=20_833)
+UNTIL = (("club", date(2027, 1, 15).toordinal()),)
+
+
+def test_memberships_are_kept_with_the_member_and_replaced_by_the_next_state(snapshot: SnapshotStore) -> None:
+    snapshot.stage(Part(first=True, members=[state(1, memberships=[CLUB_2027]), state(2)]))
+    assert snapshot.stage(Part(last=True)) == [], "nobody has a lease"
+    assert [one.memberships for one in snapshot.find(tag(1)) + snapshot.find(tag(2))] == [UNTIL, ()]
+    snapshot.apply([state(1, seq=2), state(2, seq=2, memberships=[CLUB_2027])])
+    assert [snapshot.member(member_id(number)).memberships for number in (1, 2)] == [(), UNTIL]  # type: ignore[union-attr]
+    fill(snapshot, range(1, 4))
+    assert snapshot.member(member_id(2)).memberships == ()  # type: ignore[union-attr]
+
+
+def test_memberships_outlive_a_merge_and_a_restart(tmp_path: Path) -> None:
+    stored = FileSnapshot(tmp_path)
+    fill(stored, range(1, 9))
+    stored.apply([state(3, memberships=[CLUB_2027])])
+    stored.compact()
+    stored.close()
+    again = FileSnapshot(tmp_path)
+    assert [one.memberships for one in again.find(tag(3))] == [UNTIL]
+    again.close()
 
 
 def test_nobody_is_found_who_is_not_there(snapshot: SnapshotStore) -> None:

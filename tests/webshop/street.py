@@ -21,6 +21,26 @@ RULES: dict[str, Any] = {
     "time_zone": "Europe/Stockholm",
     "earning": {"rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]},
     "burning": {"points": 100, "minor": 100, "unit_points": 10},
+    "actions": [
+        {
+            "id": "review",
+            "name": "A review",
+            "points": 20,
+            "limit": {"count": 2, "per": "month"},
+            "once_per_subject": True,
+        },
+    ],
+    "access": [
+        {"id": "later", "sku": "LATER", "tier": ["base"], "opens_at": "2099-01-01"},
+        {
+            "id": "early",
+            "category": "early",
+            "tier": ["base"],
+            "early_from": "2098-01-01",
+            "opens_at": "2099-01-01",
+        },
+    ],
+    "tiers": {"basis": "points", "period": "calendar_year", "levels": [{"id": "base", "from": 0}]},
     "rewards": [
         {"id": "five-off", "kind": "money_off", "points": 400, "amount_minor": 500},
         {"id": "free-tea", "kind": "free_item", "points": 100, "category": ["tea"]},

@@ -72,6 +72,7 @@ class Seen:
     stopped: str
     told: Told | None = None
     name: str = ""
+    memberships: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,7 @@ class People:
                 self._machine.monotonic_ms(),
                 known.tier_id,
                 stop_of(known.status),
+                memberships=known.memberships,
             )
         )
 
@@ -317,6 +319,7 @@ class People:
                 stop_of(said.status - member_pb2.MEMBER_STATUS_OPEN),
                 Told(said.balance.active, self._facts.answered_ids(member_id)),
                 said.display_name,
+                known.memberships if (known := self._snapshot.member(member_id)) else (),
             )
         )
 
@@ -344,7 +347,14 @@ class People:
         known = self._facts.known(member_id)
         if known is None or known.status == TOMBSTONE:
             return None
-        return Seen(member_id, Assurance.TYPED, 0, known.tier_id, stop_of(known.status))
+        return Seen(
+            member_id,
+            Assurance.TYPED,
+            0,
+            known.tier_id,
+            stop_of(known.status),
+            memberships=known.memberships,
+        )
 
     def news_of(self, member_id: MemberId) -> None:
         """Go by the snapshot again: it has just been told of the member."""
@@ -356,5 +366,12 @@ class People:
             del self._seen[member_id]
             return
         self._seen[member_id] = Seen(
-            member_id, seen.assurance, seen.at_ms, known.tier_id, stop_of(known.status), None, seen.name
+            member_id,
+            seen.assurance,
+            seen.at_ms,
+            known.tier_id,
+            stop_of(known.status),
+            None,
+            seen.name,
+            known.memberships,
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.ids import MemberId
 from tallystick.core.rules.match import holds_at, moment_for
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.tier import current_tier
+from tallystick.core.standin import held_memberships
 from tallystick.core.state import TierState
 from tallystick_till.authority import ABOVE_FLOOR, MEMBER_BLOCKED, MEMBER_LOCKED, Burns
 from tallystick_till.clock import TillClock
@@ -53,7 +53,7 @@ class MemberViews:
         if rules is not None:
             limit, reason = self._limit(rules, seen, points, voucher)
             tier_id = current_tier(rules, TierState(tier_id=seen.tier_id)).tier_id
-            rewards = self._rewards(rules, seen.member_id, tier_id, limit)
+            rewards = self._rewards(rules, seen, tier_id, limit)
             unit = rules.burning.unit_points
             worth = points // unit * unit * rules.burning.value_minor // rules.burning.value_points
         return MemberView(
@@ -85,12 +85,11 @@ class MemberViews:
         cap = rules.burning.assurance_caps[seen.assurance]
         return (cap, ABOVE_ASSURANCE_CAP) if 0 <= cap < limit else (limit, reason)
 
-    def _rewards(
-        self, rules: RuleSet, member_id: MemberId, tier_id: str, limit: int
-    ) -> tuple[RewardView, ...]:
+    def _rewards(self, rules: RuleSet, seen: Seen, tier_id: str, limit: int) -> tuple[RewardView, ...]:
         """Return what the member can have, the dearest first, then what comes next in reach."""
         origin = Origin(self._clock.now_ms(), Channel.STORE, self._identity.store_id, self._identity.till_id)
-        moment = moment_for(rules, origin, tier_id, member_id)
+        held = frozenset(held_memberships(rules, seen.memberships, origin.occurred_ms))
+        moment = moment_for(rules, origin, tier_id, seen.member_id, held)
         # Whoever cannot be asked how many are left cannot be offered one.
         asks = self._link.online and not self._burns.stop_asking()
         open_now = [

@@ -77,7 +77,8 @@ class Clock(Protocol):
 class Known:
     """What the snapshot says of a member. ``seq`` is the member's last entry that it contains.
 
-    ``tier_id`` is empty for none; ``status`` is 0 open, 1 blocked, 2 erased, 3 locked.
+    ``tier_id`` is empty for none; ``status`` is 0 open, 1 blocked, 2 erased, 3 locked. ``memberships`` are those that
+    were paid for, each with the ordinal of its last day.
     """
 
     member_id: MemberId
@@ -85,6 +86,7 @@ class Known:
     active: int
     tier_id: str
     status: int
+    memberships: tuple[tuple[str, int], ...] = ()
 
 
 class Snapshot(Protocol):

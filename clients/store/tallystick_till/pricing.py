@@ -7,6 +7,8 @@ from tallystick.core.decide import own_entry
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Refused
 from tallystick.core.ids import Ms
+from tallystick.core.lots import local_day
+from tallystick.core.rules.membership import tally_of
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import settle_sale
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
@@ -19,8 +21,13 @@ def sale_of_advice(advice: ReadAdvice, rules: RuleSet) -> KeptSale | Refused | N
     command = advice.command
     if not isinstance(command, SettleSale):
         return None
-    tier = TierState(tier_id=advice.message.sale.tier_id)
-    draft = Draft(MemberState(Account(command.member_id, MemberStatus.OPEN, Ms(0), tier=tier)))
+    sold = advice.message.sale
+    tier = TierState(tier_id=sold.tier_id)
+    # The till says which memberships held; how long they last is not asked of one sale.
+    day = local_day(command.origin.occurred_ms, rules.zone).toordinal()
+    tallies = tuple(tally_of(membership_id, day) for membership_id in sorted(sold.membership_ids))
+    account = Account(command.member_id, MemberStatus.OPEN, Ms(0), tier=tier, tallies=tallies)
+    draft = Draft(MemberState(account))
     no = settle_sale(draft, rules, command)
     if no is not None:
         return no

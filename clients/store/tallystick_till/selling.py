@@ -10,7 +10,7 @@ from tallystick.core.command import Authority, AuthorityKind, Spend
 from tallystick.core.entry import NO_DETAIL, LineShare, Refused
 from tallystick.core.ids import CommandId, Minor
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.standin import StandIn, stand_in_sale
+from tallystick.core.standin import StandIn, held_memberships, stand_in_sale
 from tallystick.security.keys import SigningKey
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import ledger_pb2, types_pb2
@@ -226,6 +226,7 @@ class Seller:
             basket=plan.ask.basket,
             origin=self._origin(plan),
             tier_id=plan.seen.tier_id,
+            memberships=plan.seen.memberships,
             spend=plan.spend,
             reward_ids=plan.reward_ids,
             available=available,
@@ -373,6 +374,7 @@ class Seller:
                 discount_minor=priced.discount_minor,
                 tier_id=plan.seen.tier_id,
                 authorities=[authority_to_pb(right) for right in rights],
+                membership_ids=held_memberships(plan.rules, plan.seen.memberships, self._clock.now_ms()),
             ),
         )
 

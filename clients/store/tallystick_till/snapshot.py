@@ -11,10 +11,11 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from tallystick.core.ids import MemberId
+from tallystick.core.ids import EPOCH_ORDINAL, MemberId
 from tallystick.v1 import store_pb2
 from tallystick_till.ports import Known, Snapshot
 from tallystick_till.snapshot_build import Row, Stage, merge
@@ -44,6 +45,7 @@ CREATE TABLE IF NOT EXISTS changed (
   member_id BLOB PRIMARY KEY, seq INTEGER NOT NULL, active INTEGER NOT NULL, tier_id TEXT NOT NULL,
   status INTEGER NOT NULL, tags BLOB NOT NULL, fresh INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS paid (member_id BLOB PRIMARY KEY, memberships TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS changed_tag (
   member_id BLOB NOT NULL, tag BLOB NOT NULL, PRIMARY KEY (tag, member_id)
 ) WITHOUT ROWID;
@@ -54,6 +56,9 @@ ON CONFLICT (member_id) DO UPDATE SET
   seq = excluded.seq, active = excluded.active, tier_id = excluded.tier_id, status = excluded.status,
   tags = excluded.tags
 """
+
+
+_PUT_PAID = "INSERT OR REPLACE INTO paid VALUES (?, ?)"
 
 
 class SnapshotStore(Snapshot, Protocol):
@@ -129,7 +134,7 @@ class FileSnapshot:
                     for row in base.rows_of_tag(tag)
                     if self._in_overlay(base.id_at(row)) is None
                 ]
-            return found
+            return [self._with_memberships(known) for known in found]
 
     def member(self, member_id: MemberId) -> Known | None:
         raw = member_bytes(member_id)
@@ -138,9 +143,11 @@ class FileSnapshot:
         with self._reading:
             changed = self._in_overlay(raw)
             if changed is not None:
-                return changed
+                return self._with_memberships(changed)
             row = self._base.row_of(raw) if self._base else -1
-            return self._base.known(row) if self._base is not None and row >= 0 else None
+            if self._base is None or row < 0:
+                return None
+            return self._with_memberships(self._base.known(row))
 
     def count(self) -> int:
         with self._reading:
@@ -175,6 +182,8 @@ class FileSnapshot:
                 db.executemany(
                     "INSERT OR IGNORE INTO changed_tag (tag, member_id) VALUES (?, ?)", _tags(row[0], row[5])
                 )
+            db.executemany("DELETE FROM paid WHERE member_id = ?", ((one.member_id,) for one in members))
+            db.executemany(_PUT_PAID, _paid(members))
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -190,14 +199,18 @@ class FileSnapshot:
             self._stage = Stage(self._directory / "stage.tmp")
         if self._stage is None:
             raise SnapshotIncomplete
-        wanted = (one.SerializeToString() for one in part.members if one.leases or one.vouchers_used)
+        wanted = (
+            one.SerializeToString()
+            for one in part.members
+            if one.leases or one.vouchers_used or one.memberships
+        )
         self._stage.add(_rows(part.members, self._tiers), wanted)
         if not part.last:
             return []
-        self._switch(self._stage.build(self._next_base()))
         kept = [store_pb2.MemberState.FromString(state) for state in self._stage.kept()]
+        self._switch(self._stage.build(self._next_base()), paid=_paid(kept))
         self._drop_stage()
-        return kept
+        return [one for one in kept if one.leases or one.vouchers_used]
 
     def compact(self) -> None:
         """Merge the overlay into a new base. Readers go on with the old one until it is done."""
@@ -206,13 +219,17 @@ class FileSnapshot:
         )
         self._switch(merge(self._base, rows, self._next_base()))
 
-    def _switch(self, path: Path) -> None:
+    def _switch(self, path: Path, paid: Iterable[tuple[bytes, str]] | None = None) -> None:
+        """Put a new base in force; ``paid`` are the memberships of a whole new snapshot."""
         base, old = BaseFile(path), self._base
         with self._reading:
             self._write.execute("BEGIN IMMEDIATE")
             self._write.execute("INSERT OR REPLACE INTO meta VALUES ('base', ?)", (path.name.encode(),))
             self._write.execute("DELETE FROM changed_tag")
             self._write.execute("DELETE FROM changed")
+            if paid is not None:
+                self._write.execute("DELETE FROM paid")
+                self._write.executemany(_PUT_PAID, paid)
             self._write.execute("COMMIT")
             self._base, self._changed, self._fresh = base, 0, 0
             if old is not None:
@@ -264,6 +281,11 @@ class FileSnapshot:
         row = self._read.execute("SELECT * FROM changed WHERE member_id = ?", (member,)).fetchone()
         return None if row is None else _known(row)
 
+    def _with_memberships(self, known: Known) -> Known:
+        raw = member_bytes(known.member_id)
+        row = self._read.execute("SELECT memberships FROM paid WHERE member_id = ?", (raw,)).fetchone()
+        return known if row is None else replace(known, memberships=_memberships(row[0]))
+
     def _meta(self, name: str) -> bytes:
         row = self._write.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return b"" if row is None else bytes(row[0])
@@ -277,17 +299,21 @@ class MemorySnapshot:
 
     def __init__(self) -> None:
         self._members: dict[bytes, Row] = {}
+        self._paid: dict[bytes, str] = {}
         self._by_tag: dict[bytes, set[bytes]] = {}
         self._staged: list[store_pb2.MemberState] | None = None
         self._cursor = b""
         self._tiers: list[str] = []
 
     def find(self, tag: bytes) -> list[Known]:
-        return [_known(self._members[raw]) for raw in sorted(self._by_tag.get(tag, ()))]
+        return [self._of(self._members[raw]) for raw in sorted(self._by_tag.get(tag, ()))]
 
     def member(self, member_id: MemberId) -> Known | None:
         row = self._members.get(member_bytes(member_id))
-        return None if row is None else _known(row)
+        return None if row is None else self._of(row)
+
+    def _of(self, row: Row) -> Known:
+        return replace(_known(row), memberships=_memberships(self._paid.get(row[0], "[]")))
 
     def count(self) -> int:
         return len(self._members)
@@ -309,6 +335,8 @@ class MemorySnapshot:
             self._members[row[0]] = row
             for tag, raw in _tags(row[0], row[5]):
                 self._by_tag.setdefault(tag, set()).add(raw)
+            self._paid.pop(row[0], None)
+        self._paid.update(_paid(members))
 
     def stage(self, part: store_pb2.SnapshotPart) -> list[store_pb2.MemberState]:
         if part.first:
@@ -319,7 +347,7 @@ class MemorySnapshot:
         if not part.last:
             return []
         staged, self._staged = self._staged, None
-        self._members, self._by_tag = {}, {}
+        self._members, self._by_tag, self._paid = {}, {}, {}
         self.apply(staged)
         return [one for one in staged if one.leases or one.vouchers_used]
 
@@ -351,6 +379,18 @@ def _rows(members: Iterable[store_pb2.MemberState], tiers: Sequence[str]) -> Ite
         tier_id = tiers[one.tier - 1] if 0 < one.tier <= len(tiers) else ""
         tags = b"" if one.status == ERASED else one.tags
         yield one.member_id, one.seq, one.active_points, tier_id, one.status & 255, tags
+
+
+def _paid(members: Iterable[store_pb2.MemberState]) -> Iterator[tuple[bytes, str]]:
+    """Yield the memberships of members as they are kept: the last days as ordinals."""
+    for one in members:
+        if one.memberships and len(one.member_id) == ID_BYTES and one.status != ERASED:
+            days = [(paid.membership_id, paid.last_day + EPOCH_ORDINAL) for paid in one.memberships]
+            yield one.member_id, json.dumps(days)
+
+
+def _memberships(text: str) -> tuple[tuple[str, int], ...]:
+    return tuple((membership_id, last) for membership_id, last in json.loads(text))
 
 
 def _tags(member: bytes, tags: bytes) -> list[tuple[bytes, bytes]]:

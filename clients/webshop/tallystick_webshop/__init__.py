@@ -4,7 +4,7 @@ from tallystick.core.basket import Assurance
 from tallystick.security.device_profile import Profile
 from tallystick.security.ids import new_id
 from tallystick_webshop import webhooks
-from tallystick_webshop.basket import Basket, Line, ReturnLine, UpTo
+from tallystick_webshop.basket import Article, Basket, Line, ReturnLine, UpTo
 from tallystick_webshop.client import Shop
 from tallystick_webshop.errors import Away, BadRequest, NotAllowed, Refused, ShopError
 from tallystick_webshop.posting import SIGNED_IN, Posting
@@ -13,22 +13,27 @@ from tallystick_webshop.results import (
     Benefits,
     Card,
     Claim,
+    Earned,
     Enrolment,
     Held,
     HoldRef,
     Member,
     Movement,
     NewMember,
+    Opening,
     Quote,
     Returned,
     ReturnEffects,
     Sale,
     Voided,
+    Why,
     WidgetToken,
+    Wish,
 )
 
 __all__ = [
     "SIGNED_IN",
+    "Article",
     "Assurance",
     "Away",
     "BadRequest",
@@ -37,6 +42,7 @@ __all__ = [
     "Benefits",
     "Card",
     "Claim",
+    "Earned",
     "Enrolment",
     "Held",
     "HoldRef",
@@ -45,6 +51,7 @@ __all__ = [
     "Movement",
     "NewMember",
     "NotAllowed",
+    "Opening",
     "Posting",
     "Profile",
     "Quote",
@@ -57,7 +64,9 @@ __all__ = [
     "ShopError",
     "UpTo",
     "Voided",
+    "Why",
     "WidgetToken",
+    "Wish",
     "new_id",
     "webhooks",
 ]

@@ -17,10 +17,12 @@ from tallystick_webshop.results import (
     CardCoupon,
     CardReward,
     Claim,
+    Earned,
     Held,
     Member,
     Movement,
     NewMember,
+    Opening,
     Quote,
     Returned,
     ReturnEffects,
@@ -29,13 +31,14 @@ from tallystick_webshop.results import (
     TaxTotal,
     Voided,
     Why,
+    Wish,
 )
 
 
 def refused_of(refused: ledger_pb2.Refused, *, replayed: bool = False) -> Refused:
     """Return the refusal to raise."""
     reason = ledger_pb2.RefusalReason.Name(refused.reason).removeprefix("REFUSAL_REASON_")
-    return Refused(reason, refused.message, dict(refused.details), replayed=replayed)
+    return Refused(reason, refused.message, dict(refused.details), replayed=replayed, text=refused.text)
 
 
 def identity_refused_of(refused: identity_pb2.NotIdentified | identity_pb2.IdentifierRefused) -> Refused:
@@ -171,7 +174,13 @@ def movement_of(entry: ledger_pb2.Entry) -> Movement:
         _time(entry.occurred_at),
         types_pb2.Channel.Name(entry.origin.channel).removeprefix("CHANNEL_").lower(),
         entry.origin.reference,
+        _why(entry.explanations),
     )
+
+
+def wish_of(item: webshop_pb2.WishItem) -> Wish:
+    """Return an article of a wish list."""
+    return Wish(item.sku, item.name, _time(item.wished_at) if item.HasField("wished_at") else None)
 
 
 def card_of(card: app_pb2.MemberCard) -> Card:
@@ -206,6 +215,8 @@ def card_of(card: app_pb2.MemberCard) -> Card:
                 one.minimum_minor,
                 one.in_tier,
                 one.missing_points,
+                one.name,
+                one.sold_out,
             )
             for one in card.rewards
         ),
@@ -216,6 +227,21 @@ def card_of(card: app_pb2.MemberCard) -> Card:
             for one in card.coupons
         ),
     )
+
+
+def earned_of(decision: ledger_pb2.Decision) -> Earned:
+    """Return the points that were posted for an action; raises Refused."""
+    entry = posted_of(decision).entry
+    points = sum(one.points if one.debit == ledger_pb2.ACCOUNT_KIND_ISSUED else 0 for one in entry.postings)
+    return Earned(points, entry.balance_after.active, decision.replayed)
+
+
+def opening_of(found: webshop_pb2.ArticleAccess) -> Opening:
+    """Return whether an article may be sold."""
+    why = webshop_pb2.AccessReason.Name(found.reason).removeprefix("ACCESS_REASON_")
+    opens = _time(found.opens_at) if found.HasField("opens_at") else None
+    ours = _time(found.opens_for_member_at) if found.HasField("opens_for_member_at") else None
+    return Opening(found.sku, found.allowed, why, found.access_id, opens, ours)
 
 
 def _benefits(benefits: ledger_pb2.Benefits, explanations: Any) -> dict[str, Any]:
@@ -252,7 +278,9 @@ def _effects(
 
 
 def _why(explanations: Any) -> tuple[Why, ...]:
-    return tuple(Why(one.rule_id, one.line_no, one.points, one.code, dict(one.args)) for one in explanations)
+    return tuple(
+        Why(one.rule_id, one.line_no, one.points, one.code, dict(one.args), one.text) for one in explanations
+    )
 
 
 def _time(at: Timestamp) -> datetime:

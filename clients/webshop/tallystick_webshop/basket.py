@@ -40,6 +40,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Article:
+    """An article before it lies in a basket, told as the line would tell it."""
+
+    sku: str
+    categories: tuple[str, ...] = ()
+    brand: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Basket:
     """The lines of an order, 1 to 500. Line numbers in answers and returns count from 1 in this order.
 

@@ -28,17 +28,25 @@ class Refused(ShopError):
 
     ``reason`` is a stable word of the contract such as "INSUFFICIENT_POINTS" (RefusalReason, IdentityRefusalReason or
     ClaimRefusal without its prefix), ``message`` says it in English for logs, ``details`` are its figures by name.
-    ``replayed`` is True when this had been decided before.
+    ``replayed`` is True when this had been decided before. ``text`` says it to the member in the language that the call
+    asked for, empty when it asked for none.
     """
 
     def __init__(
-        self, reason: str, message: str, details: Mapping[str, str] | None = None, *, replayed: bool = False
+        self,
+        reason: str,
+        message: str,
+        details: Mapping[str, str] | None = None,
+        *,
+        replayed: bool = False,
+        text: str = "",
     ) -> None:
         super().__init__(f"{message} ({reason})", mend=MENDS.get(reason, DEFAULT_MEND))
         self.reason = reason
         self.message = message
         self.details = dict(details or {})
         self.replayed = replayed
+        self.text = text
 
 
 class Away(ShopError):
@@ -91,6 +99,12 @@ MENDS: Mapping[str, str] = {
     "REWARD_UNKNOWN": _QUOTE_AGAIN,
     "REWARD_NOT_IN_TIER": _QUOTE_AGAIN,
     "REWARD_NOT_APPLICABLE": _QUOTE_AGAIN,
+    "REWARD_SOLD_OUT": _QUOTE_AGAIN,
+    "REWARD_LIMIT": _QUOTE_AGAIN,
+    "REWARD_NEEDS_GATEWAY": "take the reward in a checkout: as a voucher it is not to be had",
+    "ACTION_UNKNOWN": "name an action of the rule set in force",
+    "ACTION_LIMIT": "the member has had these points: tell them so, and do not send it again",
+    "ACTION_NOT_NOW": "the action gives no points now, here, or to this member: do not send it again",
     "ABOVE_ASSURANCE_CAP": "let the member sign in first: a typed number may earn but not burn",
     "NOT_WHOLE_UNITS": _CHOOSE_FEWER,
     "BELOW_MINIMUM": "there is nothing to hold: place the order with `sell` instead of hold and capture",

@@ -12,7 +12,8 @@ from tallystick.core.basket import Assurance
 class Why:
     """What one rule gave (positive) or took (negative) on one line; ``line_no`` 0 is the whole sale.
 
-    ``code`` is a stable word to translate, ``args`` what the sentence needs.
+    ``text`` is the sentence in the language that was asked for, empty when none was. ``code`` is a stable word for it,
+    ``args`` what the sentence needs.
     """
 
     rule_id: str
@@ -20,6 +21,7 @@ class Why:
     points: int
     code: str
     args: dict[str, str]
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,13 @@ class CardReward:
     minimum_minor: int
     in_tier: bool
     missing_points: int
+    name: str = ""
+    sold_out: bool = False
+
+    @property
+    def in_basket(self) -> bool:
+        """Whether it is taken in a checkout; the others are bought by themselves, in the member's own app."""
+        return self.kind not in ("experience", "product")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +228,33 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """Whether an article may be sold to somebody now.
+
+    ``why`` is "OPEN", "EARLY", "NOT_YET" or "MEMBERS_ONLY". ``opens_at`` is when it opens to everybody,
+    ``opens_for_member_at`` when it does to the member: None when it has, or never will.
+    """
+
+    sku: str
+    allowed: bool
+    why: str
+    access_id: str
+    opens_at: datetime | None
+    opens_for_member_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """Points posted for an action; ``replayed`` when it had been posted before."""
+
+    points: int
+    balance_after: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Movement:
-    """One entry of a statement: what changed the points, when, and for which order or receipt."""
+    """One entry of a statement: what changed the points, when, for which order or receipt, and why."""
 
     kind: str
     points: int
@@ -228,6 +262,16 @@ class Movement:
     occurred_at: datetime
     channel: str
     reference: str
+    why: tuple[Why, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An article that a member would like to have: as baskets name it, as people do, and since when."""
+
+    sku: str
+    name: str = ""
+    wished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

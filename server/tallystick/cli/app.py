@@ -17,8 +17,10 @@ from tallystick.cli import (
     importing,
     insight,
     keys,
+    notices,
     passes,
     programs,
+    review,
     segments,
     serving,
     shop,
@@ -87,6 +89,12 @@ app.add_typer(
 app.add_typer(
     coupons.app, name="coupons", help="Unique codes of coupons: make, see, end.", rich_help_panel=SERVER
 )
+app.add_typer(
+    review.app,
+    name="review",
+    help="What looks like fraud or needs a second person.",
+    rich_help_panel=SERVER,
+)
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.add_typer(
     webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
@@ -97,6 +105,9 @@ finance.app.command()(insight.budgets)
 finance.app.command()(insight.experiment)
 app.add_typer(
     segments.app, name="segment", help="Who is in which segment of the rule set.", rich_help_panel=SERVER
+)
+app.add_typer(
+    notices.app, name="notify", help="What members are told, and what became of it.", rich_help_panel=SERVER
 )
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)

@@ -19,6 +19,8 @@ from tallystick.core.entry import (
     LineShare,
     MovedLot,
     ReturnedLine,
+    SharedLines,
+    SharedSum,
     TaxTotal,
     Transferred,
 )
@@ -52,6 +54,8 @@ _RECORDS = (
     ("tallies", "tallies"),
     ("counted", "counted"),
     ("transfer", "transfer"),
+    ("shared", "shared"),
+    ("sums", "sums"),
 )
 _SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
 
@@ -82,6 +86,8 @@ def detail_from_text(text: str) -> Detail:
             CountedLines(key, period, whole, tuple(shares))
             for key, period, whole, shares in body.get("counted", ())
         ),
+        shared=tuple(SharedLines(key, by, tuple(shares)) for key, by, shares in body.get("shared", ())),
+        sums=tuple(SharedSum(*row) for row in body.get("sums", ())),
         transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )

@@ -62,7 +62,11 @@ ACTION = "action"
 
 @dataclass(frozen=True, slots=True)
 class Earn:
-    """Post points for an action rather than for goods; ``points`` > 0. ``why`` is the code of its explanation."""
+    """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
+
+    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on. ``why``
+    is the code of the explanation of points that no action gives.
+    """
 
     command_id: CommandId
     member_id: MemberId
@@ -71,6 +75,8 @@ class Earn:
     reason: str
     assurance: Assurance = Assurance.TYPED
     why: str = ACTION
+    action_id: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +296,29 @@ class TransferBack:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Donate:
+    """Spend ``points`` > 0 for a project of the rule set."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    project_id: str
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class AwardGoal:
+    """Give a member the award of a goal that all members have reached; ``points`` > 0."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    goal_id: str
+    points: int
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -383,6 +412,8 @@ Command = (
     | TransferOut
     | TransferIn
     | TransferBack
+    | Donate
+    | AwardGoal
     | Advice
 )
 
@@ -427,14 +458,16 @@ def _sale(c: Sale) -> list[object]:
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
 
 
-def _earn(c: Earn) -> list[object]:
-    asked = [c.points, c.reason, int(c.assurance)]
-    return asked if c.why == ACTION else [*asked, c.why]
-
-
 def _hold(c: PlaceHold) -> list[object]:
     asked = [c.ttl_s, _basket(c.basket), _spend(c.spend), c.reward_ids, int(c.assurance)]
     return [*asked, _coupons(c.coupons)] if c.coupons else asked
+
+
+def _earn(c: Earn) -> list[object]:
+    asked = [c.points, c.reason, int(c.assurance)]
+    if c.why != ACTION:
+        return [*asked, c.why]
+    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
 
 
 def _settle(c: SettleSale) -> list[object]:
@@ -473,6 +506,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
     TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
     TransferBack: lambda c: [c.transfer_id],
+    Donate: lambda c: [c.project_id, c.points, int(c.assurance)],
+    AwardGoal: lambda c: [c.goal_id, c.points],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from tallystick.core.command import (
     Adjust,
+    AwardGoal,
     Burn,
     Capture,
     CatchUp,
     Command,
+    Donate,
     Earn,
     GrantLease,
     IssueVoucher,
@@ -46,6 +48,7 @@ from tallystick.core.redeem import redeem_reward, use_redemption
 from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
+from tallystick.core.shared import award_goal, donate
 from tallystick.core.state import MemberState, MemberStatus
 from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
@@ -76,7 +79,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment() | TransferIn():
+        case Earn() | SettleEnrolment() | TransferIn() | AwardGoal():
             return False
         case _:
             return True
@@ -268,5 +271,10 @@ def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -
             return transfer_in(draft, rules, command)
         case TransferBack():
             return transfer_back(draft, rules, command, refs.target, refs.before)
+        case Donate():
+            return donate(draft, rules, command)
+        case AwardGoal():
+            award_goal(draft, rules, command)
+            return None
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.entry import Detail, Entry, EntryKind, Moves
-from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, Ms
+from tallystick.core.ids import EPOCH_ORDINAL, POINTS_MAX, CommandId, MemberId, Ms
 from tallystick.core.lots import take
 from tallystick.core.state import (
     TALLIES_MAX,
@@ -24,7 +23,6 @@ from tallystick.core.state import (
 )
 
 DAY_MS = 86_400_000
-EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 
 PERIOD_KEPT_DAYS = 500
 """A period that began longer ago is over, and so is every time in which it might be reckoned down."""
@@ -131,6 +129,12 @@ class Draft:
         if count:
             counts[key, period] = count
         self._deltas.append(Tally(key, period, delta))
+
+    def forget(self, prefix: str, before: int) -> None:
+        """Keep nothing on under keys that begin so, of periods that began before the ordinal of a day."""
+        counts = self._tallies()
+        for other in [other for other in counts if 0 < other[1] < before and other[0].startswith(prefix)]:
+            del counts[other]
 
     def _tallies(self) -> dict[tuple[str, int], int]:
         if self._counts is None:

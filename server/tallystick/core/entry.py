@@ -156,9 +156,30 @@ class Transferred(NamedTuple):
     lots: tuple[MovedLot, ...] = ()
 
 
+class SharedLines(NamedTuple):
+    """What each line of a sale did for one sum over all members, so that returns take exactly that back.
+
+    ``by`` says what its return is measured by: "amount" or "pieces" of the line; or "sale", which counts once until
+    every line that has a share is back.
+    """
+
+    key: str
+    by: str
+    shares: tuple[int, ...]
+
+
+class SharedSum(NamedTuple):
+    """What an entry adds to, or takes from, a sum over all members, such as "goal/advent"."""
+
+    key: str
+    delta: int
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
+
+    ``sums`` are what it did for sums over all members, and ``shared`` says the same of each line of a sale.
 
     For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
     what     is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
@@ -181,6 +202,8 @@ class Detail:
     tallies: tuple[Tally, ...] = ()
     counted: tuple[CountedLines, ...] = ()
     transfer: Transferred | None = None
+    shared: tuple[SharedLines, ...] = ()
+    sums: tuple[SharedSum, ...] = ()
 
 
 NO_DETAIL = Detail()

@@ -27,6 +27,9 @@ Ms = NewType("Ms", int)
 NEVER_MS = Ms(253_402_300_800_000)
 """The first instant of the year 10000: stands for "never", and sorts behind every real instant."""
 
+EPOCH_ORDINAL = 719_163
+"""``date.toordinal`` of 1970-01-01: days are counted from there where they leave the core."""
+
 POINTS_MAX = 1_000_000_000_000_000
 """Largest balance or movement of points: 10**15, far inside 64 bits even when a million of them are summed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tallystick.core.action import take_action, told_of
 from tallystick.core.command import ACTION, Adjust, Burn, Earn, SettleEnrolment
 from tallystick.core.draft import Draft
 from tallystick.core.earn import earn_into
@@ -19,14 +20,19 @@ def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
 
     Those that the program itself gives for something else have waited long enough, and qualify for nothing.
     """
-    if not 0 < command.points <= POINTS_MAX:
-        return refused(Refusal.AMOUNT_OVERFLOW, points=command.points, points_max=POINTS_MAX)
+    points, why = command.points, Explanation(command.why, 0, command.points, command.why)
+    if command.action_id and not points:
+        action = take_action(draft, rules, command)
+        if isinstance(action, Refused):
+            return action
+        points, why = action.points, told_of(action)
+    if not 0 < points <= POINTS_MAX:
+        return refused(Refusal.AMOUNT_OVERFLOW, points=points, points_max=POINTS_MAX)
     draft.set_tier(current_tier(rules, draft.tier))
     by_action = command.why == ACTION
     qualifies = by_action and rules.tiers is not None and rules.tiers.basis is TierBasis.POINTS
-    credits = command.points if qualifies else 0
-    earned = earn_into(draft, rules, command.origin, Moves(), command.points, credits, at_once=not by_action)
-    why = Explanation(command.why, 0, command.points, command.why)
+    credits = points if qualifies else 0
+    earned = earn_into(draft, rules, command.origin, Moves(), points, credits, at_once=not by_action)
     detail = Detail(
         explanations=(why, *earned.explanations), credit_day=earned.credit_day, reason=command.reason
     )

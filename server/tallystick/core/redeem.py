@@ -19,8 +19,8 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor
-from tallystick.core.limited import check_counted, counted_rewards
-from tallystick.core.moment import moment_in
+from tallystick.core.limited import check_counted, count_had, stock_taken
+from tallystick.core.moment import moment_at
 from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.reward import find_reward
@@ -37,10 +37,11 @@ def redeem_reward(
         return refused(Refusal.REWARD_UNKNOWN, reward_id=command.reward_id)
     if no := _not_to_be_had(draft, rules, command, reward):
         return no
-    if no := check_counted(draft, rules, [reward.reward_id], uses, points=reward.cost):
+    if no := check_counted(draft, rules, [reward.reward_id], uses, origin=command.origin, points=reward.cost):
         return no
     allocs = draft.take_active(reward.cost) if reward.cost else ()
     bought = (AppliedReward(reward.reward_id, reward.cost, Minor(0)),)
+    count_had(draft, rules, bought, command.origin)
     draft.post(
         command_id=command.command_id,
         kind=EntryKind.BURN,
@@ -52,14 +53,14 @@ def redeem_reward(
             explanations=(Explanation(reward.reward_id, 0, -reward.cost, "reward_redeemed"),),
             allocs=allocs,
             rewards=bought,
-            coupons=counted_rewards(bought, uses),
+            coupons=stock_taken(bought, uses),
         ),
     )
     return None
 
 
 def _not_to_be_had(draft: Draft, rules: RuleSet, command: RedeemReward, reward: Reward) -> Refused | None:
-    moment = moment_in(draft, rules, command.origin)
+    moment = moment_at(draft, rules, command.origin)
     if reward.when.tiers and moment.tier_id not in reward.when.tiers:
         return refused(Refusal.REWARD_NOT_IN_TIER, reward_id=reward.reward_id, tier_id=moment.tier_id)
     if reward.in_basket or not holds_at(reward.when, moment):

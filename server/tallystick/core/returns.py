@@ -28,8 +28,10 @@ from tallystick.core.entry import (
     refused,
 )
 from tallystick.core.ids import Minor, Ms
+from tallystick.core.limited import uncount
 from tallystick.core.lots import slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
+from tallystick.core.shared import sums_back
 from tallystick.core.takeback import TakeBack
 
 SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
@@ -357,6 +359,8 @@ def _take_and_give(
         store_loss=to_store,
         adjusted=take.total - burned if by_hand else 0,
     )
+    if kind is EntryKind.REVERSE:
+        uncount(draft, target)
     explanations = [*take.explanations(earned), *told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))
@@ -375,6 +379,7 @@ def _take_and_give(
             refund_minor=Minor(refund_minor),
             reason=reason,
             coupons=target.detail.coupons if kind is EntryKind.REVERSE else (),
+            sums=sums_back(target.detail.shared, target.detail.lines, before=so_far, after=now),
         ),
     )
     cause = command.command_id

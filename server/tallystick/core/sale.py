@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from tallystick.core.access import access_told
 from tallystick.core.basket import (
     LINES_MAX,
     QUANTITY_MILLI_MAX,
@@ -31,12 +32,13 @@ from tallystick.core.entry import (
     Moves,
     Refusal,
     Refused,
+    SharedLines,
     refused,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor, Ms
-from tallystick.core.limited import check_counted, counted_rewards, coupons_only
+from tallystick.core.limited import check_counted, count_had, coupons_only, stock_taken
 from tallystick.core.lots import local_day, split_allocs
-from tallystick.core.moment import moment_in
+from tallystick.core.moment import moment_at
 from tallystick.core.money import PPM, net_amounts, spread, spread_by_group, tax_totals, unknown_tax_code
 from tallystick.core.rules.accrual import Accrual, accrue, excluded
 from tallystick.core.rules.benefit import Benefit, benefit_of
@@ -45,6 +47,7 @@ from tallystick.core.rules.experiment import held_out
 from tallystick.core.rules.match import Moment
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.tier import current_tier
+from tallystick.core.shared import gifts_told, shared_by, sums_of
 from tallystick.core.state import Alloc, Hold, HoldStatus
 
 
@@ -107,7 +110,7 @@ def price(
     if no := check_basket(rules, basket):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_in(draft, rules, origin)
+    moment = moment_at(draft, rules, origin)
     benefit = _no_benefit(len(basket.lines))
     if spend is not None or reward_ids or coupons:
         named = coupons_only(coupons) if coupons else ()
@@ -133,10 +136,17 @@ def price(
             return chosen
         if asked.spared and not spare_coupons:
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=asked.spared[0])
-        if reward_ids and (no := check_counted(draft, rules, reward_ids, coupons, points=asked.points)):
+        no = check_counted(
+            draft, rules, reward_ids, coupons, origin=origin, points=asked.points, promised=promised
+        )
+        if no:
             return no
         benefit = asked
-    return _with_earn(rules, basket, benefit, moment, coupons, away=away)
+    priced = _with_earn(rules, basket, benefit, moment, coupons, away=away)
+    if rules.access and isinstance(priced, Priced) and (told := access_told(rules, basket.lines, moment)):
+        explained = (*priced.detail.explanations, *told)
+        priced = priced._replace(detail=replace(priced.detail, explanations=explained))
+    return priced
 
 
 def _no_benefit(count: int) -> Benefit:
@@ -195,14 +205,25 @@ def _with_earn(
             moment=moment,
             day=local_day(moment.at_ms, rules.zone),
         )
+    shared: tuple[SharedLines, ...] = ()
+    if rules.charity or rules.goals:
+        shared = shared_by(
+            rules,
+            lines,
+            paid_minor=paid,
+            eligible_minor=eligible,
+            line_points=accrual.line_points,
+            moment=moment,
+        )
     detail = Detail(
-        explanations=(*_explanations(benefit), *accrual.explanations, *stopped),
+        explanations=(*_explanations(benefit), *accrual.explanations, *gifts_told(shared), *stopped),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
         coupons=_all_counted(rules, benefit, accrual, uses) if uses else benefit.coupons,
         payable_minor=Minor(sum([total.gross_minor for total in totals])),
         counted=counted,
+        shared=shared,
     )
     return Priced(benefit, accrual, sum(credits), detail)
 
@@ -212,7 +233,7 @@ def _all_counted(
 ) -> tuple[AppliedCoupon, ...]:
     """Return all that a sale counts: coupons, rewards with a stock, and what rules with a budget gave."""
     budgets = counted_budgets(accrual.explanations, uses) if rules.budgets else ()
-    return (*benefit.coupons, *counted_rewards(benefit.rewards, uses), *budgets)
+    return (*benefit.coupons, *stock_taken(benefit.rewards, uses), *budgets)
 
 
 def _credits(rules: RuleSet, eligible: Sequence[int], accrual: Accrual) -> Sequence[int]:
@@ -331,7 +352,7 @@ def settle_sale(
     if no := check_authorities(advice):
         return no
     draft.set_tier(current_tier(rules, draft.tier))
-    moment = moment_in(draft, rules, advice.origin)
+    moment = moment_at(draft, rules, advice.origin)
     priced = _with_earn(rules, advice.basket, _given(rules, advice, moment), moment, uses, away=True)
     if isinstance(priced, Refused):
         return priced
@@ -391,6 +412,8 @@ def _post(
     them; behind it the awards of the challenges that it met.
     """
     origin = command.origin
+    if priced.benefit.rewards:
+        count_had(draft, rules, priced.benefit.rewards, origin)
     counted, progress = priced.detail.counted, NO_PROGRESS
     if counted:
         counted, progress = count_sale(draft, rules, origin, counted)
@@ -406,6 +429,8 @@ def _post(
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
         counted=counted,
+        shared=told.shared,
+        sums=sums_of(told.shared),
     )
     draft.post(
         command_id=command.command_id,

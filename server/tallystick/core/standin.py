@@ -15,7 +15,9 @@ from tallystick.core.draft import Draft
 from tallystick.core.entry import Detail, LineShare, Refused, ReturnedLine
 from tallystick.core.ids import MemberId, Minor, Ms
 from tallystick.core.limited import needs_gateway
+from tallystick.core.lots import local_day
 from tallystick.core.returns import return_effects
+from tallystick.core.rules.membership import memberships_at, tally_of
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
@@ -41,6 +43,7 @@ def stand_in_sale(
     basket: Basket,
     origin: Origin,
     tier_id: str,
+    memberships: Sequence[tuple[str, int]] = (),
     spend: Spend | None,
     reward_ids: Sequence[str],
     available: int,
@@ -52,9 +55,12 @@ def stand_in_sale(
 
     Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
     which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
-    in none.
+    in none. ``memberships`` are those that the member has paid for, with the ordinals of their last days. What the sale
+    counts towards challenges is for the gateway to say, and so is what that wins.
     """
-    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=TierState(tier_id=tier_id))
+    tallies = tuple(tally_of(*one) for one in memberships)
+    tier = TierState(tier_id=tier_id)
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=tier, tallies=tallies)
     priced = price(
         Draft(MemberState(nobody)),
         rules,
@@ -78,6 +84,14 @@ def stand_in_sale(
         priced.detail.payable_minor,
         priced.detail,
     )
+
+
+def held_memberships(rules: RuleSet, memberships: Sequence[tuple[str, int]], at_ms: int) -> list[str]:
+    """Return the memberships that hold at an instant, by id."""
+    if not memberships:
+        return []
+    day = local_day(at_ms, rules.zone).toordinal()
+    return sorted(memberships_at(rules.memberships, [tally_of(*one) for one in memberships], day))
 
 
 @dataclass(frozen=True, slots=True)

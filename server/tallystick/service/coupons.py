@@ -12,9 +12,11 @@ from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CouponRef
 from tallystick.core.coupon import CouponUse, can_use, ends_ms
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.lots import local_day
 from tallystick.core.rules.coupon import find_coupon, normalise_code
 from tallystick.core.rules.experiment import held_out
 from tallystick.core.rules.match import moment_for
+from tallystick.core.rules.membership import memberships_at
 from tallystick.core.rules.model import Coupon, Offer, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Account, MemberStatus
@@ -224,7 +226,10 @@ class Coupons:
     ) -> dict[str, Coupon]:
         """Return the coupons of a rule set of which there is one left for a member now."""
         tier_id = current_tier(rules, account.tier).tier_id
-        moment = moment_for(rules, Origin(self._now_ms(), Channel.UNKNOWN), tier_id, account.member_id)
+        now_ms = self._now_ms()
+        day = local_day(now_ms, rules.zone).toordinal()
+        paid = memberships_at(rules.memberships, account.tallies, day)
+        moment = moment_for(rules, Origin(now_ms, Channel.UNKNOWN), tier_id, account.member_id, paid)
         out = held_out(rules.holdout_percent, account.member_id)
         found = {}
         for coupon in rules.coupons:

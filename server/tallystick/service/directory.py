@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
+from tallystick.service.birthday_ports import BirthdayDirectory
 from tallystick.service.card_ports import CardDirectory
 from tallystick.service.consent_ports import ConsentDirectory
 from tallystick.service.coupon_ports import CouponDirectory
@@ -165,6 +166,7 @@ class EnrolmentCode:
 
 class Directory(
     CardDirectory,
+    BirthdayDirectory,
     ConsentDirectory,
     ReferralDirectory,
     CouponDirectory,

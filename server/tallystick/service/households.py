@@ -139,7 +139,11 @@ class Households:
         return self._seen_by(program_id, head)
 
     def take_out(self, program_id: ProgramId, member_id: MemberId, person_id: MemberId) -> Household | None:
-        """Let a person go, or a head send one away; None for whoever has left. Raises ``FailedPrecondition``."""
+        """Let a person go, or a head send one away; None for whoever has left.
+
+        Raises ``NotFound`` and ``FailedPrecondition``.
+        """
+        self._living(program_id, member_id)
         own = self._store.belonging(program_id, member_id)
         if person_id == member_id:
             if own is not None and not self._store.take_out(program_id, own.household_id, member_id):

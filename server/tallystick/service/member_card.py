@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tallystick.core.access import Opening
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.progress import (
+    ChallengeNow,
+    MembershipNow,
+    badges_of,
+    challenges_now,
+    memberships_now,
+)
+from tallystick.core.rules.access import Access
 from tallystick.core.rules.ladder import (
     Expiring,
     Standing,
@@ -17,14 +26,18 @@ from tallystick.core.rules.ladder import (
     to_be_had,
 )
 from tallystick.core.rules.model import Reward, RuleSet
+from tallystick.core.rules.referral import Referring
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
+from tallystick.service.card_offers import CardAction, actions_of, limit_left, stock_left
 from tallystick.service.coupons import CardCoupon, Coupons
 from tallystick.service.directory import DeviceStatus, Member
 from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
+from tallystick.service.openings import openings_of
 from tallystick.service.reads import Store
+from tallystick.service.referral_ports import ReferralSums
 from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.signed import Signer
@@ -43,11 +56,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CardReward:
-    """A reward with what it is to this member; ``missing_points`` is 0 when there are enough."""
+    """A reward with what it is to this member; ``missing_points`` is 0 when there are enough.
+
+    ``stock_left`` and ``limit_left`` are 0 also where it has no stock or limit.
+    """
 
     reward: Reward
     in_tier: bool
     missing_points: int
+    stock_left: int = 0
+    limit_left: int = 0
+
+    @property
+    def sold_out(self) -> bool:
+        """Whether nothing is left of its stock."""
+        return self.reward.stock > 0 and not self.stock_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,15 @@ class CardVoucher:
 
 
 @dataclass(frozen=True, slots=True)
+class CardReferral:
+    """What came of a member's recommendations: the code, figures, and what the rules give (None: nothing)."""
+
+    code: str
+    sums: ReferralSums
+    plan: Referring | None
+
+
+@dataclass(frozen=True, slots=True)
 class Private:
     """The part of a card that is for its member alone and not for the page of a webshop."""
 
@@ -67,13 +99,15 @@ class Private:
     coupons: tuple[CardCoupon, ...]
     store_ids: tuple[str, ...]
     referral_url: str
+    referral: CardReferral
 
 
 @dataclass(frozen=True, slots=True)
 class MemberCard:
     """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
 
-    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points.
+    ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points. ``badges`` are ids with how
+    often each was won.
     """
 
     program_name: str
@@ -85,6 +119,11 @@ class MemberCard:
     expiring: tuple[Expiring, ...]
     rewards: tuple[CardReward, ...]
     private: Private | None
+    challenges: tuple[ChallengeNow, ...] = ()
+    badges: tuple[tuple[str, int], ...] = ()
+    memberships: tuple[MembershipNow, ...] = ()
+    actions: tuple[CardAction, ...] = ()
+    access: tuple[tuple[Access, Opening], ...] = ()
 
 
 class MemberCards:
@@ -134,27 +173,60 @@ class MemberCards:
         part = self._private(program_id, member_id, state, at_ms) if private else None
         if rules is None:
             return MemberCard(name, member, None, balance, Standing(), None, (), (), part)
-        offered = to_be_had(rules.rewards, at_ms)
+        # The page of a webshop sells baskets: what is bought without one is for the card.
+        offered = [one for one in to_be_had(rules.rewards, at_ms) if private or one.in_basket]
+        tallies = state.account.tallies
+        memberships = memberships_now(rules, tallies, at_ms)
+        held = frozenset(one.membership.membership_id for one in memberships if one.active)
         return MemberCard(
             name,
             member,
             rules,
             balance,
             standing_of(rules, state.account.tier, enrolled_ms=state.account.enrolled_ms, at_ms=at_ms),
-            next_reward(offered, balance.tier_id, balance.active),
+            next_reward(offered, balance.tier_id, balance.active, held),
             tuple(expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)),
-            tuple(_rewards(offered, balance)),
+            tuple(self._rewards(program_id, rules, state, offered, balance, held)),
             part,
+            tuple(challenges_now(rules, tallies, at_ms)),
+            tuple(badges_of(tallies)),
+            tuple(memberships),
+            tuple(actions_of(rules, state, at_ms)),
+            tuple(openings_of(rules, state, at_ms)),
         )
+
+    def _rewards(
+        self,
+        program_id: ProgramId,
+        rules: RuleSet,
+        state: MemberState,
+        offered: Sequence[Reward],
+        balance: BalanceNow,
+        held: frozenset[str],
+    ) -> list[CardReward]:
+        left = stock_left(self._store, program_id, state.account.member_id, offered, self._now_ms())
+        return [
+            CardReward(
+                reward,
+                in_tier(reward, balance.tier_id, held),
+                missing_points=max(0, reward.cost - balance.active),
+                stock_left=left.get(reward.reward_id, 0),
+                limit_left=limit_left(rules, state, reward, balance.as_of_ms),
+            )
+            for reward in offered
+        ]
 
     def _private(self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms) -> Private:
         code = self._referrals.code_of(program_id, member_id)
+        sums = self._store.referral_sums(program_id, member_id)
+        rules = self._rulebook.current(program_id)
         return Private(
             self._given_name(program_id, member_id),
             tuple(self._vouchers(program_id, member_id, state.holds, at_ms)),
             tuple(self._coupons.coupons_of(program_id, member_id)),
             self._stores.of(program_id),
             f"{self._public_url}/card/{program_id}/?ref={code}",
+            CardReferral(code, sums, rules.referral if rules else None),
         )
 
     def _given_name(self, program_id: ProgramId, member_id: MemberId) -> str:
@@ -184,15 +256,6 @@ class MemberCards:
         return [
             CardVoucher(hold, digits_of(self._signer.voucher(program_id, member_id, hold))) for hold in usable
         ]
-
-
-def _rewards(offered: Iterable[Reward], balance: BalanceNow) -> list[CardReward]:
-    return [
-        CardReward(
-            reward, in_tier(reward, balance.tier_id), missing_points=max(0, reward.cost - balance.active)
-        )
-        for reward in offered
-    ]
 
 
 class Stores:

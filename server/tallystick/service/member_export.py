@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
@@ -23,9 +23,12 @@ from tallystick.service.directory import CardDevice, IdentifierRow, Member
 from tallystick.service.goods import goods_fact
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
+from tallystick.service.notification_ports import NoteState
+from tallystick.service.notifications import Notifications, Shown
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallets import Wallets
@@ -35,8 +38,14 @@ from tallystick.service.wishes import Wishes
 FORMAT = "tallystick-member/1"
 ENTRIES_MAX = 10_000
 ENTRIES_PAGE = 1_000
+REVIEWS_MAX = 1_000
+NOTIFICATIONS_MAX = 1_000
 
 Document = dict[str, Any]
+
+
+class ExportStore(Store, ReviewStore, Protocol):
+    """What taking one's data away needs of a store."""
 
 
 class MemberExport:
@@ -44,7 +53,7 @@ class MemberExport:
 
     def __init__(
         self,
-        store: Store,
+        store: ExportStore,
         rulebook: RuleBook,
         balances: Balances,
         members: Members,
@@ -55,6 +64,7 @@ class MemberExport:
         referrals: Referrals,
         wallets: Wallets,
         wishes: Wishes,
+        notifications: Notifications,
         *,
         role_name: Callable[[int], str],
         now_ms: Callable[[], Ms],
@@ -70,6 +80,7 @@ class MemberExport:
         self._referrals = referrals
         self._wallets = wallets
         self._wishes = wishes
+        self._notifications = notifications
         self._role_name = role_name
         self._now_ms = now_ms
 
@@ -83,6 +94,7 @@ class MemberExport:
             "profile": _profile(self._members.profile(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
+            "notifications": self._told(program_id, member_id),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
             "segments": [
@@ -152,7 +164,16 @@ class MemberExport:
             "referral": {
                 "code": self._referrals.code_of(program_id, member_id),
                 "joined_by_one_at": _instant(referral.noted_ms) if referral else None,
+                "brought": self._store.referral_sums(program_id, member_id)._asdict(),
             },
+            "reviews": [
+                {
+                    "kind": one.kind,
+                    "found_at": _instant(one.made_ms),
+                    "state": one.state.name,
+                }
+                for one in self._store.reviews_of(program_id, member_id, limit=REVIEWS_MAX)
+            ],
         }
 
     def _wants(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -175,6 +196,13 @@ class MemberExport:
                 for one in self._store.reminders(program_id, member_id)
             ],
         }
+
+    def _told(self, program_id: ProgramId, member_id: MemberId) -> list[Document]:
+        """Return what the member was told and is about to be, the newest first."""
+        shown = self._notifications.list_of(
+            program_id, member_id, language="", before=None, limit=NOTIFICATIONS_MAX
+        )
+        return [_notification(one) for one in shown]
 
     def _points(self, program_id: ProgramId, member_id: MemberId) -> Document:
         program = self._store.program(program_id)
@@ -220,6 +248,19 @@ class MemberExport:
             "entries": [_entry(entry, recorded_ms) for entry, recorded_ms in found],
             "older_entries_left_out": older,
         }
+
+
+def _notification(shown: Shown) -> Document:
+    note = shown.note
+    return {
+        "occasion": note.occasion.value,
+        "state": note.state.name,
+        "channel": note.way.name if note.way else None,
+        "title": shown.title,
+        "text": shown.text,
+        "made_at": _instant(note.made_ms),
+        "sent_at": _instant(note.done_ms) if note.state is NoteState.SENT else None,
+    }
 
 
 def _instant(at_ms: int) -> str | None:

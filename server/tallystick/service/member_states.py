@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 
-from tallystick.core.ids import CommandId, Ms, ProgramId
+from tallystick.core.ids import EPOCH_ORDINAL, CommandId, Ms, ProgramId
+from tallystick.core.rules.membership import GRACE_DAYS_MAX
+from tallystick.core.rules.model import DAY_MS
 from tallystick.core.state import HoldKind, HoldStatus
 from tallystick.security.scan_tags import store_tag
 from tallystick.service.ports import TillMember
@@ -80,6 +82,10 @@ def member_states(
         if member.holds:
             state.leases.extend(grants.states(program_id, member))
             state.vouchers_used = vouchers_used(member, now_ms)
+        oldest = now_ms // DAY_MS - GRACE_DAYS_MAX - 1
+        for membership_id, last in member.memberships:
+            if (last_day := last - EPOCH_ORDINAL) >= oldest:
+                state.memberships.add(membership_id=membership_id, last_day=last_day)
         states.append(state)
     return states
 

@@ -6,13 +6,16 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.rules.yearly import month_day_of
 from tallystick.core.state import MemberStatus
 from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, rewrap, seal
 from tallystick.service.balances import member_not_found
+from tallystick.service.birthday_ports import NO_DAY, Birthday
 from tallystick.service.directory import Directory, Member
-from tallystick.service.errors import NotFound
+from tallystick.service.errors import FailedPrecondition, NotFound
 
 PURPOSE = "profile"
 _LENGTH_BYTES = 2
@@ -92,14 +95,24 @@ class Members:
         blob = self._directory.person(program_id, member_id)
         return open_profile(self._masters(), blob, program_id=program_id, member_id=member_id)
 
-    def update_profile(self, program_id: ProgramId, member_id: MemberId, changes: dict[str, str]) -> Profile:
+    def update_profile(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        changes: dict[str, str],
+        *,
+        by_staff: bool = False,
+    ) -> Profile:
         """Set the fields that are named and leave the others; what changes nothing writes nothing.
 
-        Raises ``NotFound``, also for an erased member: nothing may be known about one again.
+        Raises ``NotFound``, also for an erased member: nothing may be known about one again; and ``FailedPrecondition``
+        for a birthday on another day than the one that was set in the last year, unless the staff correct it.
         """
         assert changes.keys() <= _FIELDS - {"updated_ms"}, "only fields of a profile can be changed"
         with self._locks[hash((program_id, member_id)) % _LOCKS]:
             self.living(program_id, member_id)
+            if "birthday" in changes:
+                self._set_birthday(program_id, member_id, changes["birthday"], by_staff=by_staff)
             masters = self._masters()
             blob = self._directory.person(program_id, member_id)
             old = open_profile(masters, blob, program_id=program_id, member_id=member_id)
@@ -113,6 +126,27 @@ class Members:
             except NotFound:
                 raise member_not_found(member_id) from None
         return new
+
+    def birthday_changeable_ms(self, program_id: ProgramId, member_id: MemberId) -> Ms:
+        """Return when the day of the birthday can be changed, 0 when it can be now."""
+        stored = self._directory.birthday(program_id, member_id)
+        return stored.changeable_ms if stored and stored.changeable_ms > self._now_ms() else Ms(0)
+
+    def _set_birthday(self, program_id: ProgramId, member_id: MemberId, text: str, *, by_staff: bool) -> None:
+        """Keep the day of a birthday (YYYY-MM-DD, empty for none) where it is found by."""
+        month_day = month_day_of(date.fromisoformat(text)) if text else NO_DAY
+        wanted = Birthday(member_id, month_day, self._now_ms())
+        try:
+            stored = self._directory.set_birthday(program_id, wanted, by_staff=by_staff)
+        except NotFound:
+            raise member_not_found(member_id) from None
+        if stored.month_day != month_day:
+            raise FailedPrecondition(
+                "The birthday was set less than a year ago and stays as it is.",
+                mend="Wait, or let the staff correct it.",
+                reason="BIRTHDAY_FIXED",
+                changeable_ms=stored.changeable_ms,
+            )
 
     def set_blocked(self, program_id: ProgramId, member_id: MemberId, *, blocked: bool) -> Member:
         """Block or unblock a member; points that were locked before are locked again. Raises ``NotFound``, also for an

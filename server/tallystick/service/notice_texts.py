@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
@@ -28,6 +29,7 @@ EXAMPLE: Args = (
 )
 """Values for a message that is sent on trial."""
 
+_SPACES = re.compile(r"[ \t]+")
 _FILES = Path(__file__).parent.parent / "notices"
 
 
@@ -76,4 +78,5 @@ def _said(name: str, value: str, language: str, rules: RuleSet | None) -> str:
 
 
 def _one_line(name: str) -> str:
-    return " ".join(name.split())[:NAME_CHARS_MAX]
+    # Whatever a mail program may take for the end of a line; spaces that hold figures together stay.
+    return _SPACES.sub(" ", " ".join(name.splitlines())).strip()[:NAME_CHARS_MAX]

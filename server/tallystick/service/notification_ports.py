@@ -1,4 +1,4 @@
-"""What notifications need of a store: the messages, where push messages go, and how far the journal was followed."""
+"""What notifications need of a store: messages, where push messages go, and how far the journal was followed."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.directory import Clock, Directory
 from tallystick.service.errors import NotFound
 from tallystick.service.event_store import EventStore
-from tallystick.service.events import entries_in
+from tallystick.service.journal import entries_in
 from tallystick.service.notice_texts import Args
 from tallystick.service.notices import CONSENT_OF, WAYS, purpose_of
 from tallystick.service.notification_ports import (
@@ -92,7 +92,7 @@ class NotificationSource:
         rulebook: RuleBook,
         balances: Balances,
         *,
-        ways: Callable[[], frozenset[Way]],
+        ways: frozenset[Way],
         now_ms: Callable[[], Ms],
     ) -> None:
         self._store = store
@@ -209,7 +209,7 @@ class NotificationSource:
                 found[entry.member_id, entry.seq] = entry
         for ref in sorted(wanted & found.keys()):
             entry, before = found[ref], found.get((ref[0], ref[1] - 1))
-            for occasion, args in _told_by(entry, before, rules):
+            for occasion, args in told_by(entry, before, rules):
                 if occasion in told:
                     stale_ms = Ms(entry.origin.occurred_ms + ABOUT[occasion].shelf_s * 1000)
                     yield Reason(entry.member_id, occasion, str(entry.seq), args, stale_ms)
@@ -268,8 +268,8 @@ class NotificationSource:
         telling = rules.notifications.by_occasion.get(occasion)
         if telling is None:
             return False
-        ways = self._ways()
-        return any(may_go(WAYS[one], occasion, granted) for one in telling.channels if WAYS[one] in ways)
+        ways = [WAYS[one] for one in telling.channels if WAYS[one] in self._ways]
+        return any(may_go(way, occasion, granted) for way in ways)
 
     def _add(
         self,
@@ -323,7 +323,7 @@ def _message(reason: Reason, rules: RuleSet, now_ms: Ms) -> Notification:
     )
 
 
-def _told_by(entry: Entry, before: Entry | None, rules: RuleSet) -> Iterable[tuple[Occasion, Args]]:
+def told_by(entry: Entry, before: Entry | None, rules: RuleSet) -> Iterable[tuple[Occasion, Args]]:
     """Return what an entry is a reason to tell of."""
     moves, balance = entry.moves, ("balance", str(entry.active_after))
     given = ("points", str(-moves.issued)), balance

@@ -12,6 +12,7 @@ from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.model import DAY_MS
 from tallystick.core.rules.notifications import ABOUT, Occasion
 from tallystick.security.encoding import base64url_decode, base64url_encode, length_prefixed
+from tallystick.security.errors import SealBroken
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.web_push import AUTH_BYTES, application_key, is_public_key, public_bytes
 from tallystick.service.balances import member_not_found
@@ -24,10 +25,16 @@ from tallystick.service.notices import Notice
 from tallystick.service.notification_ports import NoteState, Notification, PushSubscription, Way
 from tallystick.service.notification_turn import TurnStore, notice_of
 from tallystick.service.rulebook import RuleBook
-from tallystick.service.webhooks import may_be_public
+from tallystick.service.webhooks import is_here, may_be_public
 
 KEPT_MS = 90 * DAY_MS
 """How long messages that were sent, dropped or given up are kept."""
+
+NEWS_MS = 30 * DAY_MS
+"""How long a pass shows a message."""
+
+NEWS_AMONG = 20
+"""Among how many of a member's messages the last one of the wallet is looked for."""
 
 ENDPOINT_CHARS_MAX = 1024
 STOP_ROUTE = "/notices/"
@@ -136,9 +143,18 @@ class Notifications:
     ) -> list[Shown]:
         """Return a member's messages, newest first, in the member's language if none is named. Raises ``NotFound``."""
         self._members.living(program_id, member_id)
-        spoken = language or self._members.profile(program_id, member_id).language
+        spoken = language or self._language(program_id, member_id)
         found = self._store.notifications_of(program_id, member_id, before=before, limit=limit)
         return [self._shown(program_id, note, spoken) for note in found]
+
+    def news(self, program_id: ProgramId, member_id: MemberId) -> str:
+        """Return what the passes in a member's wallets say besides points: the last message that went there."""
+        since = self._now_ms() - NEWS_MS
+        for note in self._store.notifications_of(program_id, member_id, before=None, limit=NEWS_AMONG):
+            is_news = note.way is Way.WALLET and note.state in (NoteState.WAITING, NoteState.SENT)
+            if is_news and note.made_ms >= since:
+                return self._shown(program_id, note, self._language(program_id, member_id)).text
+        return ""
 
     def failed(self, program_id: ProgramId, *, before: Mark | None, limit: int) -> list[Notification]:
         """Return messages that were given up, newest first."""
@@ -200,6 +216,12 @@ class Notifications:
         except NotFound:
             return
 
+    def _language(self, program_id: ProgramId, member_id: MemberId) -> str:
+        try:
+            return self._members.profile(program_id, member_id).language
+        except SealBroken:
+            return ""
+
     def _shown(self, program_id: ProgramId, note: Notification, language: str) -> Shown:
         notice = self._notice(program_id, note, language)
         return Shown(note, notice.title, notice.text)
@@ -233,7 +255,7 @@ class Notifications:
         is_private = self._settings.push_private
         if parts.scheme != "https" and not (is_private and parts.scheme == "http"):
             raise _refused("endpoint", "must begin with https://")
-        if not is_private and not may_be_public(host):
+        if not is_private and (is_here(host) or not may_be_public(host)):
             raise _refused("endpoint", "is not a public address")
 
 

@@ -127,6 +127,8 @@ class TillMember:
     status: MemberStatus
     scan_tags: tuple[bytes, ...]
     holds: tuple[Hold, ...] = ()
+    memberships: tuple[tuple[str, int], ...] = ()
+    """Each membership that was ever paid for, with the ordinal of its last day."""
 
 
 class Transaction(CouponTransaction, SegmentTransaction, Protocol):

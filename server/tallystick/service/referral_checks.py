@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 
 from tallystick.core.basket import Channel
-from tallystick.core.ids import MemberId, Ms, ProgramId
-from tallystick.core.lots import local_day
+from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.lots import local_day, midnight_ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.referral import Referring
 from tallystick.security.errors import SealBroken
@@ -21,9 +22,6 @@ from tallystick.service.reviews import Reviews
 
 SAME_PERSON, CHAIN, BURST = "same_person", "chain", "burst"
 DAY_MS = 86_400_000
-LOOKED_AT_MAX = 1_000
-"""Most recommendations of one referrer that are counted for a burst."""
-
 DOTLESS = frozenset({"gmail.com", "googlemail.com"})
 """Mail services that deliver alike with and without dots in the name."""
 
@@ -97,9 +95,9 @@ class ReferralChecks:
 
     def _that_day(self, program_id: ProgramId, referral: Referral, rules: RuleSet) -> int:
         """Return how many the referrer brought on the same local day."""
-        of_referrer = self._directory.referrals_of(program_id, referral.referrer_id, limit=LOOKED_AT_MAX)
-        day = local_day(Ms(referral.noted_ms), rules.zone)
-        return sum(local_day(one.noted_ms, rules.zone) == day for one in of_referrer)
+        day = local_day(referral.noted_ms, rules.zone)
+        since, until = (midnight_ms(one, rules.zone) for one in (day, day + timedelta(days=1)))
+        return self._directory.count_referrals(program_id, referral.referrer_id, since=since, until=until)
 
     def _profile(self, program_id: ProgramId, member_id: MemberId) -> Profile:
         """Return what can be compared; a damaged record holds nobody's points back."""

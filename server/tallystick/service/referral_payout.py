@@ -6,6 +6,7 @@ come by commands whose ids are derived from the joiner, so that two processes, o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ REFERRAL = "referral"
 
 EVERY_S = 300.0
 PAGE = 500
+AT_ONCE_MAX = 32
+"""How many are paid at once: enough for full batches, little enough to leave room for tills."""
+
 ENTRIES_PAGE = 100
 ENTRIES_MAX = 2_000
 """Most new entries of a joiner that one look walks through; a purchase behind them is found by none."""
@@ -93,8 +97,9 @@ class ReferralPayouts:
                 self._store.referrals_due, program_id, states, now=now_ms, after=after, limit=PAGE
             )
             paying = await self._pool.run(self._look_at_all, program_id, rules, page, now_ms)
-            for referral in paying:
-                paid += await self._pay(program_id, referral)
+            for start in range(0, len(paying), AT_ONCE_MAX):
+                part = paying[start : start + AT_ONCE_MAX]
+                paid += sum(await asyncio.gather(*(self._pay(program_id, one) for one in part)))
             if len(page) < PAGE:
                 return paid
             after = page[-1].member_id

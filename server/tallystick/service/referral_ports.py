@@ -87,8 +87,8 @@ class ReferralDirectory(Protocol):
         """Return by whom a member came."""
         ...
 
-    def referrals_of(self, program_id: ProgramId, referrer_id: MemberId, *, limit: int) -> list[Referral]:
-        """Return a referrer's recommendations, newest first."""
+    def count_referrals(self, program_id: ProgramId, referrer_id: MemberId, *, since: Ms, until: Ms) -> int:
+        """Return how many new members were noted for a referrer from an instant on and before another."""
         ...
 
     def referral_sums(self, program_id: ProgramId, referrer_id: MemberId) -> ReferralSums:

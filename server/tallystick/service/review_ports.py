@@ -86,6 +86,10 @@ class ReviewStore(Protocol):
         """Return reviews, newest first by (made_ms, review_id); of all states with None, of all kinds with ""."""
         ...
 
+    def reviews_of(self, program_id: ProgramId, member_id: MemberId, *, limit: int) -> list[Review]:
+        """Return reviews that are about a member, newest first."""
+        ...
+
     def decide_review(
         self, program_id: ProgramId, review_id: str, state: ReviewState, *, by: str, note: str, now: Ms
     ) -> Review | None:

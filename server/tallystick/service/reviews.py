@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId, derived_id
+from tallystick.core.state import MemberStatus
+from tallystick.service.balances import member_not_found
 from tallystick.service.directory import Directory, Program
-from tallystick.service.errors import FailedPrecondition, InvalidInput, NotFound, PermissionDenied
+from tallystick.service.errors import FailedPrecondition, NotFound, PermissionDenied, TallystickError
 from tallystick.service.reads import ReadPool
-from tallystick.service.review_ports import NOBODY, Review, ReviewState, ReviewStore, StaffMember
+from tallystick.service.review_ports import NOBODY, STAFF_MAX, Review, ReviewState, ReviewStore, StaffMember
 from tallystick.service.rounds import Round
 
 FACTS_MAX = 20
@@ -174,11 +176,15 @@ class Reviews:
                 store_id=staff.store_id,
                 cashier_id=staff.cashier_id,
             )
+        member = self._store.member(program_id, staff.member_id) if staff.member_id else None
+        if staff.member_id and (member is None or member.status is MemberStatus.ERASED):
+            raise member_not_found(staff.member_id)
         if not self._store.put_staff(program_id, staff):
-            raise InvalidInput(
-                "There is no such member, or too many cashiers of the store are linked.",
-                mend="Forget the links of people who have left.",
-                violations=(("member_id", "must be a member of the program"),),
+            raise TallystickError(
+                f"{STAFF_MAX} cashiers of the store are known to be members.",
+                mend="Forget those who have left.",
+                reason="LIMIT_REACHED",
+                limit=STAFF_MAX,
             )
 
     def staff_of(self, program_id: ProgramId, store_id: str) -> list[StaffMember]:

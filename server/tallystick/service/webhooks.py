@@ -211,7 +211,7 @@ def require_url(url: str, *, webhook_id: str, private: bool) -> None:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise _url_refused("must be a URL", webhook_id) from None
-    local = _is_here(host)
+    local = is_here(host)
     if not host or not url.isascii() or any(not "!" <= char <= "~" for char in url):
         text = "must name a host, and hold no spaces or letters outside ASCII"
     elif parts.username is not None or parts.password is not None or parts.fragment:
@@ -237,7 +237,8 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host in _HERE:
         return True
     try:

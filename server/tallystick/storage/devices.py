@@ -10,6 +10,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import ASSERTION_KEPT_MS, Device, DeviceStatus, EnrolmentCode
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import SqlBirthdays
 from tallystick.storage.card_devices import SqlCardDevices
 from tallystick.storage.cards import SqlCards
 from tallystick.storage.cashiers import SqlCashiers
@@ -26,6 +27,7 @@ from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
 from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import SqlSharedSums
 from tallystick.storage.sign_in import SqlSignIn
 from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
@@ -197,6 +199,7 @@ class SqlDirectory(
     SqlConsents,
     SqlReferrals,
     SqlReviews,
+    SqlBirthdays,
     SqlSignIn,
     SqlWallets,
     SqlClaims,
@@ -208,5 +211,6 @@ class SqlDirectory(
     SqlNotificationQueue,
     SqlNotifications,
     SqlWishes,
+    SqlSharedSums,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

@@ -12,6 +12,7 @@ from tallystick.core.state import MemberStatus
 from tallystick.service.directory import Clock, IdentifierRow, Member, Program, StoredRuleSet
 from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.storage import tables as t
+from tallystick.storage.birthdays import forget_birthday
 from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
@@ -23,6 +24,7 @@ from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
 from tallystick.storage.segments import forget_member
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import forget_parts
 from tallystick.storage.wishes import erase_wants
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
@@ -334,6 +336,7 @@ class SqlMembers(SqlSession):
             erase_referrals(connection, program_id, member_id)
             erase_reviews(connection, program_id, member_id)
             erase_wants(connection, program_id, member_id)
+            forget_birthday(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
             erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
@@ -342,6 +345,7 @@ class SqlMembers(SqlSession):
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(connection, program_id, member_id)
+            forget_parts(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
             forget_member(connection, program_id, member_id)
             return erased

@@ -79,6 +79,8 @@ Index(
     **where("status > 0"),
 )
 
+Index("member_enrolled_idx", member.c.enrolled_ms, member.c.program_id, **where("enrolled_ms >= 0"))
+
 identifier = Table(
     "identifier",
     metadata,
@@ -153,6 +155,19 @@ Index("card_device_kid_idx", card_device.c.kid, card_device.c.program_id)
 
 Index("card_device_revoked_idx", card_device.c.revoked_ms, **where("revoked_ms > 0"))
 # What was said before stays beside what was said last: rows are only added, until the member is erased.
+# The year stays sealed with the profile; the day must be found by.
+birthday = Table(
+    "birthday",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    small("month_day"),
+    big("set_ms"),
+    PrimaryKeyConstraint("member_id", "program_id"),
+)
+
+Index("birthday_day_idx", birthday.c.month_day, birthday.c.program_id, birthday.c.member_id)
+
 consent = Table(
     "consent",
     metadata,
@@ -188,7 +203,7 @@ referral = Table(
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
-Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id, referral.c.noted_ms)
 
 # Those that wait for a purchase, the end of a return window or the ledger's answers.
 Index("referral_waiting_idx", referral.c.program_id, referral.c.member_id, **where("state <= 3"))

@@ -19,11 +19,13 @@ from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
 from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
 from tallystick.storage.memory_segments import MemorySegmentReads
+from tallystick.storage.memory_shared import HERE
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
 from tallystick.storage.memory_tills import MemoryTills, StoreOf
 from tallystick.storage.reader import LedgerReads, Reads
@@ -266,6 +268,14 @@ class MemorySnapshot:
     def purchases(self) -> Iterator[Purchase]:
         """Yield goods of sales by member and number."""
         return (one for _, one in sorted(self._tables.purchases.items()))
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, total) by key."""
+        return ((key, one.total) for key, one in sorted(self._tables.shared_sums.items()))
+
+    def shared_place(self) -> SharedPlace:
+        """Return how far the journal has been summed."""
+        return self._tables.shared_places.get(HERE, SharedPlace({}))
 
 
 class MemoryStore(LedgerReads, MemoryDirectory):

@@ -24,6 +24,7 @@ from tallystick.service.errors import AlreadyExists, NotFound
 from tallystick.service.household_store import Part
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
+from tallystick.storage.memory_birthdays import MemoryBirthdays, forget_birthday
 from tallystick.storage.memory_cards import MemoryCards, claim_cards, lose_cards, remember_lost
 from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
@@ -33,6 +34,7 @@ from tallystick.storage.memory_notifications import MemoryNotifications, erase_n
 from tallystick.storage.memory_referrals import MemoryReferrals, erase_referrals
 from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
 from tallystick.storage.memory_segments import MemorySegments, forget_member
+from tallystick.storage.memory_shared import MemorySharedSums, forget_parts
 from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
@@ -53,6 +55,8 @@ class MemoryDirectory(
     MemoryNotifications,
     MemoryWishes,
     MemorySegments,
+    MemoryBirthdays,
+    MemorySharedSums,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -243,10 +247,12 @@ class MemoryDirectory(
             erase_reviews(undo, tables, member_id)
             erase_notifications(undo, tables, member_id)
             erase_wants(undo, tables, member_id)
+            forget_birthday(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
             forget_member(undo, tables, member_id)
             erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
             leave_for_good(undo, tables, member_id)
+            forget_parts(undo, tables, member_id)
             return erased
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:

@@ -34,11 +34,11 @@ class MemoryReferrals:
     def referral(self: Tables, program_id: ProgramId, member_id: MemberId) -> Referral | None:
         return self._of(program_id).referrals.get(member_id)
 
-    def referrals_of(
-        self: Tables, program_id: ProgramId, referrer_id: MemberId, *, limit: int
-    ) -> list[Referral]:
+    def count_referrals(
+        self: Tables, program_id: ProgramId, referrer_id: MemberId, *, since: Ms, until: Ms
+    ) -> int:
         own = _of_referrer(self._of(program_id), referrer_id)
-        return sorted(own, key=lambda one: (-one.noted_ms, one.member_id))[:limit]
+        return sum(since <= one.noted_ms < until for one in own)
 
     def referral_sums(self: Tables, program_id: ProgramId, referrer_id: MemberId) -> ReferralSums:
         own = _of_referrer(self._of(program_id), referrer_id)

@@ -46,6 +46,10 @@ class MemoryReviews:
         ]
         return sorted(found, key=lambda one: (one.made_ms, one.review_id), reverse=True)[:limit]
 
+    def reviews_of(self: Tables, program_id: ProgramId, member_id: MemberId, *, limit: int) -> list[Review]:
+        own = [one for one in list(self._of(program_id).reviews.values()) if one.member_id == member_id]
+        return sorted(own, key=lambda one: (one.made_ms, one.review_id), reverse=True)[:limit]
+
     def decide_review(
         self: Tables,
         program_id: ProgramId,

@@ -9,6 +9,7 @@ from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch
 from tallystick.service.claim_store import Claim
 from tallystick.service.consent_ports import SaidConsent
@@ -28,6 +29,7 @@ from tallystick.service.ports import InboxItem, Known, NewEntry
 from tallystick.service.referral_ports import Referral
 from tallystick.service.review_ports import Review, StaffMember, WatchPlace
 from tallystick.service.segment_ports import Purchase, SegmentCount
+from tallystick.service.shared_store import ReachedGoal, SharedPlace, SharedTotal
 from tallystick.service.sign_in_ports import Passkey, SignInSession
 from tallystick.service.transfer_store import Transfer
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
@@ -105,6 +107,7 @@ class ProgramTables:
     registrations: dict[tuple[str, str], Registration] = field(default_factory=dict)
     places: dict[str, WalletPlace] = field(default_factory=dict)
     """The one place, by nothing."""
+    birthdays: dict[MemberId, Birthday] = field(default_factory=dict)
     consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
     referrals: dict[MemberId, Referral] = field(default_factory=dict)
     wanted: dict[tuple[MemberId, WantedKind], Wanted] = field(default_factory=dict)
@@ -122,6 +125,11 @@ class ProgramTables:
     households: dict[MemberId, tuple[bytes, Ms]] = field(default_factory=dict)
     """The invitation (empty: none) and its end."""
     belongings: dict[MemberId, Belonging] = field(default_factory=dict)
+    shared_places: dict[str, SharedPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    shared_sums: dict[str, SharedTotal] = field(default_factory=dict)
+    shared_parts: dict[tuple[MemberId, str], tuple[int, bool]] = field(default_factory=dict)
+    shared_goals: dict[str, ReachedGoal] = field(default_factory=dict)
     made_ms: dict[MemberId, Ms] = field(default_factory=dict)
     webhooks: dict[str, Endpoint] = field(default_factory=dict)
     events: dict[int, tuple[Event, Ms]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from tallystick.service.household_store import HouseholdStore
 from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.review_ports import ReviewStore
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.transfer_store import TransferStore
 from tallystick.service.wallet_store import WalletStore
@@ -33,6 +34,7 @@ class Store(
     TransferStore,
     HouseholdStore,
     NotificationStore,
+    SharedStore,
     Protocol,
 ):
     """All that the use cases need of a store, and the snapshots that verification and export read."""

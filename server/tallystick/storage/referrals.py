@@ -62,11 +62,12 @@ class SqlReferrals(SqlSession):
         row = self._first(program_id, select(*_REFERRAL).where(*_own(program_id, member_id)))
         return None if row is None else _from_row(row)
 
-    def referrals_of(self, program_id: ProgramId, referrer_id: MemberId, *, limit: int) -> list[Referral]:
-        """Return a referrer's recommendations, newest first."""
-        query = select(*_REFERRAL).where(*_of(program_id, referrer_id))
-        rows = self._all(program_id, query.order_by(_c.noted_ms.desc(), _c.member_id), limit=limit)
-        return [_from_row(row) for row in rows]
+    def count_referrals(self, program_id: ProgramId, referrer_id: MemberId, *, since: Ms, until: Ms) -> int:
+        """Return how many new members were noted for a referrer from an instant on and before another."""
+        between = (_c.noted_ms >= since, _c.noted_ms < until)
+        query = select(func.count()).select_from(t.referral)
+        row = self._first(program_id, query.where(*_of(program_id, referrer_id), *between))
+        return int(row[0]) if row else 0
 
     def referral_sums(self, program_id: ProgramId, referrer_id: MemberId) -> ReferralSums:
         """Return what came of a referrer's recommendations."""

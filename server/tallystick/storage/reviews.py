@@ -72,6 +72,13 @@ class SqlReviews(SqlSession):
         ordered = query.order_by(_r.made_ms.desc(), _r.review_id.desc())
         return [_from_row(row) for row in self._all(program_id, ordered, limit=limit)]
 
+    def reviews_of(self, program_id: ProgramId, member_id: MemberId, *, limit: int) -> list[Review]:
+        """Return reviews that are about a member, newest first."""
+        # With the condition of the index, which a parameter alone does not show.
+        own = (_r.program_id == program_id, _r.member_id == member_id, _r.member_id.is_not(None))
+        ordered = select(*_REVIEW).where(*own).order_by(_r.made_ms.desc(), _r.review_id.desc())
+        return [_from_row(row) for row in self._all(program_id, ordered, limit=limit)]
+
     def decide_review(
         self, program_id: ProgramId, review_id: str, state: ReviewState, *, by: str, note: str, now: Ms
     ) -> Review | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index, PrimaryKeyConstraint, Table, UniqueConstraint
 
-from tallystick.storage.columns import big, metadata, octets, of_program, small, uuid, where
+from tallystick.storage.columns import big, metadata, octets, of_program, small, uuid, where, words
 
 # Points that may be on their way from one member to another.
 transfer = Table(
@@ -53,3 +53,54 @@ household_member = Table(
 )
 
 Index("household_member_of_idx", household_member.c.household_id, household_member.c.program_id)
+
+# Sums over all members, and how far the journal has been summed.
+shared_place = Table(
+    "shared_place",
+    metadata,
+    of_program(),
+    words("lanes"),
+    big("as_of_ms"),
+    big("moves"),
+    PrimaryKeyConstraint("program_id"),
+)
+
+shared_sum = Table(
+    "shared_sum",
+    metadata,
+    of_program(),
+    words("key"),
+    big("total"),
+    big("people"),
+    PrimaryKeyConstraint("program_id", "key"),
+)
+
+shared_part = Table(
+    "shared_part",
+    metadata,
+    of_program(),
+    uuid("member_id"),
+    words("key"),
+    big("part"),
+    small("awarded"),
+    PrimaryKeyConstraint("member_id", "program_id", "key"),
+)
+
+Index(
+    "shared_part_waiting_idx",
+    shared_part.c.program_id,
+    shared_part.c.key,
+    shared_part.c.member_id,
+    **where("awarded = 0 AND part > 0"),
+)
+
+shared_goal = Table(
+    "shared_goal",
+    metadata,
+    of_program(),
+    words("goal_id"),
+    big("points"),
+    big("reached_ms"),
+    small("state"),
+    PrimaryKeyConstraint("program_id", "goal_id"),
+)

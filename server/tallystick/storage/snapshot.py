@@ -13,6 +13,7 @@ from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
 from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
 
 
@@ -67,3 +68,7 @@ class Snapshot(Protocol):
 
     def transfers(self) -> Iterator[Transfer]: ...
     def purchases(self) -> Iterator[Purchase]: ...
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]: ...
+
+    def shared_place(self) -> SharedPlace: ...

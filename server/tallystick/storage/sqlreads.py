@@ -59,6 +59,8 @@ class Statements(SegmentStatements):
     scan_lots: str
     scan_holds: str
     scan_transfers: str
+    scan_shared_sums: str
+    scan_shared_place: str
     count_entries: str
 
 
@@ -115,6 +117,8 @@ _TEMPLATES = {
     "scan_lots": f"SELECT {LOT_COLUMNS} FROM lot {_OF_PROGRAM} ORDER BY member_id, lot_seq",
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
     "scan_transfers": f"SELECT {TRANSFER_COLUMNS} FROM transfer {_OF_PROGRAM} ORDER BY transfer_id",
+    "scan_shared_sums": f"SELECT key, total FROM shared_sum {_OF_PROGRAM} ORDER BY key",
+    "scan_shared_place": f"SELECT lanes, as_of_ms, moves FROM shared_place {_OF_PROGRAM}",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
     **TILL_TEMPLATES,
     **COUPON_TEMPLATES,

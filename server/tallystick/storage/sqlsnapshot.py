@@ -13,6 +13,7 @@ from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
 from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
 from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
 from tallystick.storage.rows import (
@@ -23,6 +24,7 @@ from tallystick.storage.rows import (
     journal_from_row,
     lot_from_row,
 )
+from tallystick.storage.shared_sums import place_from_row
 from tallystick.storage.snapshot import LedgerRow, UnreadableRow
 from tallystick.storage.sqlreads import Statements
 from tallystick.storage.till_rows import item_from_row, till_from_row
@@ -99,6 +101,17 @@ class SqlSnapshot(ABC):
     def purchases(self) -> Iterator[Purchase]:
         """Yield goods of sales by member and number."""
         return (Purchase(*row) for row in self._stream(self.statements.scan_purchases))
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, total) by key."""
+        return ((row[0], row[1]) for row in self._stream(self.statements.scan_shared_sums))
+
+    def shared_place(self) -> SharedPlace:
+        """Return how far the journal has been summed."""
+        places = list(
+            self._records("shared_sum", self.statements.scan_shared_place, place_from_row, slice(0))
+        )
+        return places[0] if places else SharedPlace({})
 
     def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
         for row in self._stream(statement):

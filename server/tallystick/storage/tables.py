@@ -27,6 +27,7 @@ from tallystick.storage.ledger_tables import (
     refusal,
 )
 from tallystick.storage.member_tables import (
+    birthday,
     card,
     card_batch,
     card_device,
@@ -47,7 +48,15 @@ from tallystick.storage.member_tables import (
 from tallystick.storage.notification_tables import notification, notification_place, push_subscription
 from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
 from tallystick.storage.segment_tables import purchase, segment, segment_member
-from tallystick.storage.sharing_tables import household, household_member, transfer
+from tallystick.storage.sharing_tables import (
+    household,
+    household_member,
+    shared_goal,
+    shared_part,
+    shared_place,
+    shared_sum,
+    transfer,
+)
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -63,6 +72,7 @@ __all__ = [
     "SUM_COLUMNS",
     "account",
     "assertion_use",
+    "birthday",
     "card",
     "card_batch",
     "card_device",
@@ -104,6 +114,10 @@ __all__ = [
     "rule_set",
     "segment",
     "segment_member",
+    "shared_goal",
+    "shared_part",
+    "shared_place",
+    "shared_sum",
     "sign_in",
     "staff_member",
     "till_chain",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tallystick.core.advice import TillChain, VerdictKind
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.rules.membership import last_days
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, MemberStatus
 from tallystick.service.household_store import Part
 from tallystick.service.ports import Exposure, InboxItem, InboxState, TillMember
@@ -244,6 +245,7 @@ def till_member(account: Account, tags: Iterable[bytes], holds: Iterable[Hold]) 
         account.status,
         tuple(sorted(tags)),
         tuple(sorted(holds, key=lambda hold: hold.seq)),
+        last_days(account.tallies) if account.tallies else (),
     )
 
 

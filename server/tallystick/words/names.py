@@ -18,12 +18,17 @@ class Names:
     """What the rule set that judged an entry says about what the entry names.
 
     ``currency`` is that of amounts (ISO 4217), ``zone`` that of days. Without ``rules`` (one that is not at hand) texts
-    say less.
+    say less. ``labels`` are what people read for ids of rules, rewards and tiers; others are written out.
     """
 
     currency: str = "EUR"
     zone: ZoneInfo = _UTC
     rules: Mapping[str, AccrualRule] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, name: str) -> str:
+        """Return what people read for an id."""
+        return self.labels.get(name) or label(name)
 
 
 NO_NAMES: Final = Names()

@@ -1,14 +1,14 @@
 """The sentence of an explanation or of a refusal.
 
 What a value is follows from its name, as everywhere its unit stands last: ``discount_minor`` is money, ``earned_ms`` a
-day, ``reward_id`` a name; other whole numbers are numbers.
+day (as is ``opens_on``), ``reward_id`` a name; other whole numbers are numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from tallystick.core.entry import Explanation, Refusal, Refused
@@ -16,10 +16,11 @@ from tallystick.core.ids import NEVER_MS
 from tallystick.core.rules.model import AccrualRule
 from tallystick.words.catalogue import PLAIN, catalogue, language_of, template
 from tallystick.words.figures import day, money, number, quantity
-from tallystick.words.names import NO_NAMES, Names, is_general, label, weekdays_only
+from tallystick.words.names import NO_NAMES, Names, is_general, weekdays_only
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAMED: Final = ("from", "to")
 _MULTIPLY: Final = "multiply"
 _MILLI: Final = 1000
@@ -34,7 +35,7 @@ def why(explanation: Explanation, language: str, names: Names = NO_NAMES) -> str
     """
     language = language_of(language)
     rule = names.rules.get(explanation.rule_id)
-    name = label(explanation.rule_id)
+    name = names.label(explanation.rule_id)
     values = dict(explanation.args) | {"n": str(abs(explanation.points))}
     shown = {"rule": name} | _facts(rule, values, language)
     codes, texts = catalogue()["codes"], catalogue()["texts"]
@@ -68,8 +69,9 @@ def why_not_of(
     reason: Refusal, details: Iterable[tuple[str, str]], language: str, names: Names = NO_NAMES
 ) -> str:
     """Return the same of a reason and its details."""
-    message = catalogue()["refusals"].get(reason.name) or catalogue()["refusals"][_GENERAL]
-    return _said(message, language_of(language), dict(details), {}, names)
+    messages = catalogue()["refusals"]
+    key = reason.name if reason.name in messages else _GENERAL
+    return _fitting(messages, key, language_of(language), dict(details), {}, names)
 
 
 _GENERAL: Final = "REFUSED"
@@ -119,7 +121,9 @@ def _said(
 
 def _value(name: str, text: str, language: str, names: Names) -> str:
     if name in _NAMED or name.endswith("_id"):
-        return label(text)
+        return names.label(text)
+    if name.endswith("_on") and _DAY.fullmatch(text):
+        return day(date.fromisoformat(text), language)
     if not _WHOLE.fullmatch(text):
         return text
     value = int(text)

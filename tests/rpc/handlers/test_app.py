@@ -177,7 +177,7 @@ class TestCard:
         open_till(world)
         whole = card_of(world, ann)
         reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann, web_origin=PAGE))
-        private = {"number", "given_name", "vouchers", "store_ids", "referral_url"}
+        private = {"number", "given_name", "vouchers", "store_ids", "referral_url", "referral"}
         told, shown = dict(fields_of(whole)), dict(fields_of(reduced))
         assert private < told.keys()
         assert shown == {name: value for name, value in told.items() if name not in private}
@@ -206,6 +206,42 @@ class TestCard:
         assert (shown.coupon_id, shown.code, shown.percent_ppm) == ("spring", "SPRING-26", 100_000)
         world.now_ms = shown.ends_at.ToMilliseconds()
         assert not card_of(world, ann).coupons
+
+    def test_challenges_badges_and_memberships_are_on_the_card(self, world: World) -> None:
+        ann = world.enrol()
+        world.publish(
+            f"{RULES.partition('coupons:')[0]}"
+            "challenges:\n"
+            "  - {id: march, name: March, counts: sales, target: 2, per: month, award: {points: 50, badge: keen}}\n"
+            "  - {id: over, name: Over, counts: sales, target: 2, until: '2026-02-01', award: {points: 5}}\n"
+            "memberships:\n"
+            "  - {id: club, name: Club, sku: A-1, months: 1, grace_days: 3, remind_days: 7}\n"
+        )
+        before = card_of(world, ann)
+        assert [one.challenge_id for one in before.challenges] == ["march"], "the other one is over"
+        assert before.memberships == [pb.CardMembership(membership_id="club", name="Club", sku="A-1")]
+        for _ in range(2):
+            world.sell(ann, 1_000)
+        card = card_of(world, ann)
+        assert card.challenges == [
+            pb.CardChallenge(
+                challenge_id="march",
+                name="March",
+                counts="sales",
+                progress=2,
+                target=2,
+                first_day="2026-03-01",
+                last_day="2026-03-31",
+                awarded=1,
+                times=1,
+                award_points=50,
+                badge_id="keen",
+            )
+        ]
+        assert card.badges == [pb.CardBadge(badge_id="keen", count=1)]
+        (club,) = card.memberships
+        assert club.active
+        assert (club.last_day, club.grace_day, club.remind_day) == ("2026-04-30", "2026-05-03", "2026-04-23")
 
 
 class TestSpendLock:
@@ -436,6 +472,17 @@ class TestExport:
         told = exported(world, ben)
         assert told["referral"]["joined_by_one_at"] is not None
         assert ann not in json.dumps(told)
+        brought = {"joined": 1, "waiting": 1, "paid": 0, "points": 0}
+        assert exported(world, ann)["referral"]["brought"] == brought
+
+    def test_what_was_put_before_a_person_is_told_and_not_about_whom_else(self, world: World) -> None:
+        ann, ben = member_with_referral(world)
+        facts = {"reason": "burst"}
+        world.gateway.reviews.add(SHOP, "referral", MemberId(ben), facts, "", other_id=MemberId(ann))
+        told = exported(world, ben)
+        assert [(one["kind"], one["state"]) for one in told["reviews"]] == [("referral", "OPEN")]
+        assert ann not in json.dumps(told)
+        assert exported(world, ann)["reviews"] == []
 
 
 def member_with_referral(world: World) -> tuple[str, str]:

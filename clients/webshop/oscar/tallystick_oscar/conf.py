@@ -29,8 +29,15 @@ DEFAULTS: dict[str, Any] = {
     # What becomes of an order whose hold was over when it was captured: "sale" posts it against today's balance and,
     # when that does not cover it, without points; "keep" leaves it for a person.
     "TALLYSTICK_EXPIRED_HOLD": "sale",
+    # Whether to ask, before a product is added to a basket, if it is open to the customer: for programs with early
+    # access or exclusive products.
+    "TALLYSTICK_ACCESS": False,
     # What customers read for the ids of rewards and tiers, such as {"mug": _("A mug")}; else the id itself.
     "TALLYSTICK_NAMES": {},
+    # How long a basket or a wish list has to be quiet until the gateway hears of it.
+    "TALLYSTICK_QUIET_S": 300,
+    # Where a customer finds the basket again, for reminders, such as "https://shop.example/basket/".
+    "TALLYSTICK_BASKET_URL": None,
     # The gateway's address for browsers, for the widget of the basket page; None shows the plain form alone.
     "TALLYSTICK_PUBLIC_URL": None,
 }

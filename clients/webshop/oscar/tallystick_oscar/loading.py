@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 MIXINS = {
     ("offer.applicator", "Applicator"): "tallystick_oscar.offers.ApplicatorMixin",
     ("basket.utils", "LineDiscountRegistry"): "tallystick_oscar.registry.RegistryMixin",
+    ("basket.views", "BasketAddView"): "tallystick_oscar.openings.BasketAddMixin",
     ("basket.views", "VoucherAddView"): "tallystick_oscar.coupons.VoucherAddMixin",
     ("checkout.mixins", "OrderPlacementMixin"): "tallystick_oscar.placing.PlacementMixin",
     ("checkout.views", "PaymentDetailsView"): "tallystick_oscar.submission.SubmissionMixin",

@@ -77,9 +77,14 @@ def _needed_to_keep(
     return min(missing)
 
 
-def in_tier(reward: Reward, tier_id: str) -> bool:
-    """Return whether a member of a tier may take a reward."""
-    return not reward.when.tiers or tier_id in reward.when.tiers
+NOBODY: frozenset[str] = frozenset()
+
+
+def in_tier(reward: Reward, tier_id: str, memberships: frozenset[str] = NOBODY) -> bool:
+    """Return whether a member of a tier, with these memberships, may take a reward."""
+    when = reward.when
+    paid = not when.memberships or not when.memberships.isdisjoint(memberships)
+    return paid and (not when.tiers or tier_id in when.tiers)
 
 
 def to_be_had(rewards: Iterable[Reward], at_ms: int) -> list[Reward]:
@@ -87,9 +92,11 @@ def to_be_had(rewards: Iterable[Reward], at_ms: int) -> list[Reward]:
     return [reward for reward in rewards if reward.when.from_ms <= at_ms < reward.when.until_ms]
 
 
-def next_reward(rewards: Iterable[Reward], tier_id: str, active: int) -> Reward | None:
+def next_reward(
+    rewards: Iterable[Reward], tier_id: str, active: int, memberships: frozenset[str] = NOBODY
+) -> Reward | None:
     """Return the cheapest reward that the tier may take and the points do not reach yet; ties: the first."""
-    far = [reward for reward in rewards if in_tier(reward, tier_id) and reward.cost > active]
+    far = [one for one in rewards if in_tier(one, tier_id, memberships) and one.cost > active]
     return min(far, key=lambda reward: reward.cost, default=None)
 
 

@@ -16,6 +16,7 @@ TERM_MONTHS_MAX = 120
 TERMS_OF_SALE_MAX = 100
 """More pieces of a fee in one sale than anybody pays at once; what is above counts for nothing."""
 
+GRACE_DAYS_MAX = 366
 NAME_CHARS_MAX = 100
 _PREFIX = "member/"
 
@@ -60,6 +61,15 @@ def memberships_at(memberships: Sequence[Membership], tallies: Iterable[Tally], 
     return frozenset(one.membership_id for one in memberships if one.holds(last.get(one.key, 0), day))
 
 
+def last_days(tallies: Iterable[Tally]) -> tuple[tuple[str, int], ...]:
+    """Return each membership that was ever paid for, with the ordinal of its last day."""
+    return tuple(
+        (key.removeprefix(_PREFIX), count)
+        for key, period, count in tallies
+        if not period and key.startswith(_PREFIX)
+    )
+
+
 def tally_of(membership_id: str, last: int) -> Tally:
     """Return the tally of a membership whose last day is known: what a till has of it."""
     return Tally(f"{_PREFIX}{membership_id}", 0, last)
@@ -93,7 +103,7 @@ def _membership(node: Node) -> Membership:
         sku=node.text("sku", longest=64),
         days=node.integer("days", low=1, high=TERM_DAYS_MAX) if by_days else 0,
         months=node.integer("months", low=1, high=TERM_MONTHS_MAX) if by_months else 0,
-        grace_days=node.integer("grace_days", 0, high=366),
+        grace_days=node.integer("grace_days", 0, high=GRACE_DAYS_MAX),
         refund_days=node.integer("refund_days", 0, high=366),
         remind_days=node.integer("remind_days", 30, high=366),
     )

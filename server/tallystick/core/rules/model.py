@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.rules.access import Access
+from tallystick.core.rules.action import Action
 from tallystick.core.rules.budget import Budget
 from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.notifications import Notifications
+from tallystick.core.rules.period import NO_LIMIT, Limit
 from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
@@ -22,6 +25,8 @@ from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.charity import Charity
+    from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
 
 DAY_MS = 86_400_000
@@ -241,7 +246,8 @@ class Reward:
     lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line); ``experience`` and
     ``product`` are bought without a basket.
 
-    ``stock`` is how many there are for all members together (0: no end of them).
+    ``stock`` is how many there are for all members together (0: no end of them), ``limit`` how often a member may have
+    it in a period.
     """
 
     reward_id: str
@@ -254,11 +260,12 @@ class Reward:
     minimum_minor: int = 0
     name: str = ""
     stock: int = 0
+    limit: Limit = NO_LIMIT
 
     @property
     def limited(self) -> bool:
         """Whether it is counted, so that only the gateway can say that there is one left."""
-        return self.stock > 0
+        return self.stock > 0 or self.limit.count > 0
 
     @property
     def in_basket(self) -> bool:
@@ -368,6 +375,8 @@ class RuleSet:
     coupons: tuple[Coupon, ...] = ()
     memberships: tuple[Membership, ...] = ()
     challenges: tuple[Challenge, ...] = ()
+    actions: tuple[Action, ...] = ()
+    access: tuple[Access, ...] = ()
     returns: Returns = Returns()
     holds: Holds = Holds()
     offline: Offline = Offline()
@@ -375,6 +384,8 @@ class RuleSet:
     referral: Referring | None = None
     watch: Watching = Watching()
     transfers: Transfers | None = None
+    charity: Charity | None = None
+    goals: tuple[Goal, ...] = ()
     notifications: Notifications = Notifications()
     reminders: Reminders | None = None
     experiments: tuple[Experiment, ...] = ()

@@ -15,10 +15,14 @@ from zoneinfo import ZoneInfo
 from tallystick.core.basket import Channel
 from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
+from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
+from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
 from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
 from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -108,6 +112,8 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         coupons=offered.coupons,
         memberships=memberships,
         challenges=_challenges(root, zone, tier_ids),
+        actions=_actions(root, zone, tier_ids),
+        access=_access(root, zone, tier_ids),
         returns=_returns(root.node("returns")),
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
@@ -121,6 +127,12 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         segments=segments,
         offers=offered.offers,
         holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
     )
     root.done()
     return rules
@@ -359,6 +371,29 @@ def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupo
     coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
     check_coupons(root, coupons)
     return coupons
+
+
+def _actions(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Action, ...]:
+    nodes = root.nodes("actions", most=ACTIONS_MAX)
+    actions = tuple(parse_action(node, _condition(node, zone, tier_ids)) for node in nodes)
+    check_actions(root, actions)
+    return actions
+
+
+def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access, ...]:
+    nodes = root.nodes("access", most=ACCESS_MAX)
+    rules = tuple(
+        parse_access(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+    )
+    check_access(root, rules)
+    return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:

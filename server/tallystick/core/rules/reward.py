@@ -15,6 +15,7 @@ from tallystick.core.money import PPM
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE
 from tallystick.core.rules.model import WITHOUT_BASKET, Condition, Reward, RuleSet
+from tallystick.core.rules.period import parse_limit
 from tallystick.core.rules.reader import Node
 
 REWARDS_MAX = 200
@@ -67,7 +68,8 @@ def parse_reward(node: Node, lines: Selector, when: Condition) -> Reward:
         when=when,
         minimum_minor=0 if free_standing else node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
         name=node.text("name", "", longest=NAME_CHARS_MAX),
-        stock=node.integer("stock", 0, low=1, high=STOCK_MAX) if node.has("stock") else 0,
+        stock=node.integer("stock", 0, high=STOCK_MAX),
+        limit=parse_limit(node.node("limit")),
     )
     if kind == "free_item" and lines is ANY_LINE:
         node.wrong("", "a free item must say which", "name a sku, category or brand")

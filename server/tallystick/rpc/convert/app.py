@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from tallystick.core.progress import ChallengeNow, MembershipNow
 from tallystick.core.rules.model import Burning, RuleSet, TierBasis
 from tallystick.rpc.convert.entries import balance_to_pb
+from tallystick.rpc.convert.openings import card_access_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
+from tallystick.service.card_offers import CardAction
 from tallystick.service.consents import ConsentNow
 from tallystick.service.coupons import CardCoupon
-from tallystick.service.member_card import CardReward, CardVoucher, MemberCard, Private
+from tallystick.service.member_card import CardReferral, CardReward, CardVoucher, MemberCard, Private
 from tallystick.v1 import app_pb2 as pb
 from tallystick.v1 import member_pb2
 
@@ -26,8 +31,13 @@ def card_to_pb(card: MemberCard) -> pb.MemberCard:
             pb.ExpiringPoints(points=one.points, last_day=one.last_day.isoformat()) for one in card.expiring
         ],
         rewards=[_reward(one) for one in card.rewards],
+        actions=[_action(one, private=card.private is not None) for one in card.actions],
+        access=[card_access_to_pb(rule, found) for rule, found in card.access],
         spend_locked=card.member.spend_locked,
         as_of=ms_to_pb(card.balance.as_of_ms),
+        challenges=[_challenge(one) for one in card.challenges],
+        badges=[pb.CardBadge(badge_id=badge_id, count=count) for badge_id, count in card.badges],
+        memberships=[_membership(one) for one in card.memberships],
     )
     if card.rules is not None:
         shown.currency_code = card.rules.currency
@@ -45,6 +55,24 @@ def _add_private(shown: pb.MemberCard, card: MemberCard, private: Private) -> No
     shown.coupons.extend(_coupon(one) for one in private.coupons)
     shown.store_ids.extend(private.store_ids)
     shown.referral_url = private.referral_url
+    shown.referral.CopyFrom(_referral(private.referral))
+
+
+def _referral(one: CardReferral) -> pb.CardReferral:
+    shown = pb.CardReferral(
+        code=one.code,
+        joined=one.sums.joined,
+        waiting=one.sums.waiting,
+        paid=one.sums.paid,
+        points_earned=one.sums.points,
+    )
+    if one.plan is not None:
+        shown.referrer_points = one.plan.referrer_points
+        shown.joiner_points = one.plan.joiner_points
+        shown.minimum_minor = one.plan.minimum_minor
+        shown.within_days = one.plan.within_days
+        shown.after_days = one.plan.after_days
+    return shown
 
 
 def _ladder(card: MemberCard) -> pb.Ladder:
@@ -88,7 +116,63 @@ def _reward(one: CardReward) -> pb.CardReward:
         brands=sorted(reward.lines.brands),
         in_tier=one.in_tier,
         missing_points=one.missing_points,
+        name=reward.name,
+        limited=reward.limited,
+        sold_out=one.sold_out,
+        stock_left=one.stock_left,
+        limit_count=reward.limit.count,
+        limit_per=reward.limit.per.value if reward.limit.count else "",
+        limit_left=one.limit_left,
     )
+
+
+def _action(one: CardAction, *, private: bool) -> pb.CardAction:
+    action = one.action
+    return pb.CardAction(
+        action_id=action.action_id,
+        name=action.name,
+        points=action.points,
+        limit_count=action.limit.count,
+        limit_per=action.limit.per.value,
+        done=one.done if private else 0,
+        on=action.on,
+        by_app="app" in action.by,
+        open=one.open,
+    )
+
+
+def _challenge(one: ChallengeNow) -> pb.CardChallenge:
+    challenge = one.challenge
+    return pb.CardChallenge(
+        challenge_id=challenge.challenge_id,
+        name=challenge.name,
+        counts=challenge.counts.value,
+        progress=one.progress,
+        target=challenge.target,
+        first_day=_day(one.first_day),
+        last_day=_day(one.last_day),
+        awarded=one.awarded,
+        times=challenge.times,
+        award_points=challenge.points,
+        badge_id=challenge.badge,
+    )
+
+
+def _membership(one: MembershipNow) -> pb.CardMembership:
+    membership = one.membership
+    return pb.CardMembership(
+        membership_id=membership.membership_id,
+        name=membership.name,
+        sku=membership.sku,
+        active=one.active,
+        last_day=_day(one.last_day),
+        grace_day=_day(one.grace_day),
+        remind_day=_day(one.remind_day),
+    )
+
+
+def _day(day: date | None) -> str:
+    return day.isoformat() if day else ""
 
 
 def _conversion(burning: Burning) -> pb.Conversion:

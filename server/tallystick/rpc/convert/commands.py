@@ -89,7 +89,7 @@ def quote_from_pb(request: pb.QuoteRequest) -> Sale:
 
 
 def earn_from_pb(request: pb.EarnRequest) -> Earn:
-    """Return the earn as it was sent."""
+    """Return the earn as it was sent: without points it is for an action of the rule set."""
     return Earn(
         CommandId(request.command_id.lower()),
         MemberId(request.member_id.lower()),
@@ -97,6 +97,8 @@ def earn_from_pb(request: pb.EarnRequest) -> Earn:
         request.points,
         request.action_id,
         _ASSURANCES[request.assurance],
+        "" if request.points else request.action_id,
+        request.subject,
     )
 
 

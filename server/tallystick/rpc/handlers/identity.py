@@ -77,6 +77,10 @@ class IdentityHandlers:
         )
         if isinstance(answer, IdentityRefused):
             return pb.EnrolResponse(refused=identifier_refused_to_pb(answer))
+        if caller.role == options.ROLE_TILL and not answer.replayed:
+            await gateway.pool.run(
+                gateway.lookout.enrolled, caller.program_id, caller.device_id, origin.occurred_ms
+            )
         return pb.EnrolResponse(enrolled=enrolled_to_pb(answer))
 
     async def add_identifier(self, request: pb.AddIdentifierRequest, call: Call) -> pb.AddIdentifierResponse:

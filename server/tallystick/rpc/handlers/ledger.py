@@ -31,11 +31,12 @@ from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.texts import Texts
+from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
-from tallystick.service.gateway import Gateway
+from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
@@ -44,6 +45,16 @@ CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
 
 _UTC = ZoneInfo("UTC")
+
+_POSTERS: dict[int, str] = {
+    options.ROLE_TILL: "till",
+    options.ROLE_WEBSHOP: "webshop",
+    options.ROLE_APP: "app",
+    options.ROLE_MANAGER: "staff",
+    options.ROLE_ADMIN: "staff",
+    options.ROLE_IMPORTER: ANY_POSTER,
+}
+"""What rule sets call those who post actions."""
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +80,13 @@ class LedgerHandlers:
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
+        caller, gateway = call.caller, self._gateway
+        visible_member(caller, request.member_id)
+        command = convert.earn_from_pb(request)
+        rules = await gateway.pool.run(gateway.rulebook.current, caller.program_id)
+        check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
         response = pb.EarnResponse()
-        await self.decide(response.decision, convert.earn_from_pb(request), call)
+        await self.decide(response.decision, command, call)
         return response
 
     async def burn(self, request: pb.BurnRequest, call: Call) -> pb.BurnResponse:
@@ -115,7 +131,11 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self.decide(response.decision, command, call, sent=sent)
+        held = await self._held(command, call, sent=sent)
+        if held is None:
+            await self.decide(response.decision, command, call, sent=sent)
+        else:
+            fill_decision(response.decision, held, replayed=False, recorded_ms=0, currency="")
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -135,7 +155,7 @@ class LedgerHandlers:
             now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
-            self._count_guess(found, command.member_id, caller)
+            await self._count_guess(found, command.member_id, caller)
             no = pb.QuoteResponse(refused=refused_to_pb(found))
             await self._texts.refused(no.refused, caller.program_id, request.language_code)
             return no
@@ -287,7 +307,7 @@ class LedgerHandlers:
         )
         decision = answer.decision
         if isinstance(decision, Refused) and not answer.replayed:
-            self._count_guess(decision, command.member_id, caller)
+            await self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self.tell(
@@ -305,9 +325,11 @@ class LedgerHandlers:
         gateway.guesses.require(caller.program_id, member_id, caller.device_id)
         return gateway.coupons.refs(caller.program_id, codes)
 
-    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+    async def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
         if no.reason is Refusal.COUPON_UNKNOWN:
-            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
+            gateway, guess = self._gateway, (caller.program_id, member_id, caller.device_id)
+            gateway.guesses.wrong(*guess)
+            await gateway.pool.run(gateway.shared_guesses.count, *guess)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
@@ -371,6 +393,21 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
+
+    async def _held(self, command: Adjust, call: Call, *, sent: bytes) -> Refused | None:
+        """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
+        caller, gateway = call.caller, self._gateway
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self.allowed(caller)
+        if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
+            return None
+        return await gateway.pool.run(
+            gateway.adjustments.hold,
+            caller.program_id,
+            replace(command, origin=origin),
+            sent=sent,
+            asked_by=caller.device_id,
+        )
 
     def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
         """Fill in the midnight that ends the last day in the program's own time zone."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from tallystick.core.ids import MemberId, ProgramId
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.pages import PageTokens, page_size
 from tallystick.rpc.convert.people import member_to_pb, profile_to_pb
-from tallystick.rpc.convert.scalars import day_from_pb
+from tallystick.rpc.convert.scalars import day_from_pb, ms_to_pb
 from tallystick.rpc.handlers.access import visible_member
 from tallystick.service.gateway import Gateway
 from tallystick.v1 import member_pb2 as pb
+from tallystick.v1 import options_pb2 as options
 
 _FIELDS = ("given_name", "family_name", "email", "phone", "birthday", "language")
 
@@ -40,8 +42,11 @@ class MemberHandlers:
 
     async def get_profile(self, request: pb.GetProfileRequest, call: Call) -> pb.GetProfileResponse:
         member_id = visible_member(call.caller, request.member_id)
-        profile = await self._pool.run(self._members.profile, call.caller.program_id, member_id)
-        return pb.GetProfileResponse(profile=profile_to_pb(profile))
+        program_id = call.caller.program_id
+        profile = await self._pool.run(self._members.profile, program_id, member_id)
+        response = pb.GetProfileResponse(profile=profile_to_pb(profile))
+        await self._add_changeable(response.profile, program_id, member_id)
+        return response
 
     async def update_profile(self, request: pb.UpdateProfileRequest, call: Call) -> pb.UpdateProfileResponse:
         member_id = visible_member(call.caller, request.member_id)
@@ -50,9 +55,20 @@ class MemberHandlers:
         if changes.get("birthday"):
             day_from_pb(changes["birthday"], field="birthday")
         profile = await self._pool.run(
-            self._members.update_profile, call.caller.program_id, member_id, changes
+            self._members.update_profile,
+            call.caller.program_id,
+            member_id,
+            changes,
+            by_staff=call.caller.role in (options.ROLE_MANAGER, options.ROLE_ADMIN),
         )
-        return pb.UpdateProfileResponse(profile=profile_to_pb(profile))
+        response = pb.UpdateProfileResponse(profile=profile_to_pb(profile))
+        await self._add_changeable(response.profile, call.caller.program_id, member_id)
+        return response
+
+    async def _add_changeable(self, shown: pb.Profile, program_id: ProgramId, member_id: MemberId) -> None:
+        at_ms = await self._pool.run(self._members.birthday_changeable_ms, program_id, member_id)
+        if at_ms:
+            shown.birthday_changeable_at.CopyFrom(ms_to_pb(at_ms))
 
     async def block_member(self, request: pb.BlockMemberRequest, call: Call) -> pb.BlockMemberResponse:
         member_id = visible_member(call.caller, request.member_id)

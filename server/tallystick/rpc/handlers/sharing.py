@@ -12,7 +12,14 @@ from tallystick.core.ids import CommandId, MemberId, ProgramId
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.commands import command_id_from_pb, member_id_from_pb
 from tallystick.rpc.convert.scalars import ms_to_pb
-from tallystick.rpc.convert.sharing import household_to_pb, transfer_from_pb, transfer_to_pb
+from tallystick.rpc.convert.sharing import (
+    donation_from_pb,
+    goal_to_pb,
+    household_to_pb,
+    project_to_pb,
+    transfer_from_pb,
+    transfer_to_pb,
+)
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.security.code import scanned_code
@@ -45,7 +52,7 @@ class SharingHandlers:
         self, request: pb.TransferPointsRequest, call: Call
     ) -> pb.TransferPointsResponse:
         caller, gateway = call.caller, self._gateway
-        giver = await self._account(call, request.from_member_id)
+        giver = await self._account(call, request.member_id)
         level = await self._assurance(call, request.assurance)
         command = transfer_from_pb(request, to=await self._receiver(request, giver, call), assurance=level)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
@@ -130,6 +137,31 @@ class SharingHandlers:
         left = await self._pool.run(self._gateway.households.take_out, program_id, member_id, person)
         return pb.LeaveHouseholdResponse(household=await self._shown(program_id, left) if left else None)
 
+    async def list_projects(self, _request: pb.ListProjectsRequest, call: Call) -> pb.ListProjectsResponse:
+        found, currency, as_of_ms = await self._pool.run(
+            self._gateway.reckoning.projects, call.caller.program_id
+        )
+        projects = [project_to_pb(one, currency, as_of_ms) for one in found]
+        return pb.ListProjectsResponse(projects=projects)
+
+    async def donate_points(self, request: pb.DonatePointsRequest, call: Call) -> pb.DonatePointsResponse:
+        await self._account(call, request.member_id)
+        command = donation_from_pb(request, assurance=await self._assurance(call, request.assurance))
+        response = pb.DonatePointsResponse()
+        await self._ledger.decide(response.decision, command, call)
+        return response
+
+    async def list_goals(self, request: pb.ListGoalsRequest, call: Call) -> pb.ListGoalsResponse:
+        caller = call.caller
+        own = caller.member_id if caller.role in (options.ROLE_APP, options.ROLE_WIDGET) else ""
+        wanted = request.member_id or own or ""
+        member_id = await self._account(call, wanted) if wanted else None
+        if member_id is not None:
+            await self._pool.run(self._gateway.members.get, caller.program_id, member_id)
+        goals = await self._pool.run(self._gateway.reckoning.goals, caller.program_id, member_id)
+        now_ms = self._gateway.now_ms()
+        return pb.ListGoalsResponse(goals=[goal_to_pb(one, now_ms) for one in goals])
+
     async def _account(self, call: Call, member_id: str) -> MemberId:
         """Return whose points are meant: for a member's app the member's own, or those of the member's household."""
         wanted = member_id_from_pb(member_id)
@@ -139,7 +171,7 @@ class SharingHandlers:
 
     async def _may_see(self, call: Call, account_id: MemberId) -> bool:
         caller = call.caller
-        if caller.role != options.ROLE_APP:
+        if caller.role not in (options.ROLE_APP, options.ROLE_WIDGET):
             return True
         return await self._pool.run(
             self._gateway.households.speaks_for,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.commands import command_id_from_pb, member_id_from_pb, origin_from_pb
+from tallystick.rpc.convert.openings import article_access_to_pb, article_from_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_from_pb, ms_to_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
@@ -35,6 +36,18 @@ class WebshopHandlers:
             store_id=caller.store_id,
         )
         return pb.IssueWidgetTokenResponse(access_token=issued.text, expires_in_s=issued.expires_in_s)
+
+    async def check_access(self, request: pb.CheckAccessRequest, call: Call) -> pb.CheckAccessResponse:
+        caller = call.caller
+        member_id = visible_member(caller, request.member_id) if request.member_id else None
+        found = await self._gateway.pool.run(
+            self._gateway.openings.of_articles,
+            caller.program_id,
+            member_id,
+            [article_from_pb(article) for article in request.articles],
+        )
+        skus = [article.sku for article in request.articles]
+        return pb.CheckAccessResponse(articles=[*map(article_access_to_pb, skus, found)])
 
     async def create_claim(self, request: pb.CreateClaimRequest, call: Call) -> pb.CreateClaimResponse:
         caller, gateway = call.caller, self._gateway

@@ -94,8 +94,8 @@ export function firstEntries(): Entry[] {
       balanceAfter: { active: "1240" },
       origin: { ...origin, reference: "4711" },
       explanations: [
-        { ruleId: "base", points: "43", code: "per_amount" },
-        { ruleId: "silver", points: "43", code: "multiply" },
+        { ruleId: "base", points: "43", code: "per_amount", text: "1 point for every €1.00" },
+        { ruleId: "silver", points: "43", code: "multiply", text: "Twice the points (Silver)" },
       ],
     },
     {
@@ -107,20 +107,20 @@ export function firstEntries(): Entry[] {
       balanceAfter: { active: "1154" },
       origin: { ...origin, reference: "4655" },
       explanations: [
-        { ruleId: "free-coffee", points: "-300", code: "reward", args: { discount_minor: "350" } },
-        { ruleId: "base", points: "12", code: "per_amount" },
+        { ruleId: "free-coffee", points: "-300", code: "reward", text: "Reward “Free coffee”: €3.50 off" },
+        { ruleId: "base", points: "12", code: "per_amount", text: "1 point for every €1.00" },
       ],
     },
     {
       ...{ commandId: "2", seq: "2", kind: "ENTRY_KIND_TIER", occurredAt: instant(-31) },
       balanceAfter: { active: "1442" },
-      explanations: [{ ruleId: "tiers", code: "tier_reached", args: { from: "bronze", to: "silver" } }],
+      explanations: [{ ruleId: "tiers", code: "tier_reached", text: "You have reached the tier Silver" }],
     },
     {
       ...{ commandId: "1", seq: "1", kind: "ENTRY_KIND_EARN", occurredAt: instant(-32) },
       postings: [{ debit: ISSUED, credit: ACTIVE, points: "1442" }],
       balanceAfter: { active: "1442" },
-      explanations: [{ ruleId: "action", points: "1442", code: "action" }],
+      explanations: [{ ruleId: "action", points: "1442", code: "action", text: "For something you did" }],
       reason: "Welcome back",
     },
   ];

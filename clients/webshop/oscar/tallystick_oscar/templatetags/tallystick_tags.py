@@ -10,8 +10,10 @@ from django.utils.translation import get_language
 
 from tallystick_oscar import claims, conf
 from tallystick_oscar.models import OrderSale
+from tallystick_oscar.openings import opening_of
 from tallystick_oscar.panel import panel_of, widget_file
 from tallystick_oscar.pricing import rewards_of
+from tallystick_webshop import Opening
 
 register = template.Library()
 
@@ -48,6 +50,12 @@ def tallystick_notice(context: dict[str, Any]) -> str:
 def tallystick_sale(order: Any) -> OrderSale | None:
     """What an order is to the program."""
     return OrderSale.objects.filter(order=order).first()
+
+
+@register.simple_tag(takes_context=True)
+def tallystick_opening(context: dict[str, Any], product: Any) -> Opening | None:
+    """Whether a product may be sold to whoever looks at the page; None when nobody says that it may not."""
+    return opening_of(context.get("request"), product)
 
 
 @register.simple_tag

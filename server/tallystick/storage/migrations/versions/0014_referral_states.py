@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 
@@ -44,6 +44,8 @@ def upgrade() -> None:
         later("moves", sa.BigInteger(), "0"),
     ):
         op.add_column("referral", column)
+    op.drop_index("referral_referrer_idx", "referral")
+    op.create_index("referral_referrer_idx", "referral", ["referrer_id", "program_id", "noted_ms"])
     waiting = sa.text("state <= 3")
     op.create_index(
         "referral_waiting_idx",

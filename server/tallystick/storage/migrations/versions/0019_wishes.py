@@ -7,7 +7,7 @@ from alembic import context, op
 from sqlalchemy.dialects import postgresql
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 UUID = sa.String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
 

@@ -54,6 +54,7 @@ export function benefitText(benefit: Benefit): string {
 
 function takenOff({ kind, amountMinor, percentPpm }: Benefit): string {
   if (kind === "money_off") return t("rewards.money_off", { amount: money(amountMinor) });
+  if (kind === "experience" || kind === "product") return "";
   if (kind !== "percent_off") return t("rewards.free_item");
   const percent = new Intl.NumberFormat(prefs.locale, { style: "percent", maximumFractionDigits: 2 });
   return t("rewards.percent_off", { percent: percent.format(num(percentPpm) / PPM) });
@@ -72,13 +73,9 @@ export function kindText({ kind }: Entry): string {
   return t(isKey(key) ? key : "kind.OTHER");
 }
 
-/** Why, in the member's language. Where a reason says no more than the kind of entry does, that is said. */
-export function whyText(entry: Entry, { code, args = {} }: Explanation): string {
-  const key = `explain.${code}`;
-  const text = isKey(key) ? t(key) : kindText(entry);
-  const detail = args["to"] ?? args["store_id"];
-  if (detail) return `${text}: ${nameOf(detail)}`;
-  return args["discount_minor"] ? `${text}: ${money(args["discount_minor"])}` : text;
+/** Why, as the gateway says it in the member's language. Of what was kept before it did so, the kind of entry is said. */
+export function whyText(entry: Entry, { text }: Explanation): string {
+  return text || kindText(entry);
 }
 
 /** What an entry changed of the points that a member has or will have. */

@@ -38,9 +38,11 @@ export interface Benefit {
 
 export interface CardReward extends Benefit {
   rewardId: string;
+  name?: string;
   costPoints?: Int64;
   inTier?: boolean;
   missingPoints?: Int64;
+  limited?: boolean;
 }
 
 export interface CardCoupon extends Benefit {
@@ -134,7 +136,8 @@ export interface Explanation {
   lineNo?: number;
   points?: Int64;
   code: string;
-  args?: Record<string, string>;
+  /** The sentence in the language that was asked for. */
+  text?: string;
 }
 
 export interface Entry {
