@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.challenge import Counts
+from tallystick.core.rules.membership import Membership
 from tallystick.core.rules.model import (
     Combine,
     Downgrade,
@@ -137,8 +139,33 @@ FULL: dict[str, Any] = {
         "rolling_days": 90,
         "downgrade": "by_balance",
         "grace_days": 30,
-        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100}],
+        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100, "gift": {"points": 500}}],
     },
+    "challenges": [
+        {
+            "id": "toys",
+            "name": "Ten toys",
+            "counts": "pieces",
+            "target": 10,
+            "per": "month",
+            "times": 3,
+            "award": {"points": 50, "badge": "player"},
+            "category": "toys",
+            "membership": ["club"],
+        },
+    ],
+    "memberships": [
+        {
+            "id": "club",
+            "name": "Club",
+            "sku": "FEE",
+            "months": 12,
+            "grace_days": 7,
+            "refund_days": 14,
+            "remind_days": 21,
+        },
+        {"id": "trial", "name": "Trial", "sku": "TRIAL", "days": 30},
+    ],
     "burning": {
         "points": 100,
         "minor": 50,
@@ -348,6 +375,15 @@ def test_every_key_of_the_language_is_read() -> None:
     )
     assert (autumn.early_ms, autumn.opens_ms) == (at("2026-08-31T22:00"), at("2026-09-08T08:00"))
     assert (atelier.early_ms, atelier.opens_ms) == (0, NEVER_MS)
+    (toys,) = rules.challenges
+    assert (toys.counts, toys.target, toys.per, toys.times) == (Counts.PIECES, 10, Per.MONTH, 3)
+    assert (toys.points, toys.badge, toys.lines.categories) == (50, "player", frozenset({"toys"}))
+    assert (toys.when.memberships, toys.first_day) == (frozenset({"club"}), 0)
+    assert rules.memberships == (
+        Membership("club", "Club", "FEE", months=12, grace_days=7, refund_days=14, remind_days=21),
+        Membership("trial", "Trial", "TRIAL", days=30),
+    )
+    assert [level.gift_points for level in rules.tiers.levels] == [0, 500]
     summer, part, gift = rules.coupons
     assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
     assert (summer.code, summer.spelled, summer.when.until_ms) == (

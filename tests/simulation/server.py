@@ -39,6 +39,7 @@ from tallystick.service.gateway import Gateway, open_gateway
 from tallystick.service.parked import post_parked
 from tallystick.service.ports import Transaction
 from tallystick.storage.memory import MemoryStore
+from tallystick.storage.open import Store
 from tallystick.v1 import options_pb2, store_pb2, till_pb2
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tests.simulation.clockwork import Time
@@ -75,11 +76,11 @@ class FailingStore(MemoryStore):
 class Server:
     """The gateway of one simulation."""
 
-    def __init__(self, time: Time, rng: Random, rules: dict[str, Any]) -> None:
+    def __init__(self, time: Time, rng: Random, rules: dict[str, Any], *, store: Store | None = None) -> None:
         self._time = time
         self._rng = rng
         self._loop = asyncio.new_event_loop()
-        self.store = FailingStore(now_ms=lambda: Ms(self._time.now_ms))
+        self.store = store or FailingStore(now_ms=lambda: Ms(self._time.now_ms))
         self.store.create_program(Program(CLUB, "Club", Clock.LIVE, 0, Ms(time.now_ms)))
         self.publish(rules)
         self.gateway: Gateway

@@ -15,7 +15,7 @@ from tallystick.core.basket import (
     Origin,
 )
 from tallystick.core.budget import counted_budgets, stop_rules
-from tallystick.core.challenge import NO_PROGRESS, award, count_sale, fees_of
+from tallystick.core.challenge import NOTHING, award, count_sale, fees_of
 from tallystick.core.command import Capture, Sale, SettleSale, Spend
 from tallystick.core.coupon import CouponUse, Redeemed, choose_coupons
 from tallystick.core.cover import NO_COVER, check_authorities, cover_burn
@@ -216,7 +216,7 @@ def _with_earn(
             moment=moment,
         )
     detail = Detail(
-        explanations=(*_explanations(benefit), *accrual.explanations, *gifts_told(shared), *stopped),
+        explanations=(*_explanations(benefit), *accrual.explanations, *stopped, *gifts_told(shared)),
         lines=shares,
         tax_totals=totals,
         rewards=benefit.rewards,
@@ -414,13 +414,12 @@ def _post(
     origin = command.origin
     if priced.benefit.rewards:
         count_had(draft, rules, priced.benefit.rewards, origin)
-    counted, progress = priced.detail.counted, NO_PROGRESS
-    if counted:
-        counted, progress = count_sale(draft, rules, origin, counted)
+    counted = priced.detail.counted
+    reckoned = count_sale(draft, rules, origin, counted) if counted else NOTHING
     earned = earn_into(draft, rules, origin, moves, priced.accrual.points, priced.credits)
     told = priced.detail
     detail = Detail(
-        explanations=told.explanations + earned.explanations,
+        explanations=told.explanations + earned.explanations + reckoned.told,
         lines=told.lines,
         allocs=allocs,
         tax_totals=told.tax_totals,
@@ -428,7 +427,7 @@ def _post(
         coupons=told.coupons,
         payable_minor=told.payable_minor,
         credit_day=earned.credit_day,
-        counted=counted,
+        counted=reckoned.lines,
         shared=told.shared,
         sums=sums_of(told.shared),
     )
@@ -444,4 +443,4 @@ def _post(
         shortfall=-moves.store_loss,
         claimed_points=command.earned_points if isinstance(command, SettleSale) else -1,
     )
-    award(draft, rules, progress, origin=origin, cause=command.command_id)
+    award(draft, rules, reckoned.moved, origin=origin, cause=command.command_id)

@@ -111,6 +111,8 @@ export const en = {
   "rewards.make_voucher": "Make a voucher",
   "rewards.at_store": "At {store}",
 
+  "club.title": "Challenges and more",
+
   "voucher.title": "Make a voucher",
   "voucher.store": "Store",
   "voucher.choose_store": "Choose a store",

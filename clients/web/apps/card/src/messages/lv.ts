@@ -132,6 +132,8 @@ export const lv: CardCatalog<"lv"> = {
   "rewards.make_voucher": "Izveidot vaučeri",
   "rewards.at_store": "Veikals: {store}",
 
+  "club.title": "Izaicinājumi un vēl",
+
   "voucher.title": "Izveidot vaučeri",
   "voucher.store": "Veikals",
   "voucher.choose_store": "Izvēlieties veikalu",

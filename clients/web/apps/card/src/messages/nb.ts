@@ -114,6 +114,8 @@ export const nb: CardCatalog<"nb"> = {
   "rewards.make_voucher": "Lag et verdibevis",
   "rewards.at_store": "I {store}",
 
+  "club.title": "Utfordringer og mer",
+
   "voucher.title": "Lag et verdibevis",
   "voucher.store": "Butikk",
   "voucher.choose_store": "Velg en butikk",

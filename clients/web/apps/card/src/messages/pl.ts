@@ -150,6 +150,8 @@ export const pl: CardCatalog<"pl"> = {
   "rewards.make_voucher": "Zrób bon",
   "rewards.at_store": "Sklep: {store}",
 
+  "club.title": "Wyzwania i nie tylko",
+
   "voucher.title": "Zrób bon",
   "voucher.store": "Sklep",
   "voucher.choose_store": "Wybierz sklep",

@@ -114,6 +114,8 @@ export const sv: CardCatalog<"sv"> = {
   "rewards.make_voucher": "Gör ett värdebevis",
   "rewards.at_store": "I {store}",
 
+  "club.title": "Utmaningar och mer",
+
   "voucher.title": "Gör ett värdebevis",
   "voucher.store": "Butik",
   "voucher.choose_store": "Välj en butik",
