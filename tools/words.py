@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tallystick.core.entry import Refusal
+from tallystick.core.rules.action import DAYS
 from tallystick.core.rules.parse import RULE_KINDS
 from tallystick.words.catalogue import COUNT, FORMS, LANGUAGES, PLAIN, catalogue
 from tools.protos import ROOT
@@ -33,7 +34,7 @@ FROM_STORAGE = "codec.py"
 """Reads explanations back as they were written: it makes none."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
-_BY_ATTRIBUTE: Mapping[str, tuple[str, ...]] = {"kind": RULE_KINDS}
+_BY_ATTRIBUTE: Mapping[str, tuple[str, ...]] = {"kind": RULE_KINDS, "on": DAYS}
 
 
 def main() -> int:
@@ -157,6 +158,8 @@ class _Source:
         match node:
             case ast.Constant(value=str(text)):
                 return {text}
+            case ast.BoolOp(values=values):
+                return {text for value in values for text in self.texts(value, at, seen)}
             case ast.IfExp(body=body, orelse=other):
                 return self.texts(body, at, seen) | self.texts(other, at, seen)
             case ast.Attribute(attr=name):

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.challenge import Counts
+from tallystick.core.rules.membership import Membership
 from tallystick.core.rules.model import (
     Combine,
     Downgrade,
@@ -33,6 +35,40 @@ from tests.core.world import at, document_of
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "holdout_percent": 5,
+    "experiments": [
+        {
+            "id": "weekend",
+            "holdout_percent": 10,
+            "variants": [{"id": "plain", "percent": 50}, {"id": "double", "percent": 50}],
+            "from": "2026-01-01",
+            "until": "2026-07-01",
+        }
+    ],
+    "segments": [
+        {
+            "id": "sleeping",
+            "name": "Asleep",
+            "not_bought_for_days": 60,
+            "spend": {"min_minor": 1_000, "max_minor": 9_000, "within_days": 200},
+            "visits": {"min": 1, "max": 9},
+            "rfm": {"r_min": 1, "r_max": 2, "f_min": 2, "f_max": 5, "m_min": 3, "m_max": 4},
+            "joined_within_days": 900,
+            "all": [{"bought": {"sku": "A", "category": "tea", "brand": "X", "times_min": 2}}],
+            "any": [{"tier": "gold"}],
+            "none": [{"visits": {"min": 20}}],
+        }
+    ],
+    "offers": [
+        {
+            "id": "come-back",
+            "name": "We miss you",
+            "segment": "sleeping",
+            "experiment": "weekend/double",
+            "coupon": "part",
+            "days": 14,
+        }
+    ],
     "reminders": {"abandoned_after_h": 20, "wish_reminder_days": 21, "per_month": 2},
     "scanning": {
         "standard": ["gsrn", "email"],
@@ -71,7 +107,13 @@ FULL: dict[str, Any] = {
         "on_points_part": True,
         "pending_days": 14,
         "rules": [
-            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "base",
+                "kind": "per_amount",
+                "points": 1,
+                "per_minor": 1000,
+                "budget": {"points": 5_000, "per": "month", "store": True},
+            },
             {
                 "id": "evening",
                 "kind": "multiply",
@@ -97,8 +139,33 @@ FULL: dict[str, Any] = {
         "rolling_days": 90,
         "downgrade": "by_balance",
         "grace_days": 30,
-        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100}],
+        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100, "gift": {"points": 500}}],
     },
+    "challenges": [
+        {
+            "id": "toys",
+            "name": "Ten toys",
+            "counts": "pieces",
+            "target": 10,
+            "per": "month",
+            "times": 3,
+            "award": {"points": 50, "badge": "player"},
+            "category": "toys",
+            "membership": ["club"],
+        },
+    ],
+    "memberships": [
+        {
+            "id": "club",
+            "name": "Club",
+            "sku": "FEE",
+            "months": 12,
+            "grace_days": 7,
+            "refund_days": 14,
+            "remind_days": 21,
+        },
+        {"id": "trial", "name": "Trial", "sku": "TRIAL", "days": 30},
+    ],
     "burning": {
         "points": 100,
         "minor": 50,
@@ -134,7 +201,14 @@ FULL: dict[str, Any] = {
             "until": "2026-08-01",
         },
         {"id": "part", "kind": "percent_off", "percent": "12.5", "amount_minor_max": 70},
-        {"id": "gift", "kind": "free_item", "category": "toys", "per_member": 0},
+        {
+            "id": "gift",
+            "kind": "free_item",
+            "category": "toys",
+            "per_member": 0,
+            "segment": "sleeping",
+            "days": 3,
+        },
     ],
     "actions": [
         {
@@ -301,6 +375,15 @@ def test_every_key_of_the_language_is_read() -> None:
     )
     assert (autumn.early_ms, autumn.opens_ms) == (at("2026-08-31T22:00"), at("2026-09-08T08:00"))
     assert (atelier.early_ms, atelier.opens_ms) == (0, NEVER_MS)
+    (toys,) = rules.challenges
+    assert (toys.counts, toys.target, toys.per, toys.times) == (Counts.PIECES, 10, Per.MONTH, 3)
+    assert (toys.points, toys.badge, toys.lines.categories) == (50, "player", frozenset({"toys"}))
+    assert (toys.when.memberships, toys.first_day) == (frozenset({"club"}), 0)
+    assert rules.memberships == (
+        Membership("club", "Club", "FEE", months=12, grace_days=7, refund_days=14, remind_days=21),
+        Membership("trial", "Trial", "TRIAL", days=30),
+    )
+    assert [level.gift_points for level in rules.tiers.levels] == [0, 500]
     summer, part, gift = rules.coupons
     assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
     assert (summer.code, summer.spelled, summer.when.until_ms) == (

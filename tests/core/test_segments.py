@@ -124,6 +124,7 @@ def test_what_is_ranked_is_the_last_sale_ever_and_the_rest_of_one_year() -> None
     assert rfm_facts((), NOW) is None
 
 
+BASE = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
 SEGMENT = {"id": "s", "visits": {"min": 1}}
 COUPON = {"id": "c", "kind": "money_off", "amount_minor": 100, "code": "COME-BACK"}
 OFFER = {"id": "o", "name": "Come back", "segment": "s", "coupon": "c"}
@@ -201,6 +202,25 @@ WRONG: list[tuple[dict[str, Any], str, str, str]] = [
         "before 'from'",
         "never run",
     ),
+    (
+        {"earning": {"rules": [{**BASE, "budget": {"per": "day"}}]}},
+        "earning.rules[0].budget",
+        "needs points or minor",
+        "write one",
+    ),
+    (
+        {"earning": {"rules": [{**BASE, "budget": {"points": 5, "minor": 5, "per": "day"}}]}},
+        "earning.rules[0].budget",
+        "needs points or minor",
+        "write one",
+    ),
+    (
+        {"earning": {"rules": [{**BASE, "budget": {"points": 5, "per": "week"}}]}},
+        "earning.rules[0].budget.per",
+        "not known",
+        "choose one of: day, month, ever",
+    ),
+    ({"coupons": [{**COUPON, "id": "budget/x"}], "offers": []}, "coupons[0].id", "begin names", "another id"),
     ({"holdout_percent": 51}, "holdout_percent", "from 0 to 50", ""),
 ]
 

@@ -22,6 +22,7 @@ from tallystick.core.command import (
     GrantLease,
     IssueVoucher,
     PlaceHold,
+    RedeemReward,
     Return,
     ReturnLease,
     ReturnLine,
@@ -37,6 +38,7 @@ from tallystick.core.entry import Decision, Entry, EntryKind, Posted, Refusal, R
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
+from tallystick.core.rules.reward import counters_of
 from tallystick.core.state import Account, HoldStatus, MemberState, MemberStatus
 
 MADE_BY_TIME = (EntryKind.EXPIRE, EntryKind.MATURE, EntryKind.HOLD_RELEASE, EntryKind.TIER)
@@ -133,7 +135,10 @@ class World:
         """Return what is known of the coupons of a command: this member is the only one there is."""
         if isinstance(command, (Sale, PlaceHold)):
             pairs = [self.codes.get(ref.token, ("", "")) for ref in command.coupons]
+            pairs += [(name, "") for name in counters_of(self.rules, command.reward_ids)]
             return tuple(self._use(coupon_id, token, but="") for coupon_id, token in pairs)
+        if isinstance(command, RedeemReward):
+            return tuple(self._use(name, "", but="") for name in counters_of(self.rules, [command.reward_id]))
         if not isinstance(command, Capture):
             return ()
         named = [hold for hold in self.state.holds if hold.hold_id == command.hold_id]
@@ -148,7 +153,7 @@ class World:
         having = [
             (coupon.coupon_id, coupon.token)
             for entry in self.entries
-            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE) and entry.seq not in undone
+            if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN) and entry.seq not in undone
             for coupon in entry.detail.coupons
         ]
         having += [

@@ -291,6 +291,67 @@ def january(world: World) -> None:
     world.do(world.give_back(sale, ReturnLine(1, 0, Minor(15_000))))
 
 
+COFFEES = {
+    "id": "coffees",
+    "name": "Ten coffees",
+    "counts": "pieces",
+    "sku": "COFFEE",
+    "target": 10,
+    "per": "month",
+    "times": 2,
+    "award": {"points": 40, "badge": "barista"},
+}
+CLUB = {"id": "club", "name": "Club", "sku": "FEE", "months": 12, "grace_days": 7, "refund_days": 14}
+CLUB_RATE = {
+    **earning(
+        {"id": "club-rate", "kind": "multiply", "by": 2, "membership": "club"}, exclude=[{"sku": "FEE"}]
+    ),
+    "memberships": [CLUB],
+}
+
+
+def coffees(world: World) -> None:
+    """Nine coffees and one make ten; three come back in two parts; and then a second ten is won."""
+    nine = world.posted(world.sale(line(2_700, quantity=9, sku="COFFEE"), 1_000))
+    world.posted(world.sale(line(300, sku="COFFEE")))
+    world.posted(world.give_back(nine, ReturnLine(1, 1_000)))
+    world.posted(world.give_back(nine, ReturnLine(1, 2_000)))
+    world.posted(world.sale(line(3_900, quantity=13, sku="COFFEE")))
+
+
+def coffees_too_late(world: World) -> None:
+    """What a till reports of January in February counts for January; in June it counts for nothing."""
+    world.wait_until("2026-02-10T12:00")
+    for when in ("2026-02-10T12:00", "2026-06-10T12:00"):
+        world.wait_until(when)
+        advice = world.settle(line(3_000, quantity=10, sku="COFFEE"), earned=30)
+        world.posted(replace(advice, origin=replace(world.origin, occurred_ms=at("2026-01-31T22:59"))))
+
+
+def a_year_of_club(world: World) -> None:
+    """The fee, a sale as a member, the last day of grace, and the day after it."""
+    world.posted(world.sale(line(9_900, sku="FEE")))
+    for when in ("2026-01-15T12:00", "2027-01-21T22:59", "2027-01-21T23:00"):
+        world.wait_until(when)
+        world.posted(world.sale(1_000))
+
+
+def club_paid_back(world: World) -> None:
+    """Two terms, of which the first is paid back in time; then the second, too late."""
+    first, second = (world.posted(world.sale(line(9_900, sku="FEE"))) for _ in range(2))
+    world.posted(world.all_back(first))
+    world.wait_until("2026-01-30T12:00")
+    world.posted(world.all_back(second))
+
+
+def gift_and_back(world: World) -> None:
+    """Silver with its gift; the goods that carried it come back; and silver once more."""
+    world.posted(world.sale(8_000))
+    sale = world.posted(world.sale(2_000))
+    world.posted(world.all_back(sale))
+    world.posted(world.sale(2_000))
+
+
 def mistakes(world: World) -> None:
     rich(world, 500)
     sale = world.posted(world.sale(1_000, spend=Spend(400)))

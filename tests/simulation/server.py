@@ -76,9 +76,7 @@ class FailingStore(MemoryStore):
 class Server:
     """The gateway of one simulation."""
 
-    def __init__(
-        self, time: Time, rng: Random, rules: dict[str, Any], *, store: Store | None = None
-    ) -> None:
+    def __init__(self, time: Time, rng: Random, rules: dict[str, Any], *, store: Store | None = None) -> None:
         self._time = time
         self._rng = rng
         self._loop = asyncio.new_event_loop()

@@ -271,6 +271,7 @@ class FakeGateway:
             reward_ids=tuple(request.reward_ids),
             available=balance,
             assurance=Assurance(request.assurance - 1),
+            counted=True,
         )
         if isinstance(priced, Refused):
             reason = ledger_pb2.RefusalReason.Value(f"REFUSAL_REASON_{priced.reason.name}")

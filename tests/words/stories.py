@@ -62,6 +62,8 @@ def told_by_the_tests_of_the_core() -> set[Explanation]:
             if found.name.startswith("test_"):
                 _play(importlib.import_module(f"tests.core.{found.name}"))
         _rewards()
+        _actions()
+        _access()
         _pooling()
         _referral()
     return seen
@@ -78,12 +80,40 @@ def _play(module: ModuleType) -> None:
 
 def _rewards() -> None:
     """A reward is bought by itself and handed out."""
-    massage = {"id": "massage", "kind": "experience", "points": 100, "value_minor": 5_000}
+    massage = {"id": "massage", "kind": "experience", "name": "A massage", "points": 100}
     world = World(rules_of(rewards=[massage]))
     world.posted(world.adjust(1_000))
     bought = RedeemReward(world.new_id(), MEMBER, world.origin, "massage", Assurance.DEVICE_CODE)
     world.posted(bought)
     world.posted(UseRedemption(world.new_id(), MEMBER, world.origin, bought.command_id))
+
+
+def _actions() -> None:
+    """A review is rewarded, and a birthday and a year as a member come by themselves."""
+    actions: list[dict[str, Any]] = [
+        {"id": "review", "name": "A review", "points": 10, "limit": {"count": 9, "per": "month"}},
+        {"id": "cake", "name": "Cake", "points": 20, "on": "birthday"},
+        {"id": "year", "name": "One year", "points": 30, "on": "anniversary"},
+    ]
+    world = World(rules_of(actions=actions))
+    for action in actions:
+        world.posted(replace(world.earn(1), points=0, action_id=action["id"]))
+
+
+def _access() -> None:
+    """Articles are sold before they are open to all, by mistake to one for whom they are not, and to one too early."""
+    tiers = {
+        "basis": "spend",
+        "period": "calendar_year",
+        "levels": [{"id": "bas", "from": 0}, {"id": "guld", "from": 1_000_000}],
+    }
+    access = [
+        {"id": "gold-only", "sku": "G", "tier": "guld"},
+        {"id": "summer", "sku": "S", "tier": "guld", "opens_at": "2026-06-01"},
+        {"id": "spring", "sku": "P", "tier": "bas", "early_from": "2026-01-01", "opens_at": "2026-03-01"},
+    ]
+    world = World(rules_of(tiers=tiers, access=access))
+    world.posted(world.sale(line(100, sku="G"), line(100, sku="S"), line(100, sku="P")))
 
 
 def _pooling() -> None:

@@ -101,6 +101,7 @@ app.add_typer(
 )
 finance.app.command()(insight.kpis)
 finance.app.command()(insight.campaigns)
+finance.app.command()(insight.budgets)
 finance.app.command()(insight.experiment)
 app.add_typer(
     segments.app, name="segment", help="Who is in which segment of the rule set.", rich_help_panel=SERVER

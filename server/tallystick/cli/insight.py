@@ -98,6 +98,49 @@ def campaigns(
     tell(printer, campaign_rows(found.campaigns), to)
 
 
+def budgets(
+    to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")] = None,
+    program: ProgramOption = "",
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What rules with a budget have given in the period that runs now, and what they may."""
+    from tallystick.cli.wiring import now_ms
+    from tallystick.core.budget import given_of
+    from tallystick.core.lots import local_day
+    from tallystick.service.insight import worth_minor
+
+    printer = printer_for(as_json=as_json)
+    rows: list[dict[str, str | int]] = []
+    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (
+        store,
+        program_id,
+        rules,
+    ):
+        with store.snapshot(program_id) as books:
+            counted = list(books.coupon_counts())
+        today = local_day(now_ms(), rules.zone)
+        for rule in rules.budgets:
+            budget = rule.budget
+            assert budget is not None, "these have one"
+            given = given_of(rule, counted, today) or {"": 0}
+            rows += [
+                {
+                    "campaign": rule.rule_id,
+                    "store": place,
+                    "per": budget.per.value,
+                    "given_points": points,
+                    "given_minor": worth_minor(rules, points),
+                    "budget_points": budget.points or "",
+                    "budget_minor": budget.minor or "",
+                }
+                for place, points in sorted(given.items())
+            ]
+    tell(printer, rows, to, nothing="No rule has a budget.")
+
+
 def experiment(
     experiment_id: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment of the rule set in force.")

@@ -297,6 +297,32 @@ class TransferBack:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertOut:
+    """Turn ``points`` > 0 into points of a partner program, for a member there; ``command_id`` names the transfer."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertIn:
+    """Take over ``points`` > 0 that a partner program has turned into points of this one."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    transfer_id: CommandId
+    from_member_id: MemberId
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Donate:
     """Spend ``points`` > 0 for a project of the rule set."""
 
@@ -412,6 +438,8 @@ Command = (
     | TransferOut
     | TransferIn
     | TransferBack
+    | ConvertOut
+    | ConvertIn
     | Donate
     | AwardGoal
     | Advice
@@ -506,6 +534,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
     TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
     TransferBack: lambda c: [c.transfer_id],
+    ConvertOut: lambda c: [c.partner_id, c.to_member_id, c.points, int(c.assurance)],
+    ConvertIn: lambda c: [c.partner_id, c.transfer_id, c.from_member_id, c.points],
     Donate: lambda c: [c.project_id, c.points, int(c.assurance)],
     AwardGoal: lambda c: [c.goal_id, c.points],
     SettleSale: _settle,

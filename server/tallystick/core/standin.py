@@ -70,6 +70,7 @@ def stand_in_sale(
         reward_ids=reward_ids,
         available=available,
         assurance=assurance,
+        away=True,
     )
     if isinstance(priced, Refused):
         return priced

@@ -7,6 +7,7 @@ from datetime import date
 from html import escape
 from typing import Any
 
+from tallystick.core.currency import exponent
 from tallystick.reports import plots
 from tallystick.reports.page import document, key, money, scrolled, short, table
 from tallystick.service.insight import Campaign, Kpis, Month
@@ -150,13 +151,13 @@ def as_json(found: Kpis, total_minor: int) -> dict[str, Any]:
 def page(name: str, found: Kpis, total_minor: int) -> str:
     """Return the page."""
     rows = "".join(
-        f"<tr><th scope='row'>{escape(what)}</th><td>{escape(value)}</td><td class='soft'>{escape(how)}</td></tr>"
+        f"<tr><th scope='row'>{escape(what)}<span class='how'>{escape(how)}</span></th><td>{escape(value)}</td></tr>"
         for what, value, how in figures(found, total_minor)
     )
     body = (
         f"<h1>{escape(name)}</h1>"
         f'<p class="soft">Key figures from {found.period.first} to {found.period.last}.</p>'
-        f"<h2>In all</h2>{table('<th>Figure</th><th>Value</th><th>How it is worked out</th>', rows)}"
+        f"<h2>In all</h2>{table('<th>Figure</th><th>Value</th>', rows)}"
         f"{_months(found.months, found.currency)}{_campaigns(found)}"
     )
     return document(f"{name}: key figures", body)
@@ -178,10 +179,12 @@ def _months(months: dict[date, Month], currency: str) -> str:
         for label, one in zip(labels, months.values(), strict=True)
     )
     head = "<th>Month</th><th>Sales</th><th>Revenue</th><th>Issued</th><th>Burned</th><th>Expired</th>"
-    sold = scrolled(plots.lines(labels, revenue, shown=lambda minor: short(minor // 100)))
+    sold = scrolled(
+        plots.lines(labels, revenue, shown=lambda minor: short(minor // 10 ** exponent(currency)))
+    )
     moved = scrolled(plots.lines(labels, points, shown=short))
     legend = key(("new", "issued"), ("better", "burned"), ("worse", "expired"))
-    return f"<h2>Revenue of members</h2>{sold}<h2>Points</h2>{legend}{moved}{table(head, rows)}"
+    return f"<h2>Revenue of members, {escape(currency)}</h2>{sold}<h2>Points</h2>{legend}{moved}{table(head, rows)}"
 
 
 def _campaigns(found: Kpis) -> str:

@@ -29,6 +29,7 @@ th,td{padding:7px 10px;border-bottom:1px solid var(--rule);text-align:right;whit
 th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{color:var(--soft);font-weight:600}
 tbody th{font-weight:400}
+.how{display:block;color:var(--soft);font-size:.85rem;white-space:normal;max-width:52ch}
 svg{width:100%;min-width:520px;height:auto;display:block;margin:8px 0}
 .grid{stroke:var(--rule)}
 .tick,.name{fill:var(--soft);font:12px system-ui,sans-serif}

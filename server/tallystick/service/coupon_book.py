@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from tallystick.core.budget import budget_key, is_budget, times_of
 from tallystick.core.command import (
     Capture,
     Command,
@@ -26,6 +27,7 @@ from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import Outcome
 from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.lots import local_day
 from tallystick.core.rules.coupon import find_coupon, shared_coupon
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
@@ -59,6 +61,16 @@ def rewards_named(command: Command) -> Sequence[str]:
     if isinstance(command, (Sale, PlaceHold, SettleSale)):
         return command.reward_ids
     return (command.reward_id,) if isinstance(command, RedeemReward) else ()
+
+
+def budgets_named(rules: RuleSet | None, command: Command) -> Sequence[str]:
+    """Return the names under which is counted what a sale may get of rules with a budget."""
+    if rules is None or not rules.budgets:
+        return ()
+    if not (isinstance(command, Sale) or (isinstance(command, Capture) and command.basket is not None)):
+        return ()
+    day = local_day(command.origin.occurred_ms, rules.zone)
+    return [budget_key(rule, day, command.origin.store_id) for rule in rules.budgets]
 
 
 class BookTransaction(CouponTransaction, SegmentTransaction, Protocol):
@@ -110,9 +122,17 @@ class CouponBook:
                 self._counted(CouponUse(name), command.member_id, over)
                 for name in counters_of(self._rules, rewards_named(command))
             ]
-            return (*named, *stock)
+            return (*named, *stock, *self._budgets(command))
         hold = _captured(command, state)
-        return () if hold is None else self._uses_of_hold(hold, command.member_id)
+        held = () if hold is None else self._uses_of_hold(hold, command.member_id)
+        return (*held, *self._budgets(command))
+
+    def _budgets(self, command: Command) -> tuple[CouponUse, ...]:
+        """Return what has been given of the budgets that a sale may use."""
+        used = self._counts.used
+        return tuple(
+            CouponUse(name, in_all=used.get(name, 0)) for name in budgets_named(self._rules, command)
+        )
 
     def apply(self, before: MemberState, outcome: Outcome) -> None:
         """Take up what a decision has posted: coupons used, reserved and freed."""
@@ -211,17 +231,20 @@ class CouponBook:
 
     def _use(self, entry: Entry) -> None:
         for coupon in entry.detail.coupons:
-            self._count(entry.member_id, coupon, 1)
+            self._count(entry.member_id, coupon, times_of(coupon))
             self._set_code(coupon.token, CodeState.USED, entry.command_id, Ms(0))
 
     def _free(self, entry: Entry) -> None:
         for coupon in entry.detail.coupons:
-            self._count(entry.member_id, coupon, -1)
+            self._count(entry.member_id, coupon, -times_of(coupon))
             self._set_code(coupon.token, CodeState.OPEN, "", Ms(0))
 
     def _count(self, member_id: MemberId, coupon: AppliedCoupon, more: int) -> None:
         counts, key = self._counts, (member_id, coupon.coupon_id)
         counts.used[coupon.coupon_id] = counts.used.get(coupon.coupon_id, 0) + more
+        if is_budget(coupon.coupon_id):
+            # No budget is a member's.
+            return
         counts.by_member[key] = counts.by_member.get(key, 0) + more
 
     def _set_code(self, token: str, state: CodeState, used_by: str, until_ms: Ms) -> None:
@@ -247,6 +270,7 @@ def load_book(
     commands = list(commands)
     refs = [ref for command in commands for ref in coupons_named(command)]
     stock = {name for command in commands for name in counters_of(rules, rewards_named(command))}
+    stock |= {name for command in commands for name in budgets_named(rules, command)}
     behind = [coupon for hold in holds for coupon in hold.coupons]
     pairs = [(coupon.coupon_id, coupon.token) for coupon in behind]
     pairs += [(coupon.coupon_id, coupon.token) for sale in sales for coupon in sale.detail.coupons]
@@ -269,7 +293,7 @@ def read_book(
 ) -> CouponBook:
     """Return the coupons and counted rewards that a sale names as they are now, for a look ahead: nothing is locked."""
     tokens, coupon_ids = wanted_of(rules, sale.coupons)
-    coupon_ids |= set(counters_of(rules, sale.reward_ids))
+    coupon_ids |= {*counters_of(rules, sale.reward_ids), *budgets_named(rules, sale)}
     codes = reader.read_codes(program_id, sorted(tokens)) if tokens else {}
     wanted = sorted(coupon_ids | {code.coupon_id for code in codes.values()})
     counts = (

@@ -79,8 +79,8 @@ from tallystick.v1 import options_pb2
 DEFAULT_REGION = "GB"
 
 
-INSIGHT_ENTRIES_MAX = 300_000
-"""Largest ledger that is read while a back office waits: about six seconds."""
+INSIGHT_ENTRIES_MAX = 50_000
+"""Largest ledger that is read while a back office waits: about five seconds."""
 
 
 def role_name(role: int) -> str:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot
+from tallystick.core.state import Hold, Lot, Tally
 from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
+from tallystick.service.birthday_ports import Birthday
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
 from tallystick.service.goods import goods_fact
+from tallystick.service.household_store import Belonging
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
 from tallystick.service.notification_ports import NoteState
@@ -92,9 +94,11 @@ class MemberExport:
             "exported_at": _instant(self._now_ms()),
             "member": _member(member),
             "profile": _profile(self._members.profile(program_id, member_id)),
+            "birthday_found_by": _birthday(self._store.birthday(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
             "notifications": self._told(program_id, member_id),
+            "household": _household(self._store.belonging(program_id, member_id)),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
             "segments": [
@@ -231,6 +235,7 @@ class MemberExport:
             },
             "lots": [_lot(lot) for lot in sorted(state.lots, key=lambda lot: lot.lot_seq)],
             "holds": [_hold(hold) for hold in sorted(state.holds, key=lambda hold: hold.seq)],
+            "tallies": [_tally(tally) for tally in state.account.tallies],
         }
 
     def _entries(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -270,6 +275,17 @@ def _instant(at_ms: int) -> str | None:
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
 
 
+def _household(place: Belonging | None) -> Document | None:
+    """Return which household the member is in; who else is in it is theirs to tell."""
+    if place is None:
+        return None
+    return {
+        "household_id": place.household_id,
+        "part": place.part.name,
+        "since": _instant(place.since_ms),
+    }
+
+
 def _member(member: Member) -> Document:
     return {
         "member_id": member.member_id,
@@ -292,6 +308,14 @@ def _profile(profile: Profile) -> Document:
         "language": profile.language,
         "updated_at": _instant(profile.updated_ms),
     }
+
+
+def _birthday(birthday: Birthday | None) -> Document | None:
+    if birthday is None:
+        return None
+    month, day = divmod(birthday.month_day, 100)
+    kept = f"{month:02}-{day:02}" if birthday.month_day else None
+    return {"month_day": kept, "set_at": _instant(birthday.set_ms)}
 
 
 def _consent(one: ConsentNow) -> Document:
@@ -353,6 +377,11 @@ def _hold(hold: Hold) -> Document:
     }
 
 
+def _tally(tally: Tally) -> Document:
+    first = date.fromordinal(tally.period).isoformat() if tally.period else None
+    return {"key": tally.key, "first_day": first, "count": tally.count}
+
+
 def _entry(entry: Entry, recorded_ms: Ms) -> Document:
     detail, origin, moves = entry.detail, entry.origin, entry.moves
     return {
@@ -385,6 +414,7 @@ def _entry(entry: Entry, recorded_ms: Ms) -> Document:
         "payable_minor": detail.payable_minor,
         "lines": [share._asdict() for share in detail.lines],
         "rewards": [reward._asdict() for reward in detail.rewards],
+        "tallies": [_tally(tally) for tally in detail.tallies],
         "explanations": [
             {
                 "rule_id": why.rule_id,

@@ -22,6 +22,7 @@ class Transfer:
     """Points on their way from one member to another.
 
     ``made_ms`` is when it was first asked for and ``asked_ms`` when it was last, by the server's clock.
+    ``to_program_id`` is the partner program whose member receives; empty within one program.
     """
 
     transfer_id: CommandId
@@ -31,6 +32,7 @@ class Transfer:
     state: TransferState
     made_ms: Ms
     asked_ms: Ms
+    to_program_id: str = ""
 
 
 class TransferStore(Protocol):

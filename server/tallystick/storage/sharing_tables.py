@@ -18,6 +18,7 @@ transfer = Table(
     small("state"),
     big("made_ms"),
     big("asked_ms"),
+    words("to_program_id"),
     PrimaryKeyConstraint("transfer_id", "program_id"),
 )
 

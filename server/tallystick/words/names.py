@@ -36,7 +36,14 @@ NO_NAMES: Final = Names()
 
 def names_of(rules: RuleSet) -> Names:
     """Return the names of a rule set."""
-    return Names(rules.currency, rules.zone, {rule.rule_id: rule for rule in rules.earning.rules})
+    labels = {one.reward_id: one.name for one in rules.rewards}
+    labels |= {one.access_id: one.name for one in rules.access}
+    return Names(
+        rules.currency,
+        rules.zone,
+        {rule.rule_id: rule for rule in rules.earning.rules},
+        {name: text for name, text in labels.items() if text},
+    )
 
 
 def label(name: str) -> str:

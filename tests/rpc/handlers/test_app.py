@@ -239,6 +239,9 @@ class TestCard:
             )
         ]
         assert card.badges == [pb.CardBadge(badge_id="keen", count=1)]
+        tallies = {one["key"]: (one["first_day"], one["count"]) for one in exported(world, ann)["tallies"]}
+        assert tallies["challenge/march"] == ("2026-03-01", 2)
+        assert tallies["badge/keen"] == (None, 1)
         (club,) = card.memberships
         assert club.active
         assert (club.last_day, club.grace_day, club.remind_day) == ("2026-04-30", "2026-05-03", "2026-04-23")

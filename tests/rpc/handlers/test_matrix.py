@@ -109,6 +109,9 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "DecideReview": {"review_id": ids.get("review") or new_id(), "verdict": "REVIEW_VERDICT_REFUSE"},
         "SetStaffMember": {**member, "store_id": "s1", "cashier_id": "eva"},
         "ListStaffMembers": {"store_id": "s1"},
+        "ListSegmentMembers": {"segment_id": "regulars"},
+        "GetExperiment": {"experiment_id": "try"},
+        "GetKpis": {"first_on": "2026-03-01", "last_on": "2026-03-31"},
         "RegisterCardDevice": {**member, "public_jwk": jwk, "label": "Phone"},
         "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
         "IssueWidgetToken": {**member, "origin": PAGE},
@@ -171,6 +174,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "ListWebhooks",
         "ListReviews",
         "ListProjects",
+        "ListSegments",
     ):
         return {}
     return bodies.get(name, member)
@@ -262,6 +266,7 @@ NAMES_NOTHING = frozenset(
         "Enrol",
         "ExpirePoints",
         "GetExposure",
+        "GetKpis",
         "GetRuleSet",
         "GetServerInfo",
         "GetTotals",
@@ -275,6 +280,7 @@ NAMES_NOTHING = frozenset(
         "ListProjects",
         "ListRuleSets",
         "ListStaffMembers",
+        "ListSegments",
         "ListWebhooks",
         "PublishRuleSet",
         "RecoverAdvices",

@@ -27,6 +27,7 @@ class Moment(NamedTuple):
     minute: int
     memberships: frozenset[str] = frozenset()
     groups: frozenset[str] = NO_GROUPS
+    used_up: frozenset[str] = frozenset()
 
 
 def moment_of(
@@ -70,6 +71,7 @@ def holds_at(when: Condition, moment: Moment) -> bool:
         and (not when.tiers or moment.tier_id in when.tiers)
         and (not when.weekdays or moment.weekday in when.weekdays)
         and (not when.groups or not when.groups.isdisjoint(moment.groups))
+        and when.budget_of not in moment.used_up
         and (not when.minutes or any(start <= moment.minute < end for start, end in when.minutes))
         and (not when.memberships or not when.memberships.isdisjoint(moment.memberships))
     )

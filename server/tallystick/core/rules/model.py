@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.action import Action
+from tallystick.core.rules.budget import Budget
 from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
 from tallystick.core.rules.notifications import Notifications
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tallystick.core.rules.charity import Charity
     from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
+    from tallystick.core.rules.partner import Partner
 
 DAY_MS = 86_400_000
 
@@ -53,6 +55,7 @@ class Condition:
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
     ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
+    ``budget_of`` is the rule whose budget must not be used up (empty: none).
     """
 
     stores: frozenset[str] = frozenset()
@@ -64,6 +67,7 @@ class Condition:
     until_ms: Ms = NEVER_MS
     memberships: frozenset[str] = frozenset()
     groups: frozenset[str] = NO_GROUPS
+    budget_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class AccrualRule:
     den: int = 1
     lines: Selector = Selector()
     when: Condition = Condition()
+    budget: Budget | None = None
 
 
 class Weighed(NamedTuple):
@@ -382,14 +387,19 @@ class RuleSet:
     transfers: Transfers | None = None
     charity: Charity | None = None
     goals: tuple[Goal, ...] = ()
+    partners: tuple[Partner, ...] = ()
     notifications: Notifications = Notifications()
     reminders: Reminders | None = None
     experiments: tuple[Experiment, ...] = ()
     segments: tuple[Segment, ...] = ()
     offers: tuple[Offer, ...] = ()
     holdout_percent: int = 0
+    budgets: tuple[AccrualRule, ...] = field(init=False, repr=False, compare=False)
+    """The rules that have one."""
     goods_days: int = field(init=False, repr=False, compare=False)
     """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "goods_days", goods_days(self.segments))
+        budgets = tuple(rule for rule in self.earning.rules if rule.budget is not None)
+        object.__setattr__(self, "budgets", budgets)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
 from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
+from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
 from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
@@ -48,6 +50,7 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.notifications import parse_notifications
 from tallystick.core.rules.offer import parse_offers
+from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
@@ -131,6 +134,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
             condition=lambda node: _condition(node, zone, tier_ids),
         ),
         goals=_goals(root, zone, tier_ids),
+        partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
     root.done()
     return rules
@@ -182,15 +186,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule

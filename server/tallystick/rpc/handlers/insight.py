@@ -55,7 +55,7 @@ class InsightHandlers:
         return experiment_to_pb(found)
 
     async def get_kpis(self, request: pb.GetKpisRequest, call: Call) -> pb.GetKpisResponse:
-        first, last = _day("from", getattr(request, "from")), _day("to", request.to)
+        first, last = _day("first_on", request.first_on), _day("last_on", request.last_on)
         found = await self._pool.run(self._insight.kpis, call.caller.program_id, first, last)
         return kpis_to_pb(found, total_minor=request.total_sales_minor)
 

@@ -27,6 +27,7 @@ def upgrade() -> None:
         column("state", sa.SmallInteger()),
         column("made_ms", sa.BigInteger()),
         column("asked_ms", sa.BigInteger()),
+        column("to_program_id", sa.Text()),
         sa.PrimaryKeyConstraint("transfer_id", "program_id", name=op.f("transfer_pkey")),
     )
     asked = sa.text("state = 1")
