@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.programs.village import Village, article, goods
 from tallystick_webshop import ReturnLine
+from tests.programs.village import Village, article, goods
 
 
 def test_a_year_of_plus_and_a_change_of_mind(tmp_path: Path) -> None:

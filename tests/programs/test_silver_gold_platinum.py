@@ -32,9 +32,21 @@ def test_who_climbs_is_given_points_and_buys_before_others(tmp_path: Path) -> No
     # From 1 September the autumn collection is Ann's; Bo waits until the 8th. The atelier is for platinum alone.
     first = datetime(2026, 9, 2, 8, tzinfo=UTC).timestamp() * 1000
     village.time.pass_(int(first) - village.time.now_ms)
-    asked = [Article("coat-26", categories=("autumn",)), Article("gown", categories=("atelier",)), Article("sock")]
-    assert [one.allowed for one in village.shop.openings(asked, member_id=ann.member_id)] == [True, False, True]
-    assert [one.allowed for one in village.shop.openings(asked, member_id=bo.member_id)] == [False, False, True]
+    asked = [
+        Article("coat-26", categories=("autumn",)),
+        Article("gown", categories=("atelier",)),
+        Article("sock"),
+    ]
+    assert [one.allowed for one in village.shop.openings(asked, member_id=ann.member_id)] == [
+        True,
+        False,
+        True,
+    ]
+    assert [one.allowed for one in village.shop.openings(asked, member_id=bo.member_id)] == [
+        False,
+        False,
+        True,
+    ]
     assert [one.allowed for one in village.shop.openings(asked)] == [False, False, True]
     shown = {one.access_id: one.allowed for one in village.card(ann).access}
     assert shown["autumn"] is True

@@ -12,18 +12,20 @@ def test_a_month_of_coffee(tmp_path: Path) -> None:
     till, ann = village.till("torget"), village.join()
 
     # Nobody's coffee yet. The fee earns nothing; from the moment that it is paid there is a coffee a day.
-    assert refused(lambda: village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",))) == (
-        "REWARD_NOT_APPLICABLE"
-    )
+    assert refused(
+        lambda: village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",))
+    ) == ("REWARD_NOT_APPLICABLE")
     fee = village.buy(ann, article("SUB-COFFEE", 2_500))
     assert fee.earned_points == 0
     first = village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",))
     assert (first.payable_minor, first.discount_minor) == (0, 450)
-    assert refused(lambda: village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",))) == (
-        "REWARD_LIMIT"
-    )
+    assert refused(
+        lambda: village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",))
+    ) == ("REWARD_LIMIT")
     village.wait(days=1)
-    assert village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",)).payable_minor == 0
+    assert (
+        village.buy(ann, article("latte", 450, "coffee"), rewards=("coffee-of-the-day",)).payable_minor == 0
+    )
     (shown,) = village.card(ann).memberships
     assert (shown.name, shown.active, shown.last_day) == ("The coffee subscription", True, "2026-03-31")
 

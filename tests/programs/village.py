@@ -102,14 +102,14 @@ class Village(Street):
 
     def _open_shop(self) -> Shop:
         """The SDK as a shop has it, over the gateway's pipeline instead of a network."""
-        line = SimpleNamespace(call=self._as_webshop, channel=self._stubs, close=lambda: None)
+        line = SimpleNamespace(call=self._sent_by_sdk, channel=self._stubs, close=lambda: None)
         profile = Profile(
             server="in-process", program_id=CLUB, device_id=DEVICE, role="webshop", issuer=ISSUER
         )
         with patch("tallystick_webshop.client.Connection", lambda *_, **__: line):
             return Shop(profile, key_of(0))
 
-    def _as_webshop(self, method: Any, request: Message, *, once: bool = False) -> Any:
+    def _sent_by_sdk(self, method: Any, request: Message, *, once: bool = False) -> Any:
         assert once in (True, False)
         return self.call(method, request, options_pb2.ROLE_WEBSHOP)
 
@@ -175,6 +175,10 @@ class Village(Street):
         """Call as the member's own phone does."""
         stub = getattr(service(self._stubs), method)
         return self.call(stub, request, options_pb2.ROLE_APP, member_id=person.member_id)
+
+    def as_webshop(self, service: Any, method: str, request: Message) -> Any:
+        """Call as the webshop's device does, where its SDK has no word for it."""
+        return self.call(getattr(service(self._stubs), method), request, options_pb2.ROLE_WEBSHOP)
 
     def redeem(self, person: Person, reward_id: str) -> Any:
         """Buy a reward that needs no basket, at a counter that has looked at the card."""
