@@ -18,6 +18,7 @@ from tallystick.cli import (
     keys,
     passes,
     programs,
+    rewards,
     serving,
     shop,
     simulating,
@@ -84,6 +85,12 @@ app.add_typer(
 )
 app.add_typer(
     coupons.app, name="coupons", help="Unique codes of coupons: make, see, end.", rich_help_panel=SERVER
+)
+app.add_typer(
+    rewards.app,
+    name="rewards",
+    help="Rewards without a basket: buy, see, hand out.",
+    rich_help_panel=SERVER,
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.add_typer(
