@@ -45,6 +45,7 @@ lint: $(READY) generated ## Check style, types, imports, the contract and the re
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m tools.protos lint
+	@$(BIN)/python -m tools.words
 	@$(BIN)/python -m tools.docs --check
 
 .PHONY: format
@@ -76,6 +77,11 @@ sim: $(READY) generated ## Live through many seeded lives of tills and gateway: 
 .PHONY: mutants
 mutants: $(READY) generated ## Plant faults and see that the simulation finds each
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
+SALES ?= 100000
+.PHONY: same
+same: $(READY) generated ## Decide random sales at gateway, till and in simulation: SALES=100000
+	@$(BIN)/python -m tests.agreement --sales $(SALES) $(ARGS)
 
 .PHONY: golden
 golden: $(READY) generated ## Write the golden vectors anew

@@ -94,6 +94,14 @@ class _Record(Node):
         self._note(key, {"oneOf": [one, {"type": "array", "items": one, "maxItems": LIST_MAX}]})
         return ()
 
+    def integers(
+        self, key: str, default: tuple[int, ...], *, low: int, high: int, most: int
+    ) -> tuple[int, ...]:
+        one = {"type": "integer", "minimum": low, "maximum": high}
+        many = {"type": "array", "items": one, "minItems": 1, "maxItems": most}
+        self._note(key, {"oneOf": [one, many], "default": list(default)})
+        return default
+
     def nodes(self, key: str, *, most: int) -> list[Node]:
         child = self.children.setdefault(key, _Record(f"{self.at(key)}[]", self.choices))
         self._note(key, {"type": "array", "maxItems": most})

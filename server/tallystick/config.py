@@ -7,6 +7,7 @@ not silently become another database.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import os
 import tomllib
@@ -22,6 +23,7 @@ ENV_PREFIX = "TALLYSTICK_"
 CONFIG_VARIABLE = "TALLYSTICK_CONFIG"
 CONFIG_BYTES_MAX = 65_536
 WORKERS_MAX = 64
+SMS_SECRET_BYTES_MIN = 24
 
 # Variables with our prefix that are not settings of the server: they belong to clients, tests and deployment.
 FOREIGN_VARIABLES: Final = frozenset(
@@ -132,6 +134,21 @@ class Settings:
     smtp_user: str = _setting("", "Name to log in to the mail server with; empty: without a login.")
     smtp_password: str = _setting("", "Its password. Give it by the environment or a file that few can read.")
     smtp_from: str = _setting("", "Address that mails come from, such as Nordvik <card@example.org>.")
+    push_contact: str = _setting(
+        "",
+        "Whom push services may ask about push messages, such as mailto:card@example.org; empty turns them off.",
+    )
+    push_private: bool = _setting(
+        False, "Whether push messages may go to this machine and to addresses that are not public."
+    )
+    sms_url: str = _setting(
+        "", "Service that takes text messages by a signed POST of JSON; empty: members are sent none."
+    )
+    sms_secret: str = _setting(
+        "",
+        "What signs the requests to it: whsec_ and base64 of 24 bytes or more. Give it by the environment or a file "
+        "that few can read.",
+    )
     webhook_private: bool = _setting(
         False, "Whether webhooks may go to this machine and to addresses that are not public."
     )
@@ -340,6 +357,7 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("tls_client_ca needs tls_cert and tls_key: mTLS is TLS first")
     _check_wallets(settings)
     _check_mail(settings)
+    _check_notices(settings)
     _check_nats(settings)
     _check_proxies(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
@@ -384,6 +402,26 @@ def _check_mail(settings: Settings) -> None:
         raise SettingsRefused("smtp_user and smtp_password belong together: set both or neither")
     if settings.smtp_user and settings.smtp_tls == "none":
         raise SettingsRefused("smtp_user needs smtp_tls to be starttls or tls: a password is not sent openly")
+
+
+def _check_notices(settings: Settings) -> None:
+    contact = settings.push_contact
+    if contact and not (contact.startswith("https://") or (contact.startswith("mailto:") and "@" in contact)):
+        raise SettingsRefused(f"push_contact is {contact!r}; write mailto: and an address, or https://")
+    if bool(settings.sms_url) != bool(settings.sms_secret):
+        raise SettingsRefused("sms_url and sms_secret belong together: set both or neither")
+    if settings.sms_url and not settings.sms_url.startswith(("https://", "http://")):
+        raise SettingsRefused(f"sms_url is {settings.sms_url!r}; write https:// and what follows")
+    if settings.sms_secret:
+        try:
+            secret = base64.b64decode(settings.sms_secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            secret = b""
+        if len(secret) < SMS_SECRET_BYTES_MIN:
+            raise SettingsRefused(
+                f"sms_secret is not base64 of {SMS_SECRET_BYTES_MIN} bytes or more; make one with: "
+                "printf 'whsec_%s' $(openssl rand -base64 32)"
+            )
 
 
 def _check_nats(settings: Settings) -> None:

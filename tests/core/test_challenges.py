@@ -151,8 +151,10 @@ def test_what_is_spent_falls_with_every_part_that_comes_back() -> None:
 def test_a_sale_undone_as_a_mistake_never_counted() -> None:
     world = world_of(challenge(target=1))
     sale = world.posted(world.sale(1_000))
+    given = world.entries[-1]
     world.posted(world.reverse(sale))
     assert awards(world) == [50, -50]
+    assert world.entries[-1].reverses_seq == given.seq, "it undoes the award, whose issuer gets it back"
     assert world.account.tallies == ()
     assert world.account.active == 0
 

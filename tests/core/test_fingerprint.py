@@ -14,11 +14,15 @@ from tallystick.core.command import (
     Adjust,
     Authority,
     AuthorityKind,
+    AwardGoal,
     Burn,
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
     CouponRef,
+    Donate,
     Earn,
     GrantLease,
     IssueVoucher,
@@ -35,10 +39,14 @@ from tallystick.core.command import (
     SettleSale,
     SettleUndo,
     Spend,
+    TransferBack,
+    TransferIn,
+    TransferOut,
     UseRedemption,
     Void,
     fingerprint,
 )
+from tallystick.core.entry import MovedLot
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 ID = CommandId("0190a000-0000-7000-8000-0000000000aa")
@@ -102,6 +110,13 @@ COMMANDS: dict[str, Command] = {
     "IssueVoucher": IssueVoucher(ID, MEMBER, ORIGIN, "store-1", 100, "r1", Assurance.STATIC_CARD),
     "RedeemReward": RedeemReward(ID, MEMBER, ORIGIN, "evening", Assurance.STATIC_CARD),
     "UseRedemption": UseRedemption(ID, MEMBER, ORIGIN, OTHER),
+    "TransferIn": TransferIn(
+        ID, MEMBER, ORIGIN, OTHER, MEMBER, (MovedLot(10, Ms(5), Ms(9)), MovedLot(20, Ms(6), Ms(99)))
+    ),
+    "ConvertOut": ConvertOut(ID, MEMBER, ORIGIN, "cinema", MEMBER, 10, Assurance.STATIC_CARD),
+    "ConvertIn": ConvertIn(ID, MEMBER, ORIGIN, "grocer", OTHER, MEMBER, 10),
+    "Donate": Donate(ID, MEMBER, ORIGIN, "trees", 10, Assurance.STATIC_CARD),
+    "AwardGoal": AwardGoal(ID, MEMBER, ORIGIN, "advent", 10),
 }
 
 # Stored beside every entry for as long as the ledger lives. A value here never changes.
@@ -130,12 +145,29 @@ STORED = {
     "Earn by a rule": "a1430127b634d9897cb1f467dc92079c",
     "RedeemReward": "d660272ac8956f3bc693863847b3e5e8",
     "UseRedemption": "dfc830efc0084b7c1d713e4bb6f6275f",
+    "TransferIn": "869c82230bac69688be7202c1bcbf59b",
+    "ConvertOut": "c48aa8eb7bcf3b5e9acbb0f5cbfcdcb8",
+    "ConvertIn": "1c23d68bf10f6b5ae11681c8c964c7b3",
+    "Donate": "71e2f2165e691d5230546c9d0d0c9355",
+    "AwardGoal": "cfdcc7e3a4dafb65a5546b6af3be4651",
 }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_fingerprint_is_what_it_was_when_the_first_ledger_was_written(name: str) -> None:
     assert fingerprint(COMMANDS[name]).hex() == STORED[name]
+
+
+def test_what_the_server_fills_in_of_a_transfer_is_no_part_of_what_was_sent() -> None:
+    asked = TransferOut(ID, MEMBER, ORIGIN, MemberId(OTHER), 10, Assurance.STATIC_CARD)
+    assert fingerprint(asked).hex() == "591987ae775ec4f13694316e577c403f"
+    assert fingerprint(replace(asked, same_household=True, pooling=True)) == fingerprint(asked)
+    changed = [{"points": 11}, {"to_member_id": ID}, {"assurance": Assurance.TYPED}, {"member_id": OTHER}]
+    prints = {fingerprint(replace(asked, **one)) for one in changed}  # type: ignore[arg-type]
+    assert len(prints | {fingerprint(asked)}) == 5
+    back = TransferBack(ID, MEMBER, ORIGIN, OTHER, "member_blocked")
+    assert fingerprint(back).hex() == "7c1ca8fa8523268f2316d76a05a333d5"
+    assert fingerprint(replace(back, why="member_unknown")) == fingerprint(back), "the reason follows from it"
 
 
 def test_every_kind_of_command_has_its_own_fingerprint() -> None:

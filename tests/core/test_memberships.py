@@ -14,6 +14,7 @@ from tallystick.core.rules.parse import parse_rules
 from tests.core.world import World, at, basket, document_of, line, rules_of
 
 CLUB = {"id": "club", "name": "Club", "sku": "FEE", "months": 12, "grace_days": 7, "refund_days": 14}
+PAID = (("name", "Club"), ("until", "2027-01-14"))
 DOUBLE = {
     "rules": [
         {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100},
@@ -45,6 +46,7 @@ def test_the_fee_begins_a_membership_whose_rules_hold_from_the_next_sale() -> No
     assert earns(world) == 10
     fee = pays(world)
     assert -fee.moves.issued == 99, "the sale of the fee itself is not a member's yet"
+    assert fee.detail.explanations[-1] == ("club", 0, 0, "membership_paid", PAID)
     assert last_day(world) == date(2027, 1, 14)
     assert earns(world) == 20
 
@@ -91,7 +93,8 @@ def test_a_full_refund_ends_it_as_it_was_before() -> None:
     world = world_of()
     fee = pays(world)
     world.wait_until("2026-01-29T12:00")
-    world.posted(world.all_back(fee))
+    back = world.posted(world.all_back(fee))
+    assert back.detail.explanations[-1] == ("club", 0, 0, "membership_paid_back", (("name", "Club"),))
     assert (last_day(world), earns(world)) == (None, 10)
 
 

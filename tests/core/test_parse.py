@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.core.ids import NEVER_MS
+from tallystick.core.rules.challenge import Counts
+from tallystick.core.rules.membership import Membership
 from tallystick.core.rules.model import (
     Combine,
     Downgrade,
@@ -24,12 +26,50 @@ from tallystick.core.rules.model import (
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.period import Limit, Per
 from tallystick.core.rules.reader import Finding
+from tallystick.core.rules.referral import Referring
+from tallystick.core.rules.reminders import Reminders
+from tallystick.core.rules.watch import Watching
 from tallystick.service.rule_text import read_document
-from tests.core.world import at
+from tests.core.world import at, document_of
 
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
 
 FULL: dict[str, Any] = {
+    "holdout_percent": 5,
+    "experiments": [
+        {
+            "id": "weekend",
+            "holdout_percent": 10,
+            "variants": [{"id": "plain", "percent": 50}, {"id": "double", "percent": 50}],
+            "from": "2026-01-01",
+            "until": "2026-07-01",
+        }
+    ],
+    "segments": [
+        {
+            "id": "sleeping",
+            "name": "Asleep",
+            "not_bought_for_days": 60,
+            "spend": {"min_minor": 1_000, "max_minor": 9_000, "within_days": 200},
+            "visits": {"min": 1, "max": 9},
+            "rfm": {"r_min": 1, "r_max": 2, "f_min": 2, "f_max": 5, "m_min": 3, "m_max": 4},
+            "joined_within_days": 900,
+            "all": [{"bought": {"sku": "A", "category": "tea", "brand": "X", "times_min": 2}}],
+            "any": [{"tier": "gold"}],
+            "none": [{"visits": {"min": 20}}],
+        }
+    ],
+    "offers": [
+        {
+            "id": "come-back",
+            "name": "We miss you",
+            "segment": "sleeping",
+            "experiment": "weekend/double",
+            "coupon": "part",
+            "days": 14,
+        }
+    ],
+    "reminders": {"abandoned_after_h": 20, "wish_reminder_days": 21, "per_month": 2},
     "scanning": {
         "standard": ["gsrn", "email"],
         "rules": [
@@ -44,6 +84,16 @@ FULL: dict[str, Any] = {
             }
         ],
     },
+    "notifications": {
+        "channels": ["push", "email"],
+        "quiet_hours": "21:00-08:00",
+        "caps": {"per_day": 2, "per_week": 4},
+        "tell": [
+            {"occasion": "points_expiring", "days_before": [7, 30], "channels": "email"},
+            {"occasion": "redemption"},
+        ],
+        "texts": [{"occasion": "redemption", "language": "sv", "title": "Hej", "text": "{points} poäng"}],
+    },
     "format": "tallystick/1",
     "name": "Full",
     "currency": "SEK",
@@ -57,7 +107,13 @@ FULL: dict[str, Any] = {
         "on_points_part": True,
         "pending_days": 14,
         "rules": [
-            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 1000},
+            {
+                "id": "base",
+                "kind": "per_amount",
+                "points": 1,
+                "per_minor": 1000,
+                "budget": {"points": 5_000, "per": "month", "store": True},
+            },
             {
                 "id": "evening",
                 "kind": "multiply",
@@ -83,8 +139,33 @@ FULL: dict[str, Any] = {
         "rolling_days": 90,
         "downgrade": "by_balance",
         "grace_days": 30,
-        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100}],
+        "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 100, "gift": {"points": 500}}],
     },
+    "challenges": [
+        {
+            "id": "toys",
+            "name": "Ten toys",
+            "counts": "pieces",
+            "target": 10,
+            "per": "month",
+            "times": 3,
+            "award": {"points": 50, "badge": "player"},
+            "category": "toys",
+            "membership": ["club"],
+        },
+    ],
+    "memberships": [
+        {
+            "id": "club",
+            "name": "Club",
+            "sku": "FEE",
+            "months": 12,
+            "grace_days": 7,
+            "refund_days": 14,
+            "remind_days": 21,
+        },
+        {"id": "trial", "name": "Trial", "sku": "TRIAL", "days": 30},
+    ],
     "burning": {
         "points": 100,
         "minor": 50,
@@ -120,7 +201,14 @@ FULL: dict[str, Any] = {
             "until": "2026-08-01",
         },
         {"id": "part", "kind": "percent_off", "percent": "12.5", "amount_minor_max": 70},
-        {"id": "gift", "kind": "free_item", "category": "toys", "per_member": 0},
+        {
+            "id": "gift",
+            "kind": "free_item",
+            "category": "toys",
+            "per_member": 0,
+            "segment": "sleeping",
+            "days": 3,
+        },
     ],
     "actions": [
         {
@@ -146,6 +234,22 @@ FULL: dict[str, Any] = {
         },
         {"id": "atelier", "brand": "atelier", "tier": "gold"},
     ],
+    "referral": {
+        "referrer_points": 500,
+        "joiner_points": 100,
+        "minimum_minor": 2500,
+        "within_days": 60,
+        "after_days": 21,
+        "limit": {"count": 12, "per": "year"},
+        "burst_per_day": 8,
+    },
+    "watch": {
+        "actions_per_day": 9,
+        "sales_per_hour": 3,
+        "staff_sales_per_day": 1,
+        "enrolments_per_hour": 40,
+        "adjust_review_points": 5000,
+    },
     "returns": {"spent": "within_balance", "grace_days": 9},
     "holds": {"ttl_max_s": 60, "open_max": 3, "late_capture": "if_covered"},
     "offline": {
@@ -157,6 +261,52 @@ FULL: dict[str, Any] = {
         "away_days_max": 5,
         "floor": {"sale_points": 1, "member_points": 2, "till_points": 3},
     },
+    "transfers": {
+        "to": "household",
+        "minimum_points": 10,
+        "limit_points": {"count": 500, "per": "week"},
+        "member_days": 30,
+    },
+    "charity": {
+        "projects": [{"id": "sea", "name": "Sea", "text": "Boats"}, {"id": "trees", "name": "Trees"}],
+        "share": [
+            {"project": "sea", "minor": 100, "category": "watches"},
+            {"project": "trees", "percent": "0.5", "store": "s1"},
+        ],
+    },
+    "goals": [
+        {
+            "id": "advent",
+            "name": "Advent",
+            "counts": "pieces",
+            "target": 100,
+            "award": {"points": 50},
+            "sku": "candle",
+            "from": "2026-11-01",
+            "until": "2026-12-01",
+            "return_days": 14,
+        },
+        {
+            "id": "spring",
+            "name": "Spring",
+            "counts": "spend",
+            "target": 100,
+            "award": {"points": 5},
+            "from": "2026-03-01",
+            "until": "2026-04-01",
+            "at_once": True,
+        },
+    ],
+    "partners": [
+        {
+            "program": "cinema",
+            "name": "Cinema",
+            "give_points": 10,
+            "get_points": 1,
+            "limit_points": {"count": 100, "per": "month"},
+        },
+        {"program": "air-line", "name": "Airline", "give_points": 3, "get_points": 2},
+    ],
 }
 
 
@@ -235,6 +385,15 @@ def test_every_key_of_the_language_is_read() -> None:
     )
     assert (autumn.early_ms, autumn.opens_ms) == (at("2026-08-31T22:00"), at("2026-09-08T08:00"))
     assert (atelier.early_ms, atelier.opens_ms) == (0, NEVER_MS)
+    (toys,) = rules.challenges
+    assert (toys.counts, toys.target, toys.per, toys.times) == (Counts.PIECES, 10, Per.MONTH, 3)
+    assert (toys.points, toys.badge, toys.lines.categories) == (50, "player", frozenset({"toys"}))
+    assert (toys.when.memberships, toys.first_day) == (frozenset({"club"}), 0)
+    assert rules.memberships == (
+        Membership("club", "Club", "FEE", months=12, grace_days=7, refund_days=14, remind_days=21),
+        Membership("trial", "Trial", "TRIAL", days=30),
+    )
+    assert [level.gift_points for level in rules.tiers.levels] == [0, 500]
     summer, part, gift = rules.coupons
     assert (summer.kind, summer.amount_minor, summer.minimum_minor) == ("money_off", 50, 300)
     assert (summer.code, summer.spelled, summer.when.until_ms) == (
@@ -250,6 +409,7 @@ def test_every_key_of_the_language_is_read() -> None:
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (60, 3)
     assert rules.holds.late_capture_if_covered
     assert rules.offline == Offline(125_000, 900, 86_400, 864_000, 259_200, 1, 2, 3, 432_000)
+    assert rules.reminders == Reminders(20, 21, 2)
 
 
 def test_what_is_left_out_has_its_default() -> None:
@@ -270,6 +430,8 @@ def test_what_is_left_out_has_its_default() -> None:
     assert (rules.holds.ttl_max_s, rules.holds.open_max) == (86_400, 20)
     assert not rules.holds.late_capture_if_covered
     assert rules.offline == Offline(250_000, 0, 172_800, 2_592_000, 604_800, 500, 500, 5_000, 2_592_000)
+    assert rules.reminders is None
+    assert parsed(document_of(reminders={})).reminders == Reminders(24, 30, 4)
 
 
 def test_defaults_within_a_part_that_is_there() -> None:
@@ -435,7 +597,7 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("rewards/3/limit/count", 0, "rewards[3].limit.count", "from 1 to 10000", ""),
     ("rewards/3/limit/per", "moth", "rewards[3].limit.per", "is not known here", "did you mean 'month'?"),
     ("rewards/3/limit/from", "may", "rewards[3].limit.from", "is not known here", ""),
-    ("coupons/0/id", "reward/x", "coupons[0].id", "under which rewards are counted", "another id"),
+    ("coupons/0/id", "reward/x", "coupons[0].id", "begin names under which other things", "another id"),
     ("actions", [{}] * 101, "actions", "101 items, at most 100", ""),
     ("actions/0/id", "a b", "actions[0].id", "is not a plain word", "letters"),
     ("actions/1/id", "review", "actions[1].id", "is there already", "own id"),
@@ -455,6 +617,19 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("access/0/until", "2026-12-01", "access[0]", "is opened by early_from and opens_at", "remove"),
     ("access/0/opens_at", "2026-09-01", "access[0].opens_at", "is not after 'early_from'", "nobody"),
     ("access/1/id", "autumn", "access[1].id", "is there already", "own id"),
+    ("referral/referrer_points", 10**9 + 1, "referral.referrer_points", "from 0 to 1000000000", ""),
+    ("referral/minimum_minor", "25", "referral.minimum_minor", "must be a whole number", "without quotes"),
+    ("referral/within_days", 0, "referral.within_days", "from 1 to 1096", ""),
+    ("referral/after_days", 367, "referral.after_days", "from 0 to 366", ""),
+    ("referral/limit/per", "fortnight", "referral.limit.per", "is not known here", "week"),
+    ("referral/limit/count", 0, "referral.limit.count", "from 1 to", ""),
+    ("referral/burst_per_day", 1_001, "referral.burst_per_day", "from 0 to 1000", ""),
+    ("referral/refferer_points", 5, "referral.refferer_points", "is not known here", "referrer_points"),
+    ("referral", {"minimum_minor": 5}, "referral.referrer_points", "nobody gets anything", "joiner_points"),
+    ("referral", "yes", "referral", "must be a mapping", ""),
+    ("watch/actions_per_day", -1, "watch.actions_per_day", "from 0 to 100000", ""),
+    ("watch/adjust_review_points", 10**15 + 1, "watch.adjust_review_points", "from 0 to", ""),
+    ("watch/sales", 3, "watch.sales", "is not known here", "sales_per_hour"),
     ("returns/spent", "keep", "returns.spent", "is not known here", "only_pending"),
     ("returns/grace_days", 367, "returns.grace_days", "from 0 to 366", ""),
     ("holds/ttl_max_s", 30 * 86_400 + 1, "holds.ttl_max_s", "from 1 to 2592000", ""),
@@ -465,8 +640,51 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("offline/away_days_max", 0, "offline.away_days_max", "from 1 to 366", ""),
     ("offline/floor/sale_points", -1, "offline.floor.sale_points", "from 0 to", ""),
     ("offline/floor/sale", 1, "offline.floor.sale", "is not known here", "sale_points"),
+    ("transfers/to", "anybody", "transfers.to", "is not known here", "did you mean 'anyone'?"),
+    ("transfers/minimum_points", 501, "transfers.limit_points.count", "less than minimum_points", "nobody"),
+    ("transfers/limit_points/count", 0, "transfers.limit_points.count", "from 1 to", ""),
+    ("transfers/limit_points/per", "fortnight", "transfers.limit_points.per", "is not known here", "month"),
+    ("transfers/member_days", -1, "transfers.member_days", "from 0 to 3660", ""),
+    ("transfers/fee_points", 1, "transfers.fee_points", "is not known here", "limit_points"),
+    ("charity/projects", [], "charity.projects", "is empty", "at least one"),
+    ("charity/projects/1/id", "sea", "charity.projects[1].id", "is there already", "its own id"),
+    (
+        "charity/share/0/project",
+        "see",
+        "charity.share[0].project",
+        "is not known here",
+        "did you mean 'sea'?",
+    ),
+    ("charity/share/0/percent", "1", "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/0/minor", ..., "charity.share[0]", "how much is given", "either minor"),
+    ("charity/share/1/percent", "101", "charity.share[1].percent", "from 1/100 to 100", ""),
+    ("goals/1/id", "advent", "goals[1].id", "is there already", "its own id"),
+    ("goals/0/award", ..., "goals[0].award", "is missing", "what everybody gets"),
+    ("goals/0/award/points", 0, "goals[0].award.points", "from 1 to", ""),
+    ("goals/0/until", ..., "goals[0].until", "must be there", "until:"),
+    ("goals/0/target", 0, "goals[0].target", "from 1 to", ""),
+    ("goals/0/counts", "steps", "goals[0].counts", "is not known here", "did you mean 'sales'?"),
+    ("goals/1/return_days", 3, "goals[1].return_days", "does not go with at_once", "one of the two"),
+    ("partners/1/program", "cinema", "partners[1].program", "is there already", "once"),
+    ("partners/1/program", "Air Line", "partners[1].program", "not the id of a program", "other-brand"),
+    ("partners/0/give_points", 0, "partners[0].give_points", "from 1 to", ""),
+    ("partners/0/give_points", 101, "partners[0].limit_points.count", "less than give_points", "nothing"),
+    ("partners/0/get_points", "1", "partners[0].get_points", "must be a whole number", ""),
+    ("partners/0/rate", 2, "partners[0].rate", "is not known here", ""),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
+    ("reminders/abandoned_after_h", 721, "reminders.abandoned_after_h", "from 0 to 720", ""),
+    ("reminders/abandoned_after_h", "1 day", "reminders.abandoned_after_h", "must be a whole number", ""),
+    ("reminders/wish_reminder_days", 366, "reminders.wish_reminder_days", "from 0 to 365", ""),
+    ("reminders/per_month", 0, "reminders.per_month", "from 1 to 31", ""),
+    ("reminders/per_mont", 1, "reminders.per_mont", "is not known here", "did you mean 'per_month'?"),
+    (
+        "reminders",
+        {"abandoned_after_h": 0, "wish_reminder_days": 0},
+        "reminders",
+        "reminds of nothing",
+        "abandoned_after_h",
+    ),
 ]
 
 
@@ -554,3 +772,25 @@ def test_the_programs_that_come_along_are_in_order(path: Path) -> None:
 
 def test_there_are_programs_that_come_along() -> None:
     assert {path.stem for path in PROGRAMS} >= {"simple", "online_retail"}
+
+
+def test_what_recommendations_bring_and_what_is_watched_are_read() -> None:
+    rules = parsed(FULL)
+    assert rules.referral == Referring(500, 100, 2500, 21, 60, Limit(12, Per.YEAR), 8)
+    assert rules.watch == Watching(9, 3, 1, 40, 5000)
+
+
+def test_without_the_sections_nothing_is_paid_and_the_usual_is_watched() -> None:
+    assert parsed(changed("referral", ...)).referral is None
+    assert parsed(changed("watch", ...)).watch == Watching()
+
+
+@pytest.mark.parametrize(("pending", "after"), [(30, 30), (0, 14)])
+def test_the_return_window_is_that_of_the_earning_unless_something_else_is_said(
+    pending: int, after: int
+) -> None:
+    document = changed("referral/after_days", ...)
+    document["earning"]["pending_days"] = pending
+    referral = parsed(document).referral
+    assert referral is not None
+    assert referral.after_days == after

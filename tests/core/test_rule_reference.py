@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from tallystick.core.rules import parse, scanning
+from tallystick.core.rules.challenge import CHALLENGES_MAX
+from tallystick.core.rules.membership import MEMBERSHIPS_MAX
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.service.rule_text import read_document
@@ -59,6 +61,11 @@ def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
         ("list of at most 200", f"list of at most {parse.RULES_MAX}"),
         ("list of at most 200 |", f"list of at most {parse.REWARDS_MAX} |"),
         ("list of at most 50", f"list of at most {scanning.SCAN_RULES_MAX}"),
+        ("list of at most 50 | none | [targets", f"list of at most {CHALLENGES_MAX} | none | [targets"),
+        (
+            "list of at most 20 | none | [what is paid",
+            f"list of at most {MEMBERSHIPS_MAX} | none | [what is paid",
+        ),
         ("list of 1 to 20", f"list of 1 to {parse.LEVELS_MAX}"),
         ("finer than 10^-12", f"finer than 10^-{len(str(parse.DENOMINATOR_MAX)) - 1}"),
     ],

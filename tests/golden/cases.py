@@ -7,13 +7,21 @@ from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.ids import Minor
 from tests.core.world import basket, line
 from tests.golden.plots import (
+    CLUB_RATE,
+    COFFEES,
     COUPONS,
     GROUPS,
+    LEVELS,
     MONTH,
     REWARDS,
     YEARLY,
+    a_year_from_a_leap_day,
+    a_year_of_club,
     buys,
     climbs_and_falls,
+    club_paid_back,
+    coffees,
+    coffees_too_late,
     coupon_first,
     coupon_held,
     coupon_refused,
@@ -22,6 +30,8 @@ from tests.golden.plots import (
     earning,
     expired_meanwhile,
     expires,
+    falls_after_the_grace,
+    gift_and_back,
     held,
     held_too_long,
     january,
@@ -31,12 +41,14 @@ from tests.golden.plots import (
     returned,
     rich,
     rolls,
+    saved_by_the_grace,
     sell_at,
     sells,
     spends,
     spent_meanwhile,
     tier_rate,
     two_lots,
+    years_end_in_stockholm,
 )
 from tests.golden.story import Case
 
@@ -117,6 +129,18 @@ CASES = [
         "double from 17 to 19 local time: 16:30 UTC in January is in it, in July it is not",
         lambda world: [sell_at(world, text) for text in ("2026-01-15T16:30", "2026-07-15T17:30")],
         earning({"id": "evening", "kind": "multiply", "by": 2, "hours": "17:00-19:00"}),
+    ),
+    Case(
+        "happy-hour-that-comes-twice",
+        "double from 2 to 3: on 25 October both hours are, on 29 March there is none",
+        lambda world: [
+            sell_at(world, text)
+            for text in (
+                *("2026-03-29T00:59", "2026-03-29T01:00"),
+                *("2026-10-24T23:59", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:00"),
+            )
+        ],
+        earning({"id": "night", "kind": "multiply", "by": 2, "hours": "02:00-03:00"}),
     ),
     Case(
         "tier-rate-before-the-sale",
@@ -316,6 +340,30 @@ CASES = [
         {"tiers": YEARLY},
     ),
     Case(
+        "tier-falls-after-the-grace",
+        "gold until 31 days of 2028 have passed in Stockholm; silver from 1 February",
+        falls_after_the_grace,
+        {"tiers": {**YEARLY, "grace_days": 31}},
+    ),
+    Case(
+        "tier-kept-within-the-grace",
+        "300.00 on 20 January carry gold over the review of 1 February",
+        saved_by_the_grace,
+        {"tiers": {**YEARLY, "grace_days": 31}},
+    ),
+    Case(
+        "tier-year-of-a-leap-day",
+        "60 + 60 + 60 from 27 February on: the first is of the first year, the other two make silver in the second",
+        a_year_from_a_leap_day,
+        {"tiers": {**YEARLY, "period": "anniversary"}},
+    ),
+    Case(
+        "tier-years-end-where-the-program-is",
+        "60 in 2026, 60 in 2027 half a breath later, and 60 more make silver in June",
+        years_end_in_stockholm,
+        {"tiers": YEARLY},
+    ),
+    Case(
         "tier-over-a-rolling-window",
         "60 + 40 in 90 days are silver; the review after 90 days ends it",
         rolls,
@@ -356,6 +404,36 @@ CASES = [
         "20.00 paid with 15.00 come back as 7.50 twice; a reversal names the coupon that is free again",
         coupon_undone,
         {"coupons": COUPONS},
+    ),
+    Case(
+        "challenge-met-and-brought-back",
+        "the tenth coffee wins 40 and a badge, the first one back takes both, 20 in all win them twice",
+        coffees,
+        {"challenges": [COFFEES]},
+    ),
+    Case(
+        "challenge-of-a-closed-month",
+        "January's coffees win when they are told of in February, and nothing in June",
+        coffees_too_late,
+        {"challenges": [COFFEES]},
+    ),
+    Case(
+        "membership-through-its-grace",
+        "double points from the sale after the fee to the end of the seventh day behind the last one",
+        a_year_of_club,
+        CLUB_RATE,
+    ),
+    Case(
+        "membership-paid-back",
+        "the first fee back leaves the term that was bought after it; the second, a day too late, too",
+        club_paid_back,
+        CLUB_RATE,
+    ),
+    Case(
+        "gift-of-a-tier",
+        "silver brings 150, loses them with the goods that carried it, and brings them again",
+        gift_and_back,
+        {"tiers": {**YEARLY, "levels": [LEVELS[0], {**LEVELS[1], "gift": {"points": 150}}, LEVELS[2]]}},
     ),
     Case("mistakes-undone", "a reversal mirrors the entry whole, once; a spent gift is owed", mistakes),
 ]

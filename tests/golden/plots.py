@@ -10,7 +10,8 @@ from tallystick.core.basket import Line, TaxGroup
 from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import Decision, Entry
 from tallystick.core.ids import Minor
-from tests.core.world import World, at, basket, line, refs_of
+from tallystick.core.state import Account, MemberState, MemberStatus
+from tests.core.world import MEMBER, World, at, basket, line, refs_of
 from tests.golden.story import Case
 
 BASE = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
@@ -228,6 +229,46 @@ def climbs_and_falls(world: World) -> None:
     world.do(world.sale(100))
 
 
+def falls_after_the_grace(world: World) -> None:
+    """Gold from 2026 to the end of 2027; the review waits for 31 days, as long as a month of sales may still count."""
+    world.now = at("2026-05-01")
+    world.do(world.sale(30_000))
+    for moment in ("2027-12-31T23:00", "2028-01-31T22:59", "2028-01-31T23:00"):
+        world.now = at(moment)
+        world.do(world.sale(100))
+
+
+def saved_by_the_grace(world: World) -> None:
+    """What is bought in January counts for the year that begins, and keeps gold at the review of the one before."""
+    world.now = at("2026-05-01")
+    world.do(world.sale(30_000))
+    for moment, amount in (("2028-01-20", 30_000), ("2028-02-01", 100)):
+        world.now = at(moment)
+        world.do(world.sale(amount))
+
+
+def a_year_from_a_leap_day(world: World) -> None:
+    """Enrolled on 29 February 2028: the second year begins with 28 February 2029, in Stockholm."""
+    enrolled = at("2028-02-29T12:00")
+    world.state = MemberState(
+        Account(MEMBER, MemberStatus.OPEN, enrolled_ms=enrolled, as_of_ms=enrolled), complete=True
+    )
+    for moment, amount in (
+        ("2029-02-27T22:59", 6_000),
+        ("2029-02-27T23:00", 6_000),
+        ("2029-02-28T12:00", 6_000),
+    ):
+        world.now = at(moment)
+        world.do(world.sale(amount))
+
+
+def years_end_in_stockholm(world: World) -> None:
+    """A minute before and a minute after midnight in Stockholm are two years; in Greenwich they are one."""
+    for moment in ("2026-12-31T22:59", "2026-12-31T23:00", "2027-06-01T12:00"):
+        world.now = at(moment)
+        world.do(world.sale(6_000))
+
+
 def rolls(world: World) -> None:
     for day, amount in (("01-15", 6_000), ("04-14", 4_000), ("04-20", 100), ("07-20", 100)):
         world.now = at(f"2026-{day}T12:00")
@@ -248,6 +289,67 @@ def january(world: World) -> None:
     world.do(world.give_back(sale, ReturnLine(2, 1000)))
     world.do(world.give_back(sale, ReturnLine(1, 0, Minor(25_000))))
     world.do(world.give_back(sale, ReturnLine(1, 0, Minor(15_000))))
+
+
+COFFEES = {
+    "id": "coffees",
+    "name": "Ten coffees",
+    "counts": "pieces",
+    "sku": "COFFEE",
+    "target": 10,
+    "per": "month",
+    "times": 2,
+    "award": {"points": 40, "badge": "barista"},
+}
+CLUB = {"id": "club", "name": "Club", "sku": "FEE", "months": 12, "grace_days": 7, "refund_days": 14}
+CLUB_RATE = {
+    **earning(
+        {"id": "club-rate", "kind": "multiply", "by": 2, "membership": "club"}, exclude=[{"sku": "FEE"}]
+    ),
+    "memberships": [CLUB],
+}
+
+
+def coffees(world: World) -> None:
+    """Nine coffees and one make ten; three come back in two parts; and then a second ten is won."""
+    nine = world.posted(world.sale(line(2_700, quantity=9, sku="COFFEE"), 1_000))
+    world.posted(world.sale(line(300, sku="COFFEE")))
+    world.posted(world.give_back(nine, ReturnLine(1, 1_000)))
+    world.posted(world.give_back(nine, ReturnLine(1, 2_000)))
+    world.posted(world.sale(line(3_900, quantity=13, sku="COFFEE")))
+
+
+def coffees_too_late(world: World) -> None:
+    """What a till reports of January in February counts for January; in June it counts for nothing."""
+    world.wait_until("2026-02-10T12:00")
+    for when in ("2026-02-10T12:00", "2026-06-10T12:00"):
+        world.wait_until(when)
+        advice = world.settle(line(3_000, quantity=10, sku="COFFEE"), earned=30)
+        world.posted(replace(advice, origin=replace(world.origin, occurred_ms=at("2026-01-31T22:59"))))
+
+
+def a_year_of_club(world: World) -> None:
+    """The fee, a sale as a member, the last day of grace, and the day after it."""
+    world.posted(world.sale(line(9_900, sku="FEE")))
+    for when in ("2026-01-15T12:00", "2027-01-21T22:59", "2027-01-21T23:00"):
+        world.wait_until(when)
+        world.posted(world.sale(1_000))
+
+
+def club_paid_back(world: World) -> None:
+    """Two terms, of which the first is paid back in time; then the second, too late."""
+    first, second = (world.posted(world.sale(line(9_900, sku="FEE"))) for _ in range(2))
+    world.posted(world.all_back(first))
+    world.wait_until("2026-01-30T12:00")
+    world.posted(world.all_back(second))
+
+
+def gift_and_back(world: World) -> None:
+    """Silver with its gift; the goods that carried it come back; and silver once more."""
+    world.posted(world.sale(8_000))
+    sale = world.posted(world.sale(2_000))
+    world.posted(world.all_back(sale))
+    world.posted(world.sale(2_000))
 
 
 def mistakes(world: World) -> None:

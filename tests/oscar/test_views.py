@@ -130,7 +130,7 @@ def test_points_that_the_gateway_refuses_leave_the_choice_as_it_was(gateway: Cal
     client.post("/rewards/use/", {"points": "50"})
     gateway(refuse("INSUFFICIENT_POINTS"))
     answer = client.post("/rewards/use/", {"points": "5000"})
-    assert "do not have that many points" in said(answer)
+    assert "Not enough points." in said(answer)
     assert chosen(client.session) == Choice(points=50)
 
 

@@ -133,6 +133,32 @@ def test_a_sale_whose_burn_the_rules_refuse_is_still_sold() -> None:
     assert result.flow.burned == 0
 
 
+def test_a_challenge_a_gift_and_a_membership_are_tried_on_past_sales_as_the_ledger_would_post_them() -> None:
+    tried = rules(
+        challenges=[
+            {"id": "three", "name": "Three", "counts": "sales", "target": 3, "award": {"points": 1_000}}
+        ],
+        memberships=[{"id": "club", "name": "Club", "sku": "a", "months": 1, "refund_days": 30}],
+        earning={
+            "rules": [
+                {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100},
+                {"id": "club", "kind": "multiply", "by": 2, "membership": "club"},
+            ]
+        },
+        tiers={
+            "basis": "spend",
+            "period": "calendar_year",
+            "levels": [{"id": "base", "from": 0}, {"id": "gold", "from": 50_000, "gift": {"points": 5_000}}],
+        },
+    )
+    three = [sale("s1", 0, 30_000), sale("s2", 1, 30_000), sale("s3", 2, 100)]
+    kept = project(tried, replay(history_of({"anna": list(three)}), tried))
+    assert kept.flow.issued == 300 + 600 + 2 + 1_000 + 5_000
+    back = PastReturn(CommandId("r2"), at(5), CommandId("s2"), (ReturnLine(1, 1000),))
+    returned = project(tried, replay(history_of({"anna": [*three, back]}), tried))
+    assert returned.flow.taken_back == 600 + 1_000 + 5_000
+
+
 def test_a_rewards_limit_is_kept_for_each_member_and_its_stock_taken_to_suffice() -> None:
     cup = {"id": "cup", "kind": "money_off", "points": 10, "amount_minor": 100}
     limited = rules(rewards=[{**cup, "stock": 1, "limit": {"count": 2, "per": "ever"}}])

@@ -9,6 +9,7 @@ import pytest
 
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.schema import migrate
+from tests.scenarios.club import Club
 from tests.support.postgres import Database
 
 LANES = 4
@@ -49,3 +50,11 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Store]:
     opened = open_store(url, lanes=LANES)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def club(store: Store, tmp_path: Path) -> Iterator[Club]:
+    """A club on each of these stores."""
+    made = Club(tmp_path, store)
+    yield made
+    made.close()

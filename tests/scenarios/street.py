@@ -42,8 +42,11 @@ class Street:
         self.time = Time()
         self.rng = Random(1)
         self.rules = {**RULES, **rules}
-        self.server = Server(self.time, self.rng, self.rules)
+        self.server = self._serve()
         self.tills: list[Machine] = []
+
+    def _serve(self) -> Server:
+        return Server(self.time, self.rng, self.rules)
 
     def close(self) -> None:
         for till in self.tills:

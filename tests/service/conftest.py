@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.service.front_door import FrontDoor
 from tests.service.paper_till import Shop
 
 
@@ -16,3 +17,11 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     made = Shop(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[FrontDoor]:
+    """Two programs that people sign in to, with a postbox and a clock that the test moves."""
+    made = FrontDoor(tmp_path)
+    yield made
+    made.gateway.close()

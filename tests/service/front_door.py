@@ -6,17 +6,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tallystick.core.ids import Ms, ProgramId
+import pytest
+
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.rpc.auth import Authenticator
 from tallystick.security.key_dir import create_key_dir
 from tallystick.security.keys import SigningKey, generate_signing_key
 from tallystick.security.tokens import new_token_id, sign_client_assertion
 from tallystick.service.app_tokens import app_assertion_profile
 from tallystick.service.directory import Clock
 from tallystick.service.enrolment import canonical_jwk
+from tallystick.service.errors import Unauthenticated
 from tallystick.service.gateway import open_gateway
 from tallystick.service.mailer import CodeMail
 from tallystick.service.public_face import PublicFace
-from tallystick.service.sign_in import DeviceKey, NotSignedIn, SignedIn, Started
+from tallystick.service.sign_in import DeviceKey, NotSignedIn, SignedIn, SignInReason, Started
 from tallystick.storage.memory import MemoryStore
 
 SHOP, OTHER = ProgramId("shop"), ProgramId("other")
@@ -25,7 +29,9 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 ADA = "ada@example.org"
+BOB = "bob@example.org"
 URL = "https://points.example.org"
+OVER = NotSignedIn(SignInReason.SESSION_OVER)
 
 
 class Postbox:
@@ -134,6 +140,26 @@ def phone_named(begin: str) -> Phone:
         if phone.key.kid.startswith(begin):
             return phone
     raise AssertionError("no key was found")
+
+
+def members_of(door: FrontDoor) -> list[MemberId]:
+    return [one.member_id for one in door.store.members(SHOP, after="", limit=99)]
+
+
+def authenticator(door: FrontDoor) -> Authenticator:
+    return Authenticator(
+        profile=door.gateway.token_profile,
+        keys=door.keys.signing.verify_keys,
+        is_revoked=door.gateway.revocations.is_revoked,
+        clock=lambda: door.now_ms / 1000,
+    )
+
+
+def refused_reason(door: FrontDoor, member_id: MemberId, assertion: str, program_id: str = SHOP) -> str:
+    """Return why an assertion buys no token."""
+    with pytest.raises(Unauthenticated) as refused:
+        door.gateway.app_tokens.buy(ProgramId(program_id), member_id, assertion)
+    return refused.value.reason
 
 
 def payload_of(challenge_json: str) -> dict[str, object]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +22,6 @@ RP_ID = "points.example.org"
 OVER = NotSignedIn(SignInReason.SESSION_OVER)
 REFUSED = NotSignedIn(SignInReason.PASSKEY)
 BOB = "bob@example.org"
-
-
-@pytest.fixture
-def door(tmp_path: Path) -> Iterator[FrontDoor]:
-    made = FrontDoor(tmp_path)
-    yield made
-    made.gateway.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time as machine_time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from tallystick.rpc.convert.pages import PageTokens
 from tallystick.rpc.handlers.app import AppHandlers
 from tallystick.rpc.handlers.identity import IdentityHandlers
 from tallystick.rpc.handlers.ledger import LedgerHandlers
+from tallystick.rpc.handlers.sharing import SharingHandlers
 from tallystick.rpc.handlers.store import StoreHandlers
 from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.keys import SigningKey, fingerprint, public_jwk
@@ -38,6 +39,7 @@ from tallystick.service.gateway import Gateway, open_gateway
 from tallystick.service.parked import post_parked
 from tallystick.service.ports import Transaction
 from tallystick.storage.memory import MemoryStore
+from tallystick.storage.open import Store
 from tallystick.v1 import options_pb2, store_pb2, till_pb2
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tests.simulation.clockwork import Time
@@ -74,11 +76,11 @@ class FailingStore(MemoryStore):
 class Server:
     """The gateway of one simulation."""
 
-    def __init__(self, time: Time, rng: Random, rules: dict[str, Any]) -> None:
+    def __init__(self, time: Time, rng: Random, rules: dict[str, Any], *, store: Store | None = None) -> None:
         self._time = time
         self._rng = rng
         self._loop = asyncio.new_event_loop()
-        self.store = FailingStore(now_ms=lambda: Ms(self._time.now_ms))
+        self.store = store or FailingStore(now_ms=lambda: Ms(self._time.now_ms))
         self.store.create_program(Program(CLUB, "Club", Clock.LIVE, 0, Ms(time.now_ms)))
         self.publish(rules)
         self.gateway: Gateway
@@ -100,6 +102,7 @@ class Server:
             "store": StoreHandlers(self.gateway, pages),
             "ledger": ledger,
             "identity": IdentityHandlers(self.gateway, ledger),
+            "sharing": SharingHandlers(self.gateway, ledger),
         }
 
     def restart(self) -> None:
@@ -156,11 +159,15 @@ class Server:
         """Give what a till lacks at this moment."""
         return self.gateway.watch.catch_up(CLUB, store_id, till_id, request)
 
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Do what the background does."""
+        return self._loop.run_until_complete(work)
+
     def post_parked(self) -> None:
         """Do what the background does every few seconds."""
         gateway = self.gateway
         gateway.inbox.look_for_parked()
-        self._loop.run_until_complete(post_parked(gateway.inbox, gateway.pool, gateway.lane, CLUB))
+        self.run(post_parked(gateway.inbox, gateway.pool, gateway.lane, CLUB))
 
     def account(self, member_id: MemberId) -> Account:
         return self.store.read_accounts(CLUB, [member_id])[member_id]

@@ -11,8 +11,9 @@ import pytest
 from tallystick.core.ids import Ms
 from tallystick.core.state import MemberStatus
 from tallystick.service import consent_ports
-from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
 from tallystick.service.errors import NotFound
+from tallystick.service.referral_ports import Referral
 from tallystick.storage import Store, consents, memory_consents
 from tests.storage.build import NOW, OTHER_PROGRAM, PROGRAM, SetClock, member, member_id, program
 

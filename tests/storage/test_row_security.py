@@ -10,16 +10,24 @@ import pytest
 from psycopg import sql
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.rules.notifications import Occasion
 from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch, CardState
 from tallystick.service.claim_store import Claim
-from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, Referral, SaidConsent
+from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
 from tallystick.service.coupon_ports import CodeState, CouponBatch, CouponChanges, CouponCode, Reservation
 from tallystick.service.directory import CardDevice, Cashier, DeviceStatus
 from tallystick.service.event_store import Endpoint, Event, EventPlace, SeenMember, Signing
+from tallystick.service.household_store import Belonging, Part
+from tallystick.service.notification_ports import Notification, NotificationPlace, PushSubscription
 from tallystick.service.ports import WriteSet
+from tallystick.service.referral_ports import Referral
+from tallystick.service.review_ports import NOBODY, Review, StaffMember, WatchPlace
+from tallystick.service.shared_store import GoalState, ReachedGoal, SharedPlace
 from tallystick.service.sign_in_ports import Passkey, SignInPurpose, SignInSession
+from tallystick.service.transfer_store import Transfer, TransferState
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass, WalletPlace
+from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 from tallystick.storage import open_store
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.tables import metadata
@@ -79,14 +87,33 @@ def fill(url: str) -> None:
     store.set_birthday(OTHER_PROGRAM, Birthday(member_id(1), 229, NOW), by_staff=False)
     store.enrol(OTHER_PROGRAM, member(3), [])
     store.add_referral(OTHER_PROGRAM, Referral(member_id(3), member_id(1), NOW))
+    review = Review("0" * 8 + "-0000-8000-8000-" + "0" * 12, "adjust", member_id(1), NOBODY, {}, NOW)
+    store.add_review(OTHER_PROGRAM, review)
+    store.count_watched(OTHER_PROGRAM, "enrolments", "till-1", bucket=NOW)
+    store.move_watch_place(OTHER_PROGRAM, WatchPlace({0: 1}))
+    store.put_staff(OTHER_PROGRAM, StaffMember("store-1", "ann", member_id(1)))
+    left = Wanted(member_id(1), WantedKind.BASKET, "7", NOW, "{}")
+    store.put_wanted(OTHER_PROGRAM, left)
+    store.note_reminded(OTHER_PROGRAM, left, Reminded("basket.abandoned", "7", NOW), since=NOW, most=1)
     waiting = Claim(command_id(9), b"code", b"print", b"basket", "[]", NOW, NOW)
     store.add_claim(OTHER_PROGRAM, waiting, forget_before=Ms(0))
+    sent = Transfer(command_id(8), member_id(1), member_id(3), 5, TransferState.ASKED, NOW, NOW)
+    store.add_transfer(OTHER_PROGRAM, sent)
+    store.add_household(OTHER_PROGRAM, member_id(3), Belonging(member_id(1), member_id(3), Part.HEAD, NOW))
+    parts = {("goal/advent", member_id(1)): 1}
+    store.add_sums(OTHER_PROGRAM, {"goal/advent": 1}, parts, to=SharedPlace({}))
+    store.put_goal(OTHER_PROGRAM, ReachedGoal("advent", 5, NOW, GoalState.REACHED))
     endpoint = Endpoint("mail", "https://hooks.example", (), Signing.HMAC, b"sealed")
     place = EventPlace({}, NOW, NOW)
     store.put_endpoint(OTHER_PROGRAM, endpoint, here=place, now=NOW)
     event = Event("evt_1", "entry.posted", member_id(1), NOW, b"{}")
     store.queue_events(OTHER_PROGRAM, [event], [SeenMember(member_id(1))], to=place, now=NOW)
     code = CouponCode("aa", "b-1", 1, "gift", member_id(1), CodeState.OPEN, "", Ms(0), NOW)
+    note = Notification(str(command_id(7)), member_id(1), Occasion.AWARD, (), NOW, NOW, NOW)
+    store.put_notification_place(OTHER_PROGRAM, NotificationPlace({}))
+    store.add_notifications(OTHER_PROGRAM, [note])
+    address = PushSubscription(member_id(1), "kid", "https://push.example", b"key", b"auth")
+    store.set_push(OTHER_PROGRAM, address)
     store.add_coupon_batch(OTHER_PROGRAM, CouponBatch("b-1", "gift", 1, "", NOW, "ann"), [code])
     with store.transaction(OTHER_PROGRAM) as transaction:
         transaction.lock_tills(["till-1"])
@@ -147,8 +174,9 @@ def test_another_programs_rows_are_invisible_even_without_the_filter(
         "referral",
         "birthday",
     ]
-    tables += ["claim"]
+    tables += ["claim", "wanted", "reminder"]
     tables += ["webhook", "event", "event_delivery", "event_seen", "event_place"]
+    tables += ["notification", "notification_place", "push_subscription"]
     tables += ["coupon_batch", "coupon_code", "coupon_count", "coupon_member", "coupon_hold"]
     with service.transaction():
         service.execute("SELECT set_config('tallystick.program', %s, true)", [PROGRAM])

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tallystick.events import delivery as delivery_module
-from tallystick.events.delivery import CLAIM_MS, GIVE_UP_MS, RETRY_S
+from tallystick.events.delivery import CLAIM_MS, GIVE_UP_MS
+from tallystick.events.worker import RETRY_S
 from tallystick.service.event_store import DeliveryState
 from tests.rpc.handlers.world import SHOP, World
 from tests.webhooks.conftest import Hooks

@@ -12,6 +12,7 @@ from google.protobuf.json_format import ParseDict
 
 from tallystick.core.ids import Ms
 from tallystick.service import events as events_module
+from tallystick.service import journal
 from tallystick.service.event_store import EventPlace
 from tallystick.v1 import identity_pb2, ledger_pb2, member_pb2
 from tests.rpc.handlers.world import (
@@ -195,7 +196,7 @@ def test_the_same_event_has_the_same_id_wherever_it_is_made(hooks: Hooks, world:
 def test_entries_of_a_long_absence_are_queued_in_order(
     hooks: Hooks, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events_module, "JOURNAL_PAGE", 2)
+    monkeypatch.setattr(journal, "JOURNAL_PAGE", 2)
     monkeypatch.setattr(events_module, "MEMBERS_AT_ONCE", 2)
     monkeypatch.setattr(events_module, "ENTRIES_AT_ONCE", 3)
     monkeypatch.setattr(events_module, "CHANGES_PAGE", 2)

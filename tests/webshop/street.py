@@ -32,7 +32,13 @@ RULES: dict[str, Any] = {
     ],
     "access": [
         {"id": "later", "sku": "LATER", "tier": ["base"], "opens_at": "2099-01-01"},
-        {"id": "early", "category": "early", "tier": ["base"], "early_from": "2098-01-01", "opens_at": "2099-01-01"},
+        {
+            "id": "early",
+            "category": "early",
+            "tier": ["base"],
+            "early_from": "2098-01-01",
+            "opens_at": "2099-01-01",
+        },
     ],
     "tiers": {"basis": "points", "period": "calendar_year", "levels": [{"id": "base", "from": 0}]},
     "rewards": [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.rules.match import holds_at, moment_of
+from tallystick.core.rules.match import holds_at, moment_for
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.standin import held_memberships
@@ -89,7 +89,7 @@ class MemberViews:
         """Return what the member can have, the dearest first, then what comes next in reach."""
         origin = Origin(self._clock.now_ms(), Channel.STORE, self._identity.store_id, self._identity.till_id)
         held = frozenset(held_memberships(rules, seen.memberships, origin.occurred_ms))
-        moment = moment_of(origin, tier_id, rules.zone, held)
+        moment = moment_for(rules, origin, tier_id, seen.member_id, held)
         # Whoever cannot be asked how many are left cannot be offered one.
         asks = self._link.online and not self._burns.stop_asking()
         open_now = [

@@ -6,6 +6,7 @@ from tallystick.security.envelope import RECEIPT, sign_body
 from tallystick.security.keys import SigningKey
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.wire.advices import bytes_of, to_digits
+from tallystick.words import receipt_word
 
 QR_DIGITS_MAX = 2_390
 """What a QR code of version 25 at level M holds in numeric mode (ISO/IEC 18004): a larger one does not print well."""
@@ -59,15 +60,20 @@ def receipt_lines(
     balance: int,
     has_code: bool,
     training: bool,
+    language: str = "",
 ) -> tuple[str, ...]:
-    """Return the lines to print, at most 32 characters wide but for the sale's id."""
-    lines = ["TRAINING - NOT A RECEIPT"] if training else []
+    """Return the lines to print, at most 32 characters wide but for the sale's id, in a language (BCP 47)."""
+
+    def word(key: str) -> str:
+        return receipt_word(key, language)
+
+    lines = [word("training")] if training else []
     if burned:
-        lines += [_pair("Points used", str(burned)), _pair("Taken off", money(discount_minor, currency))]
-    lines += [_pair("Points earned", str(earned)), _pair("Points now", str(balance))]
+        lines += [_pair(word("used"), str(burned)), _pair(word("taken_off"), money(discount_minor, currency))]
+    lines += [_pair(word("earned"), str(earned)), _pair(word("now"), str(balance))]
     if not has_code:
         # What a code would have carried is found by the id: at this till, or by the gateway.
-        lines.append("Keep for returns:")
+        lines.append(word("keep"))
         lines.append(sale_id)
     return tuple(lines)
 

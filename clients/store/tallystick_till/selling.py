@@ -16,6 +16,7 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import ledger_pb2, types_pb2
 from tallystick.wire.advices import authority_to_pb, bytes_of, id_bytes
 from tallystick.wire.basket import basket_to_pb, spend_from_pb, spend_to_pb
+from tallystick.words import names_of
 from tallystick_till.authority import NO_LIMITS, Burns, Limits
 from tallystick_till.checks import check_ask, checked_id, refusal_of, stand_in_refusal
 from tallystick_till.clock import TillClock
@@ -104,21 +105,24 @@ class Seller:
         available = limits.shown if asks_gateway else limits.available
         priced = self._price(plan, available)
         if isinstance(priced, StandIn):
-            return self._quote_of(priced, available, None, stand_in=stand_in)
+            return self._quote_of(plan, priced, available, None, stand_in=stand_in)
         no = refusal_of(priced) if asks_gateway else stand_in_refusal(priced, limits)
         without = self._price(replace(plan, spend=None, reward_ids=()), 0)
         if isinstance(without, Refused):
             without = StandIn(0, 0, Minor(0), Minor(0), NO_DETAIL)
-        return self._quote_of(without, available, no, stand_in=stand_in)
+        return self._quote_of(plan, without, available, no, stand_in=stand_in)
 
-    def _quote_of(self, priced: StandIn, available: int, no: RefusalView | None, *, stand_in: bool) -> Quote:
+    def _quote_of(
+        self, plan: _Plan, priced: StandIn, available: int, no: RefusalView | None, *, stand_in: bool
+    ) -> Quote:
+        language, names = plan.ask.language, names_of(plan.rules)
         return Quote(
             priced.earned_points,
             priced.burned_points,
             priced.discount_minor,
             priced.payable_minor,
             max(0, available),
-            tuple(explained(part) for part in priced.detail.explanations),
+            tuple(explained(part, language, names) for part in priced.detail.explanations),
             no,
             stand_in,
         )
@@ -228,6 +232,7 @@ class Seller:
             available=available,
             assurance=plan.seen.assurance,
             counted=self._asks_gateway(plan) or plan.reward_ids == (bought,),
+            member_id=plan.seen.member_id,
         )
 
     def _ask_gateway(self, plan: _Plan, sale_id: CommandId, *, request: bytes) -> SaleDone | None:
@@ -407,6 +412,7 @@ class Seller:
             balance=balance,
             has_code=bool(qr),
             training=self._training,
+            language=plan.ask.language,
         )
         return SaleDone(
             kept.sale_id,

@@ -122,7 +122,8 @@ Scanned = Identified | VoucherScan | ReceiptScan | NotIdentified
 class SaleAsk:
     """What the cashier wants to sell. ``texts`` are the lines' descriptions in their order (or none).
 
-    ``sale_id`` makes a resend safe; empty lets the till mint one. ``voucher`` is the text of a scan.
+    ``sale_id`` makes a resend safe; empty lets the till mint one. ``voucher`` is the text of a scan. ``language`` is
+    that of texts and of the receipt, a BCP 47 tag; empty is English.
     """
 
     member_ref: str
@@ -134,11 +135,13 @@ class SaleAsk:
     sale_id: str = ""
     reference: str = ""
     basket_id: str = ""
+    # Not in what tells one sale from another: the same sale may be asked for again in another language.
+    language: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ExplanationView:
-    """Why points come or go; ``text`` is English, ``code`` and ``args`` let a screen translate it."""
+    """Why points come or go; ``text`` is in the language of the ask, ``code`` and ``args`` are what it says."""
 
     text: str
     code: str

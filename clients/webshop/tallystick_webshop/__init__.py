@@ -26,7 +26,9 @@ from tallystick_webshop.results import (
     ReturnEffects,
     Sale,
     Voided,
+    Why,
     WidgetToken,
+    Wish,
 )
 
 __all__ = [
@@ -62,7 +64,9 @@ __all__ = [
     "ShopError",
     "UpTo",
     "Voided",
+    "Why",
     "WidgetToken",
+    "Wish",
     "new_id",
     "webhooks",
 ]

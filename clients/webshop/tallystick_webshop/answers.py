@@ -31,13 +31,14 @@ from tallystick_webshop.results import (
     TaxTotal,
     Voided,
     Why,
+    Wish,
 )
 
 
 def refused_of(refused: ledger_pb2.Refused, *, replayed: bool = False) -> Refused:
     """Return the refusal to raise."""
     reason = ledger_pb2.RefusalReason.Name(refused.reason).removeprefix("REFUSAL_REASON_")
-    return Refused(reason, refused.message, dict(refused.details), replayed=replayed)
+    return Refused(reason, refused.message, dict(refused.details), replayed=replayed, text=refused.text)
 
 
 def identity_refused_of(refused: identity_pb2.NotIdentified | identity_pb2.IdentifierRefused) -> Refused:
@@ -173,7 +174,13 @@ def movement_of(entry: ledger_pb2.Entry) -> Movement:
         _time(entry.occurred_at),
         types_pb2.Channel.Name(entry.origin.channel).removeprefix("CHANNEL_").lower(),
         entry.origin.reference,
+        _why(entry.explanations),
     )
+
+
+def wish_of(item: webshop_pb2.WishItem) -> Wish:
+    """Return an article of a wish list."""
+    return Wish(item.sku, item.name, _time(item.wished_at) if item.HasField("wished_at") else None)
 
 
 def card_of(card: app_pb2.MemberCard) -> Card:
@@ -271,7 +278,9 @@ def _effects(
 
 
 def _why(explanations: Any) -> tuple[Why, ...]:
-    return tuple(Why(one.rule_id, one.line_no, one.points, one.code, dict(one.args)) for one in explanations)
+    return tuple(
+        Why(one.rule_id, one.line_no, one.points, one.code, dict(one.args), one.text) for one in explanations
+    )
 
 
 def _time(at: Timestamp) -> datetime:

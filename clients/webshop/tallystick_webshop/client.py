@@ -42,7 +42,7 @@ from tallystick_webshop import answers
 from tallystick_webshop.basket import Article, Basket, Points, ReturnLine, is_whole, spend_to_pb
 from tallystick_webshop.connection import DEADLINE_S, Connection, enrol
 from tallystick_webshop.errors import BadRequest
-from tallystick_webshop.posting import SIGNED_IN, Posting, assurance_to_pb, origin_to_pb
+from tallystick_webshop.posting import SIGNED_IN, Posting, assurance_to_pb, origin_to_pb, time_to_pb
 from tallystick_webshop.results import (
     Balance,
     Card,
@@ -61,6 +61,7 @@ from tallystick_webshop.results import (
     Sale,
     Voided,
     WidgetToken,
+    Wish,
 )
 
 HOLD_TTL_S: Final = 900
@@ -173,11 +174,11 @@ class Shop:
         found = self._call(self._ledger.GetBalance, ledger_pb2.GetBalanceRequest(member_id=member_id))
         return answers.balance_of(found.balance, found.active_worth)
 
-    def statement(self, member_id: str, *, limit: int = 20) -> tuple[Movement, ...]:
-        """Return a member's newest movements of points, 1 to 100 of them."""
+    def statement(self, member_id: str, *, limit: int = 20, language: str = "") -> tuple[Movement, ...]:
+        """Return a member's newest movements of points, 1 to 100 of them; ``language`` (BCP 47) is that of why."""
         if not 1 <= limit <= STATEMENT_MAX:
             raise BadRequest(f"a statement of {limit}", mend=f"ask for 1 to {STATEMENT_MAX}")
-        request = ledger_pb2.ListEntriesRequest(member_id=member_id, page_size=limit)
+        request = ledger_pb2.ListEntriesRequest(member_id=member_id, page_size=limit, language_code=language)
         return tuple(map(answers.movement_of, self._call(self._ledger.ListEntries, request).entries))
 
     def card(self, member_id: str) -> Card:
@@ -218,6 +219,63 @@ class Shop:
         )
         return answers.earned_of(self._call(self._ledger.Earn, request).decision)
 
+    # What a member wants
+
+    def set_consent(
+        self, member_id: str, *, granted: bool, purpose: str = "reminders", channel: str = "email"
+    ) -> None:
+        """Note a member's yes or no to messages: points, offers, personal, reminders, by email, sms or push."""
+        try:
+            request = app_pb2.SetConsentRequest(
+                member_id=member_id,
+                purpose=app_pb2.ConsentPurpose.Value(f"CONSENT_PURPOSE_{purpose.upper()}"),
+                channel=app_pb2.ConsentChannel.Value(f"CONSENT_CHANNEL_{channel.upper()}"),
+                granted=granted,
+            )
+        except ValueError:
+            raise BadRequest(
+                f"a consent to {purpose} by {channel}",
+                mend="give one of points, offers, personal, reminders, and one of email, sms, push",
+            ) from None
+        self._call(self._app.SetConsent, request)
+
+    def set_wish_list(self, member_id: str, wishes: Sequence[Wish]) -> bool:
+        """Replace a member's wish list, at most 50 articles; False when the member wants no reminders: none is kept."""
+        items = [
+            webshop_pb2.WishItem(sku=one.sku, name=one.name, wished_at=time_to_pb(one.wished_at))
+            for one in wishes
+        ]
+        request = webshop_pb2.SetWishListRequest(member_id=member_id, items=items)
+        return bool(self._call(self._webshop.SetWishList, request).kept)
+
+    def wish_list(self, member_id: str) -> tuple[Wish, ...]:
+        """Return a member's wish list in its order."""
+        request = webshop_pb2.GetWishListRequest(member_id=member_id)
+        return tuple(map(answers.wish_of, self._call(self._webshop.GetWishList, request).items))
+
+    def note_basket(
+        self,
+        member_id: str,
+        basket_ref: str,
+        basket: Basket | None,
+        *,
+        at: datetime | None = None,
+        page_url: str = "",
+    ) -> bool:
+        """Say what a member has in the basket, None when it was emptied, so that it can be reminded of once.
+
+        ``at`` is when the member changed it, ``page_url`` where it is found again. An order needs no call: the gateway
+        sees its sale. Returns whether it is kept: not when the member wants no reminders or has ordered since.
+        """
+        request = webshop_pb2.NoteBasketRequest(
+            member_id=member_id,
+            basket_ref=basket_ref,
+            basket=None if basket is None else basket.to_pb(),
+            seen_at=time_to_pb(at),
+            page_url=page_url,
+        )
+        return bool(self._call(self._webshop.NoteBasket, request).kept)
+
     # The checkout
 
     def quote(
@@ -229,8 +287,12 @@ class Shop:
         rewards: Sequence[str] = (),
         coupons: Sequence[str] = (),
         assurance: Assurance = SIGNED_IN,
+        language: str = "",
     ) -> Quote:
-        """Say what the sale of a basket would do. Nothing is reserved: hold before you take money."""
+        """Say what the sale of a basket would do. Nothing is reserved: hold before you take money.
+
+        ``language`` (BCP 47, such as "sv") is that of why, and of the text of a refusal.
+        """
         request = ledger_pb2.QuoteRequest(
             member_id=member_id,
             basket=basket.to_pb(),
@@ -239,6 +301,7 @@ class Shop:
             coupon_codes=coupons,
             assurance=assurance_to_pb(assurance),
             origin=origin_to_pb("", None),
+            language_code=language,
         )
         return answers.quote_of(self._call(self._ledger.Quote, request))
 

@@ -28,17 +28,25 @@ class Refused(ShopError):
 
     ``reason`` is a stable word of the contract such as "INSUFFICIENT_POINTS" (RefusalReason, IdentityRefusalReason or
     ClaimRefusal without its prefix), ``message`` says it in English for logs, ``details`` are its figures by name.
-    ``replayed`` is True when this had been decided before.
+    ``replayed`` is True when this had been decided before. ``text`` says it to the member in the language that the call
+    asked for, empty when it asked for none.
     """
 
     def __init__(
-        self, reason: str, message: str, details: Mapping[str, str] | None = None, *, replayed: bool = False
+        self,
+        reason: str,
+        message: str,
+        details: Mapping[str, str] | None = None,
+        *,
+        replayed: bool = False,
+        text: str = "",
     ) -> None:
         super().__init__(f"{message} ({reason})", mend=MENDS.get(reason, DEFAULT_MEND))
         self.reason = reason
         self.message = message
         self.details = dict(details or {})
         self.replayed = replayed
+        self.text = text
 
 
 class Away(ShopError):

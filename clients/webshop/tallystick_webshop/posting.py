@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallystick.core.basket import Assurance
 from tallystick.v1 import ledger_pb2, types_pb2, webshop_pb2
@@ -171,12 +172,18 @@ def origin_to_pb(order: str, at: datetime | None) -> types_pb2.Origin:
     """Return a webshop's origin; without ``at`` the gateway takes its own time. Raises BadRequest."""
     if len(order) > REFERENCE_MAX:
         raise BadRequest(f"an order number of {len(order)} characters", mend=f"give at most {REFERENCE_MAX}")
-    origin = types_pb2.Origin(channel=types_pb2.CHANNEL_WEBSHOP, reference=order)
-    if at is not None:
-        if at.tzinfo is None:
-            raise BadRequest("`at` has no time zone", mend="give an aware datetime: datetime.now(UTC)")
-        origin.occurred_at.FromDatetime(at)
-    return origin
+    return types_pb2.Origin(channel=types_pb2.CHANNEL_WEBSHOP, reference=order, occurred_at=time_to_pb(at))
+
+
+def time_to_pb(at: datetime | None) -> Timestamp | None:
+    """Return an instant of the contract, None for none. Raises BadRequest."""
+    if at is None:
+        return None
+    if at.tzinfo is None:
+        raise BadRequest("the time has no time zone", mend="give an aware datetime: datetime.now(UTC)")
+    instant = Timestamp()
+    instant.FromDatetime(at)
+    return instant
 
 
 def assurance_to_pb(assurance: Assurance) -> types_pb2.Assurance.ValueType:

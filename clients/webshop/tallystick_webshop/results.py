@@ -12,7 +12,8 @@ from tallystick.core.basket import Assurance
 class Why:
     """What one rule gave (positive) or took (negative) on one line; ``line_no`` 0 is the whole sale.
 
-    ``code`` is a stable word to translate, ``args`` what the sentence needs.
+    ``text`` is the sentence in the language that was asked for, empty when none was. ``code`` is a stable word for it,
+    ``args`` what the sentence needs.
     """
 
     rule_id: str
@@ -20,6 +21,7 @@ class Why:
     points: int
     code: str
     args: dict[str, str]
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class Earned:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One entry of a statement: what changed the points, when, and for which order or receipt."""
+    """One entry of a statement: what changed the points, when, for which order or receipt, and why."""
 
     kind: str
     points: int
@@ -260,6 +262,16 @@ class Movement:
     occurred_at: datetime
     channel: str
     reference: str
+    why: tuple[Why, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An article that a member would like to have: as baskets name it, as people do, and since when."""
+
+    sku: str
+    name: str = ""
+    wished_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

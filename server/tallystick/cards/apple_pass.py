@@ -103,11 +103,14 @@ def _fields(card: Card) -> dict[str, list[dict[str, Any]]]:
         header.append(
             {"key": "tier", "label": words.TIER, "value": card.tier, "changeMessage": words.TIER_CHANGED}
         )
+    # The first time that a phone sees the field it says nothing of it; so the field is always there.
+    news = {"key": "news", "label": words.NEWS, "value": card.news, "changeMessage": "%@"}
     return {
         "headerFields": header,
         "primaryFields": [points],
         "secondaryFields": secondary,
         "backFields": [
+            news,
             {"key": "number", "label": words.NUMBER, "value": card.member.number},
             {"key": "about", "label": words.ABOUT, "value": words.ABOUT_TEXT},
         ],

@@ -84,6 +84,9 @@ def loyalty_object(
     if card.tier:
         tier = {"id": "tier", "localizedHeader": _label(words.TIER), "body": card.tier}
         shown["textModulesData"] = [tier]
+    if card.news:
+        news = {"id": "news", "localizedHeader": _label(words.NEWS), "body": card.news}
+        shown["textModulesData"] = [*(shown["textModulesData"] or ()), news]
     return shown | _code(code, card.member.number)
 
 

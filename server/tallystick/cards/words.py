@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-POINTS, POINTS_CHANGED, TIER, TIER_CHANGED, WORTH, PENDING, NUMBER, ABOUT, ABOUT_TEXT, ENDED = (
+POINTS, POINTS_CHANGED, TIER, TIER_CHANGED, WORTH, PENDING, NUMBER, NEWS, ABOUT, ABOUT_TEXT, ENDED = (
     "points",
     "points_changed",
     "tier",
@@ -12,6 +12,7 @@ POINTS, POINTS_CHANGED, TIER, TIER_CHANGED, WORTH, PENDING, NUMBER, ABOUT, ABOUT
     "worth",
     "pending",
     "number",
+    "news",
     "about",
     "about_text",
     "ended",
@@ -26,11 +27,13 @@ LANGUAGES: Final[dict[str, dict[str, str]]] = {
         WORTH: "Worth",
         PENDING: "On their way",
         NUMBER: "Member number",
+        NEWS: "News",
         ABOUT: "About this card",
         ABOUT_TEXT: "Show this card at the till before you pay.",
         ENDED: "This card is not valid any more.",
     },
     "sv": {
+        NEWS: "Nyheter",
         POINTS: "Poäng",
         POINTS_CHANGED: "Du har nu %@ poäng",
         TIER: "Nivå",
@@ -43,6 +46,7 @@ LANGUAGES: Final[dict[str, dict[str, str]]] = {
         ENDED: "Kortet gäller inte längre.",
     },
     "pl": {
+        NEWS: "Wiadomości",
         POINTS: "Punkty",
         POINTS_CHANGED: "Masz teraz %@ pkt",
         TIER: "Poziom",
@@ -55,6 +59,7 @@ LANGUAGES: Final[dict[str, dict[str, str]]] = {
         ENDED: "Karta nie jest już ważna.",
     },
     "nb": {
+        NEWS: "Nyheter",
         POINTS: "Poeng",
         POINTS_CHANGED: "Du har nå %@ poeng",
         TIER: "Nivå",
@@ -67,6 +72,7 @@ LANGUAGES: Final[dict[str, dict[str, str]]] = {
         ENDED: "Kortet er ikke lenger gyldig.",
     },
     "lv": {
+        NEWS: "Ziņas",
         POINTS: "Punkti",
         POINTS_CHANGED: "Tagad jums ir %@ punkti",
         TIER: "Līmenis",

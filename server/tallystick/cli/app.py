@@ -15,10 +15,14 @@ from tallystick.cli import (
     device,
     finance,
     importing,
+    insight,
     keys,
+    notices,
     passes,
     programs,
+    review,
     rewards,
+    segments,
     serving,
     shop,
     simulating,
@@ -87,6 +91,12 @@ app.add_typer(
     coupons.app, name="coupons", help="Unique codes of coupons: make, see, end.", rich_help_panel=SERVER
 )
 app.add_typer(
+    review.app,
+    name="review",
+    help="What looks like fraud or needs a second person.",
+    rich_help_panel=SERVER,
+)
+app.add_typer(
     rewards.app,
     name="rewards",
     help="Rewards without a basket: buy, see, hand out.",
@@ -95,6 +105,16 @@ app.add_typer(
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)
 app.add_typer(
     webhooks.app, name="webhook", help="Tell other systems of what happens.", rich_help_panel=SERVER
+)
+finance.app.command()(insight.kpis)
+finance.app.command()(insight.campaigns)
+finance.app.command()(insight.budgets)
+finance.app.command()(insight.experiment)
+app.add_typer(
+    segments.app, name="segment", help="Who is in which segment of the rule set.", rich_help_panel=SERVER
+)
+app.add_typer(
+    notices.app, name="notify", help="What members are told, and what became of it.", rich_help_panel=SERVER
 )
 app.command("sale", rich_help_panel=TILL)(shop.sale)
 app.command("balance", rich_help_panel=TILL)(shop.balance)
@@ -108,6 +128,6 @@ app.command("export", rich_help_panel=BOOKS)(books.export)
 app.add_typer(
     finance.app,
     name="report",
-    help="Points owed, revenue deferred, journals: what finance closes the books with.",
+    help="Points owed, revenue deferred, journals; key figures, campaigns, experiments.",
     rich_help_panel=BOOKS,
 )

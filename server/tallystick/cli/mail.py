@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 import sys
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
 from tallystick.config import Settings
 
@@ -17,19 +16,10 @@ if TYPE_CHECKING:
 def open_mailer(settings: Settings, *, demo: bool) -> SmtpMailer | LogMailer | None:
     """Return the mailer of a process; None when mails can go nowhere. Close it at the end."""
     if settings.smtp_host:
-        from tallystick.mail.smtp import SmtpMailer, SmtpSettings
+        from tallystick.cli.notice_wiring import smtp_settings
+        from tallystick.mail.smtp import SmtpMailer
 
-        return SmtpMailer(
-            SmtpSettings(
-                host=settings.smtp_host,
-                port=settings.smtp_port,
-                tls=cast("Literal['starttls', 'tls', 'none']", settings.smtp_tls),
-                sender=settings.smtp_from,
-                user=settings.smtp_user,
-                password=settings.smtp_password,
-                context=None if settings.smtp_tls == "none" else ssl.create_default_context(),
-            )
-        )
+        return SmtpMailer(smtp_settings(settings))
     if demo:
         from tallystick.mail.log_mailer import LogMailer
 

@@ -146,6 +146,46 @@ def show(
     remote.ask(work)
 
 
+@app.command(name="list")
+def list_shipped(as_json: JsonOption = False) -> None:
+    """List the ready programs: what each is, and the name that the other commands take."""
+    printer = printer_for(as_json=as_json)
+    shipped = [(name, about_shipped(name)) for name in shipped_names()]
+    width = max(len(name) for name, _ in shipped)
+    for name, about in shipped:
+        printer.line(f"{name.ljust(width)}  {about}")
+    printer.document({"programs": [{"name": name, "about": about} for name, about in shipped]})
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A ready program; `program list` has them.")],
+    file: Annotated[str, typer.Option(help="Where to write it; default: NAME.yaml here.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a ready program into a file of your own, to change it and publish it."""
+    printer = printer_for(as_json=as_json)
+    text = shipped_rules(name)
+    path = Path(file or f"{name}.yaml")
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise CommandFailed(f"{path} is there already", mend="give another --file", code=EXIT_USAGE) from None
+    except OSError as error:
+        raise CommandFailed(
+            f"{path} cannot be written: {error.strerror}", mend="give another --file"
+        ) from error
+    printer.line(f"{path} is there. Change it, then: tallystick program validate {path}")
+    printer.document({"file": str(path), "program": name})
+
+
+def about_shipped(name: str) -> str:
+    """The first sentence of a shipped rule set: its comment says what it is."""
+    first = shipped_rules(name).partition("\n")[0].removeprefix("#").strip()
+    return first.partition(". ")[0].removesuffix(".")
+
+
 def read_rules(file: str) -> str:
     """The text of a rule set from a file, standard input, or those that are shipped; at most RULES_BYTES_MAX bytes."""
     if file == "-":
@@ -162,7 +202,10 @@ def read_rules(file: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{file} is not UTF-8 text: {error.reason}") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CommandFailed(
+            f"{file}:{line}: is not UTF-8 text: {error.reason}", mend="save it as UTF-8 in your editor"
+        ) from error
 
 
 def shipped_names() -> list[str]:

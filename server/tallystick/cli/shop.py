@@ -69,6 +69,7 @@ def sale(
             reward_ids=reward or (),
             assurance=found.assurance,
             origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE, reference=reference),
+            language_code="en",
         )
         answer = await client.call(client.ledger.PostSale, request)
         return show_decision(answer.decision, request.command_id, found, printer)
@@ -172,7 +173,7 @@ def show_decision(
         printer.line(f"  {count(benefits.burned_points)} points burned, {off} off")
     printer.line(f"  to pay {show_amount(benefits.payable_minor, benefits.currency_code)}")
     for told in entry.explanations:
-        printer.line(f"  {told.points:+,}  {told.rule_id}: {told.code.replace('_', ' ')}")
+        printer.line(f"  {told.points:+,}  {told.text}")
     show_balance(entry.balance_after, None, printer)
     printer.line(f"  sale {command_id}")
     printer.document(

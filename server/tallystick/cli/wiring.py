@@ -88,6 +88,7 @@ def open_keys(settings: Settings, store: Store) -> Keys:
 def opened_gateway(settings: Settings, *, demo: bool = False) -> Iterator[tuple[Gateway, Store, Keys]]:
     """The use cases on the database of the settings, closed at the end. In a ``demo`` mails are shown, not sent."""
     from tallystick.cli.mail import open_mailer, public_face
+    from tallystick.cli.notice_wiring import notice_settings
     from tallystick.service.gateway import open_gateway
     from tallystick.storage.url import parse_url
 
@@ -107,6 +108,7 @@ def opened_gateway(settings: Settings, *, demo: bool = False) -> Iterator[tuple[
             mailer=mailer,
             web_origins=settings.cors_origins,
             webhook_private=settings.webhook_private,
+            notice_settings=notice_settings(settings, demo=demo),
         )
         try:
             yield gateway, store, keys
@@ -134,6 +136,7 @@ def serve_gateway(
     import uvloop
 
     from tallystick.cli.event_wiring import open_deliveries
+    from tallystick.cli.notice_wiring import open_notices
     from tallystick.cli.wallets import open_wallets
     from tallystick.service.runtime import tune_interpreter
 
@@ -142,9 +145,11 @@ def serve_gateway(
         from tallystick.rpc.auth import Authenticator
         from tallystick.rpc.handlers.services import services
         from tallystick.rpc.limits import Limits
+        from tallystick.rpc.notice_pages import NoticePages
         from tallystick.rpc.pipeline import Pipeline
         from tallystick.rpc.server import serve
         from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
+        from tallystick.service.notifications import STOP_ROUTE
         from tallystick.service.parked import keep_posting
         from tallystick.service.rounds import keep_rounds
 
@@ -153,7 +158,11 @@ def serve_gateway(
 
         gateway.revocations.refresh()
         pipeline = Pipeline(
-            services(gateway, passes=None if wallets is None else wallets.maker),
+            services(
+                gateway,
+                passes=None if wallets is None else wallets.maker,
+                carriers=notices.carriers,
+            ),
             authenticator=Authenticator(
                 profile=gateway.token_profile,
                 keys=verify_keys,
@@ -175,13 +184,16 @@ def serve_gateway(
         if wallets is not None:
             wallets.delivery.start()
         deliveries.start()
+        notices.notifying.start()
         mounts: dict[str, Mount] = {**card_app, WIDGET_ROUTE: WidgetApp()}
+        mounts[STOP_ROUTE] = NoticePages(gateway.notifications, gateway.pool)
         if wallets is not None:
             mounts |= wallets.mounts
         try:
             await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
         finally:
             deliveries.close()
+            notices.notifying.close()
             if wallets is not None:
                 wallets.delivery.close()
             for task in housekeeping:
@@ -190,6 +202,7 @@ def serve_gateway(
     card_app = _card_app(gateway)
     wallets = open_wallets(settings, gateway, demo=demo)
     deliveries = open_deliveries(settings, gateway)
+    notices = open_notices(settings, gateway, demo=demo)
     uvloop.run(run())
 
 
@@ -207,12 +220,29 @@ def _card_app(gateway: Gateway) -> dict[str, Mount]:
 
 def rounds_of(gateway: Gateway) -> list[Round]:
     """Return the work that comes round by itself while a process serves."""
-    from tallystick.service.rounds import expiry_round
+    from tallystick.service.lookout import lookout_round
+    from tallystick.service.reckoning import reckoning_round
+    from tallystick.service.referral_payout import referral_round
+    from tallystick.service.reminder_events import ReminderEvents
+    from tallystick.service.reminders import ReminderSink
+    from tallystick.service.reviews import review_round
+    from tallystick.service.rounds import ahead_round, expiry_round, reminder_round
+    from tallystick.service.segments import segment_round
+    from tallystick.service.sharing_rounds import sharing_round
     from tallystick.service.yearly import yearly_round
 
+    sinks: list[ReminderSink] = [ReminderEvents(gateway.store, now_ms=gateway.now_ms), gateway.notices]
     return [
         expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms),
+        reminder_round(gateway.wishes, sinks, gateway.pool),
+        review_round(gateway.reviews),
+        referral_round(gateway.payouts),
+        lookout_round(gateway.lookout),
+        sharing_round(gateway.transfers),
+        segment_round(gateway.segments, gateway.pool),
         yearly_round(gateway.yearly),
+        reckoning_round(gateway.reckoning, gateway.pool),
+        ahead_round(gateway.notices, gateway.pool),
     ]
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 
-from tallystick.core.basket import Origin
-from tallystick.core.challenge import memberships_of
 from tallystick.core.command import Earn
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Explanation, Refusal, Refused, refused
 from tallystick.core.lots import local_day
+from tallystick.core.moment import moment_at
 from tallystick.core.rules.action import Action, find_action
-from tallystick.core.rules.match import Moment, holds_at, moment_of
+from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.period import open_from, period_start
-from tallystick.core.rules.tier import current_tier
 
 KEY = "action/"
 SUBJECT_CHARS = 8
@@ -29,12 +27,6 @@ def subject_key(action_id: str, subject: str) -> str:
     """Return the key of the tally of one subject: nothing leads back from it to the subject."""
     digest = hashlib.sha256(subject.strip().encode()).hexdigest()
     return f"{KEY}{action_id}/{digest[:SUBJECT_CHARS]}"
-
-
-def moment_at(draft: Draft, rules: RuleSet, origin: Origin) -> Moment:
-    """Return what conditions ask about a command, with the member's tier and memberships as they are then."""
-    tier_id = current_tier(rules, draft.tier).tier_id
-    return moment_of(origin, tier_id, rules.zone, memberships_of(rules, draft, origin.occurred_ms))
 
 
 def take_action(draft: Draft, rules: RuleSet, command: Earn) -> Action | Refused:

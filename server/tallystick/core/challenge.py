@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tallystick.core.basket import Basket, Origin
 from tallystick.core.draft import Draft
-from tallystick.core.entry import CountedLines, Entry, LineShare, ReturnedLine
+from tallystick.core.entry import CountedLines, Entry, Explanation, LineShare, ReturnedLine
 from tallystick.core.ids import CommandId
 from tallystick.core.lots import local_day
 from tallystick.core.prize import Prize, give, has_room, take_back, won
@@ -31,11 +31,15 @@ class Moved(NamedTuple):
     after: int
 
 
-Progress = tuple[Moved, ...]
-"""What one command moved."""
+class Reckoned(NamedTuple):
+    """What a command counted: the lines that did, the challenges that moved, and what is to be said of it."""
+
+    lines: tuple[CountedLines, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    told: tuple[Explanation, ...] = ()
 
 
-NO_PROGRESS: Progress = ()
+NOTHING = Reckoned()
 
 
 def memberships_of(rules: RuleSet, draft: Draft, at_ms: int) -> frozenset[str]:
@@ -54,10 +58,8 @@ def fees_of(rules: RuleSet, basket: Basket) -> tuple[CountedLines, ...]:
     return tuple(found)
 
 
-def count_sale(
-    draft: Draft, rules: RuleSet, origin: Origin, counted: Sequence[CountedLines]
-) -> tuple[tuple[CountedLines, ...], Progress]:
-    """Count a sale, for the entry about to be posted; return what of it was counted, and what that moved.
+def count_sale(draft: Draft, rules: RuleSet, origin: Origin, counted: Sequence[CountedLines]) -> Reckoned:
+    """Count a sale, for the entry about to be posted.
 
     A sale counts in the period of its own time. What comes when that is closed, or finds the account full, counts for
     nothing: better no award than the same one twice.
@@ -68,13 +70,16 @@ def count_sale(
     memberships = {one.key: one for one in rules.memberships}
     kept: list[CountedLines] = []
     moved: list[Moved] = []
+    told: list[Explanation] = []
     for part in counted:
         if part.key in memberships:
-            term = _prolong(draft, memberships[part.key], part, day.toordinal())
-            kept += [term] if term else []
+            membership = memberships[part.key]
+            if term := _prolong(draft, membership, part, day.toordinal()):
+                kept.append(term)
+                told.append(_told(draft, membership, "membership_paid"))
         elif _count(draft, challenges[part.key], part, day=day, today=today, moved=moved):
             kept.append(part)
-    return tuple(kept), tuple(moved)
+    return Reckoned(tuple(kept), tuple(moved), tuple(told))
 
 
 def _prolong(draft: Draft, membership: Membership, terms: CountedLines, day: int) -> CountedLines | None:
@@ -113,10 +118,16 @@ def _count(
     return True
 
 
-def award(draft: Draft, rules: RuleSet, progress: Progress, *, origin: Origin, cause: CommandId) -> None:
+def _told(draft: Draft, membership: Membership, code: str) -> Explanation:
+    last = draft.tally(membership.key)
+    until = (("until", date.fromordinal(last).isoformat()),) if last else ()
+    return Explanation(membership.membership_id, 0, 0, code, (("name", membership.name), *until))
+
+
+def award(draft: Draft, rules: RuleSet, moved: Sequence[Moved], *, origin: Origin, cause: CommandId) -> None:
     """Post an award for each challenge that a sale has met."""
     today = local_day(max(origin.occurred_ms, draft.account.as_of_ms), rules.zone)
-    for challenge, period, _before, after in progress:
+    for challenge, period, _before, after in moved:
         prize = _prize(challenge, period, today)
         times = challenge.awards(after) - won(draft, prize)
         if times > 0 and has_room(draft, prize):
@@ -131,8 +142,8 @@ def reckon_back(
     before: Sequence[ReturnedLine],
     after: Sequence[ReturnedLine],
     at_ms: int,
-) -> Progress:
-    """Count back what goods had counted that return, for the entry about to be posted; return what that moved.
+) -> Reckoned:
+    """Count back what goods had counted that return, for the entry about to be posted.
 
     ``before`` and ``after`` are what was returned of each line so far. What is due for all that came back, less what
     was due before, is reckoned back, so any series of partial returns sums exactly to one full return.
@@ -142,6 +153,7 @@ def reckon_back(
     day = local_day(sale.origin.occurred_ms, rules.zone)
     today = local_day(at_ms, rules.zone)
     moved: list[Moved] = []
+    told: list[Explanation] = []
     for part in sale.detail.counted:
         due = _due(sale.detail.lines, part, after) - _due(sale.detail.lines, part, before)
         membership_id = membership_of(part.key)
@@ -151,9 +163,10 @@ def reckon_back(
             membership = memberships.get(membership_id)
             if membership and (today - day).days <= membership.refund_days:
                 _shorten(draft, membership, sale, part, day.toordinal())
+                told.append(_told(draft, membership, "membership_paid_back"))
         else:
             _uncount(draft, challenges.get(part.key), part, due, day=day, today=today, moved=moved)
-    return tuple(moved)
+    return Reckoned((), tuple(moved), tuple(told))
 
 
 def _shorten(draft: Draft, membership: Membership, sale: Entry, part: CountedLines, day: int) -> None:
@@ -205,7 +218,7 @@ def _due(lines: Sequence[LineShare], part: CountedLines, returned: Sequence[Retu
 def take_awards_back(
     draft: Draft,
     rules: RuleSet,
-    progress: Progress,
+    moved: Sequence[Moved],
     *,
     origin: Origin,
     cause: CommandId,
@@ -213,7 +226,7 @@ def take_awards_back(
 ) -> None:
     """Take back what is no longer met, by the same policy as the points of the goods themselves."""
     today = local_day(max(origin.occurred_ms, draft.account.as_of_ms), rules.zone)
-    for challenge, period, before, after in progress:
+    for challenge, period, before, after in moved:
         prize = _prize(challenge, period, today)
         times = min(won(draft, prize), challenge.awards(before) - challenge.awards(after))
         if times > 0:

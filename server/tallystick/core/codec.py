@@ -17,10 +17,14 @@ from tallystick.core.entry import (
     Detail,
     Explanation,
     LineShare,
+    MovedLot,
     ReturnedLine,
+    SharedLines,
+    SharedSum,
     TaxTotal,
+    Transferred,
 )
-from tallystick.core.ids import Minor, Ms
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import NO_TIER, Alloc, HeldCoupon, Tally, TierState
 
 
@@ -28,24 +32,10 @@ def detail_to_text(detail: Detail) -> str:
     """Return the stored text of a detail; the empty string for the empty detail."""
     # The records are tuples in the order of their fields, and JSON writes a tuple as an array.
     body: dict[str, object] = {}
-    if detail.explanations:
-        body["explain"] = detail.explanations
-    if detail.lines:
-        body["lines"] = detail.lines
-    if detail.allocs:
-        body["allocs"] = detail.allocs
-    if detail.tax_totals:
-        body["tax"] = detail.tax_totals
-    if detail.rewards:
-        body["rewards"] = detail.rewards
-    if detail.returned:
-        body["returned"] = detail.returned
-    if detail.coupons:
-        body["coupons"] = detail.coupons
-    if detail.tallies:
-        body["tallies"] = detail.tallies
-    if detail.counted:
-        body["counted"] = detail.counted
+    for key, name in _RECORDS:
+        value = getattr(detail, name)
+        if value:
+            body[key] = value
     for key in _SCALARS:
         value = getattr(detail, key)
         if value:
@@ -53,7 +43,29 @@ def detail_to_text(detail: Detail) -> str:
     return to_compact(body) if body else ""
 
 
-_SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
+_RECORDS = (
+    ("explain", "explanations"),
+    ("lines", "lines"),
+    ("allocs", "allocs"),
+    ("tax", "tax_totals"),
+    ("rewards", "rewards"),
+    ("returned", "returned"),
+    ("coupons", "coupons"),
+    ("tallies", "tallies"),
+    ("counted", "counted"),
+    ("transfer", "transfer"),
+    ("shared", "shared"),
+    ("sums", "sums"),
+)
+_SCALARS = (
+    "payable_minor",
+    "credit_day",
+    "due_points",
+    "restored_points",
+    "refund_minor",
+    "reason",
+    "partner_id",
+)
 
 
 def detail_from_text(text: str) -> Detail:
@@ -82,8 +94,17 @@ def detail_from_text(text: str) -> Detail:
             CountedLines(key, period, whole, tuple(shares))
             for key, period, whole, shares in body.get("counted", ())
         ),
+        shared=tuple(SharedLines(key, by, tuple(shares)) for key, by, shares in body.get("shared", ())),
+        sums=tuple(SharedSum(*row) for row in body.get("sums", ())),
+        transfer=_transferred(body["transfer"]) if "transfer" in body else None,
         **{key: body[key] for key in _SCALARS if key in body},
     )
+
+
+def _transferred(row: Any) -> Transferred:
+    transfer_id, other_id, lots = row
+    moved = tuple(MovedLot(points, Ms(earned), Ms(expires)) for points, earned, expires in lots)
+    return Transferred(CommandId(transfer_id), MemberId(other_id), moved)
 
 
 def tier_to_text(tier: TierState) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.compact import to_compact
+from tallystick.core.entry import MovedLot
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 FINGERPRINT_BYTES = 16
@@ -55,11 +56,16 @@ class Sale:
     coupons: tuple[CouponRef, ...] = ()
 
 
+ACTION = "action"
+"""Why points without a basket are given, unless something else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Earn:
     """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
 
-    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on.
+    With an ``action_id`` the rule set says how many, and ``points`` is 0. ``subject`` is what it was done on. ``why``
+    is the code of the explanation of points that no action gives.
     """
 
     command_id: CommandId
@@ -70,6 +76,7 @@ class Earn:
     assurance: Assurance = Assurance.TYPED
     action_id: str = ""
     subject: str = ""
+    why: str = ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,96 @@ class UseRedemption:
     redemption_id: CommandId
 
 
+@dataclass(frozen=True, slots=True)
+class TransferOut:
+    """Give ``points`` > 0 to another member; ``command_id`` names the transfer.
+
+    Whether both are of one household is the server's to fill in. ``pooling`` moves points between a household's account
+    and that of one of its people: their own affair, which no limit of transfers is about.
+    """
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+    same_household: bool = False
+    pooling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TransferIn:
+    """Take over the points of a transfer that has left its giver; each lot keeps its expiry."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    from_member_id: MemberId
+    lots: tuple[MovedLot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferBack:
+    """Give the points of a transfer back to its giver, because its receiver cannot take them."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    transfer_id: CommandId
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOut:
+    """Turn ``points`` > 0 into points of a partner program, for a member there; ``command_id`` names the transfer."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertIn:
+    """Take over ``points`` > 0 that a partner program has turned into points of this one."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    transfer_id: CommandId
+    from_member_id: MemberId
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Donate:
+    """Spend ``points`` > 0 for a project of the rule set."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    project_id: str
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class AwardGoal:
+    """Give a member the award of a goal that all members have reached; ``points`` > 0."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    goal_id: str
+    points: int
+
+
 class AuthorityKind(IntEnum):
     """By what right a till burned points without asking. The numbers are those of the contract."""
 
@@ -338,6 +435,13 @@ Command = (
     | IssueVoucher
     | RedeemReward
     | UseRedemption
+    | TransferOut
+    | TransferIn
+    | TransferBack
+    | ConvertOut
+    | ConvertIn
+    | Donate
+    | AwardGoal
     | Advice
 )
 
@@ -388,8 +492,9 @@ def _hold(c: PlaceHold) -> list[object]:
 
 
 def _earn(c: Earn) -> list[object]:
-    asked = [c.points, c.reason, int(c.assurance)]
-    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
+    why = [] if c.why == ACTION else [c.why]
+    by_rule = [c.action_id, c.subject] if c.action_id or c.subject else []
+    return [c.points, c.reason, int(c.assurance), *why, *by_rule]
 
 
 def _settle(c: SettleSale) -> list[object]:
@@ -425,6 +530,13 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     IssueVoucher: lambda c: [c.store_id, c.points, c.reward_id, int(c.assurance)],
     RedeemReward: lambda c: [c.reward_id, int(c.assurance)],
     UseRedemption: lambda c: [c.redemption_id],
+    TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
+    TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
+    TransferBack: lambda c: [c.transfer_id],
+    ConvertOut: lambda c: [c.partner_id, c.to_member_id, c.points, int(c.assurance)],
+    ConvertIn: lambda c: [c.partner_id, c.transfer_id, c.from_member_id, c.points],
+    Donate: lambda c: [c.project_id, c.points, int(c.assurance)],
+    AwardGoal: lambda c: [c.goal_id, c.points],
     SettleSale: _settle,
     SettleReturn: _settle_return,
     SettleUndo: lambda c: [c.sale_id, c.rule_set],

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from tallystick.core.entry import Refusal, Refused, refused
 from tallystick.core.rules.coupon import find_coupon
 from tallystick.core.rules.match import ANY_SALE, Moment, holds_at
-from tallystick.core.rules.model import Condition, Coupon, RuleSet
+from tallystick.core.rules.model import DAY_MS, Condition, Coupon, RuleSet
 
 COUPONS_OF_COMMAND_MAX = 5
 
@@ -25,7 +25,8 @@ class CouponUse:
     ``coupon_id`` is empty for a code that nobody has, or another member. ``token`` is that of a unique code. ``ended``
     says that the code was revoked, ``taken`` that a sale has used it or another hold reserves it. ``by_member`` and
     ``in_all`` count the uses of all codes of the coupon, open reservations included, those of the captured hold not.
-    ``reserved`` says that the hold being captured still has it.
+    ``reserved`` says that the hold being captured still has it. ``since_ms`` is when the member came into the coupon's
+    segment, -1 when not in it; a coupon without a segment does not ask.
     """
 
     coupon_id: str = ""
@@ -35,6 +36,7 @@ class CouponUse:
     by_member: int = 0
     in_all: int = 0
     reserved: bool = False
+    since_ms: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ class Redeemed:
 
 
 def choose_coupons(
-    rules: RuleSet, uses: Sequence[CouponUse], moment: Moment
+    rules: RuleSet, uses: Sequence[CouponUse], moment: Moment, *, held_out: bool = False
 ) -> tuple[Redeemed, ...] | Refused:
     """Return the coupons to apply, in the order given, or the first reason in the order of ``Refusal``.
 
-    What a hold still reserves was promised: neither its count nor its time is asked about again.
+    What a hold still reserves was promised: neither its count, its time nor its audience is asked about again.
+    ``held_out``: the member is one whom no offer reaches.
     """
     found: list[tuple[CouponUse, Coupon]] = []
     for number, use in enumerate(uses, 1):
@@ -66,15 +69,42 @@ def choose_coupons(
             return refused(Refusal.COUPON_NOT_NOW, coupon_id=coupon.coupon_id)
     for number, (use, coupon) in enumerate(found):
         excluded = number > 0 and (coupon.exclusive or found[0][1].exclusive)
-        if excluded or not (use.reserved or holds_at(coupon.when, moment)):
+        if excluded or not (use.reserved or holds_at(_for_anybody(coupon.when), moment)):
             return refused(Refusal.COUPON_NOT_APPLICABLE, coupon_id=coupon.coupon_id)
+    for use, coupon in fresh:
+        if not _is_for(coupon, use, moment, held_out=held_out):
+            return refused(Refusal.COUPON_NOT_FOR_MEMBER, coupon_id=coupon.coupon_id)
     return tuple(Redeemed(coupon, use.token) for use, coupon in found)
 
 
-def can_use(coupon: Coupon, use: CouponUse, moment: Moment) -> bool:
+def can_use(coupon: Coupon, use: CouponUse, moment: Moment, *, held_out: bool = False) -> bool:
     """Return whether a member can use a coupon at a moment in some store, if a basket fits it."""
     anywhere = replace(coupon.when, stores=frozenset(), channels=frozenset())
-    return not use.ended and _used_up([(use, coupon)]) is None and holds_at(anywhere, moment)
+    return (
+        not use.ended
+        and _used_up([(use, coupon)]) is None
+        and holds_at(anywhere, moment)
+        and _is_for(coupon, use, moment, held_out=held_out)
+    )
+
+
+def ends_ms(coupon: Coupon, since_ms: int) -> int:
+    """Return when a coupon ends for a member who came into its segment then."""
+    days = coupon.days if coupon.segment else 0
+    return min(coupon.when.until_ms, since_ms + days * DAY_MS) if days else coupon.when.until_ms
+
+
+def _is_for(coupon: Coupon, use: CouponUse, moment: Moment, *, held_out: bool) -> bool:
+    """Return whether a member belongs to a coupon's audience; one without an audience is for everybody."""
+    if not coupon.segment and not coupon.when.groups:
+        return True
+    if held_out or not holds_at(Condition(groups=coupon.when.groups), moment):
+        return False
+    return not coupon.segment or (use.since_ms >= 0 and moment.at_ms < ends_ms(coupon, use.since_ms))
+
+
+def _for_anybody(when: Condition) -> Condition:
+    return replace(when, groups=frozenset()) if when.groups else when
 
 
 def _used_up(asked: Sequence[tuple[CouponUse, Coupon]]) -> Coupon | None:
@@ -97,4 +127,4 @@ def _time_of(when: Condition) -> Condition:
     if when is ANY_SALE:
         return when
     nobody: frozenset[str] = frozenset()
-    return replace(when, stores=nobody, channels=frozenset(), tiers=nobody, memberships=nobody)
+    return replace(when, stores=nobody, channels=frozenset(), tiers=nobody, memberships=nobody, groups=nobody)

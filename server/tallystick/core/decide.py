@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 from tallystick.core.command import (
     Adjust,
+    AwardGoal,
     Burn,
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
+    Donate,
     Earn,
     GrantLease,
     IssueVoucher,
@@ -26,9 +30,13 @@ from tallystick.core.command import (
     SettleReturn,
     SettleSale,
     SettleUndo,
+    TransferBack,
+    TransferIn,
+    TransferOut,
     UseRedemption,
     Void,
 )
+from tallystick.core.convert import convert_in, convert_out
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
@@ -43,7 +51,9 @@ from tallystick.core.redeem import redeem_reward, use_redemption
 from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import post_sale, settle_sale
+from tallystick.core.shared import award_goal, donate
 from tallystick.core.state import MemberState, MemberStatus
+from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment():
+        case Earn() | SettleEnrolment() | TransferIn() | ConvertIn() | AwardGoal():
             return False
         case _:
             return True
@@ -87,6 +97,8 @@ def refers_to(command: Command) -> CommandId | None:
             return command.entry_id
         case UseRedemption():
             return command.redemption_id
+        case TransferBack():
+            return command.transfer_id
         case _:
             return None
 
@@ -165,6 +177,7 @@ FACTS_AND_AMENDS = (
     Reverse,
     Void,
     Adjust,
+    TransferBack,
 )
 """What is decided for a blocked member too."""
 
@@ -186,7 +199,8 @@ def _locked(command: Command, state: MemberState, draft: Draft, due: int) -> Ref
     if state.account.status is not MemberStatus.LOCKED or isinstance(command, FACTS_AND_AMENDS):
         return None
     moves = own_entry(draft, command, due).moves
-    return refused(Refusal.MEMBER_LOCKED) if moves.burned + moves.held > 0 else None
+    leaving = moves.burned + moves.held + max(0, moves.adjusted)
+    return refused(Refusal.MEMBER_LOCKED) if leaving > 0 else None
 
 
 def _apply(
@@ -247,5 +261,27 @@ def _apply_rest(
             return recall_leases(draft, rules, command)
         case IssueVoucher():
             return issue_voucher(draft, rules, command)
+        case _:
+            return _apply_sharing(draft, command, rules, refs)
+
+
+def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -> Refused | None:
+    """Decide what members do together."""
+    match command:
+        case TransferOut():
+            return transfer_out(draft, rules, command)
+        case TransferIn():
+            return transfer_in(draft, rules, command)
+        case TransferBack():
+            return transfer_back(draft, rules, command, refs.target, refs.before)
+        case ConvertOut():
+            return convert_out(draft, rules, command)
+        case ConvertIn():
+            return convert_in(draft, rules, command)
+        case Donate():
+            return donate(draft, rules, command)
+        case AwardGoal():
+            award_goal(draft, rules, command)
+            return None
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")

@@ -24,11 +24,18 @@ class Earned(NamedTuple):
 
 
 def earn_into(
-    draft: Draft, rules: RuleSet, origin: Origin, moves: Moves, points: int, credits: int
+    draft: Draft,
+    rules: RuleSet,
+    origin: Origin,
+    moves: Moves,
+    points: int,
+    credits: int,
+    *,
+    at_once: bool = False,
 ) -> Earned:
     """Add an earn to the moves of the entry about to be posted: a debt is repaid first, the rest becomes a lot.
 
-    Credits of points that are still pending wait in the lot until it matures.
+    Credits of points that are still pending wait in the lot until it matures; with ``at_once`` none is pending.
     """
     if not points and not credits:
         return Earned(moves)
@@ -37,7 +44,7 @@ def earn_into(
     rest = points - repaid
     told: tuple[Explanation, ...] = (Explanation("debt", 0, -repaid, "debt_repaid"),) if repaid else ()
     credit_day = _credit_day(draft, rules, at_ms) if credits else 0
-    matures_ms = _matures_ms(rules, at_ms)
+    matures_ms = Ms(at_ms) if at_once else _matures_ms(rules, at_ms)
     pending = matures_ms > at_ms
     if rest or (pending and credits):
         waiting = (credits, credit_day) if pending else (0, 0)

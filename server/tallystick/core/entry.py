@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Origin
-from tallystick.core.ids import CommandId, MemberId, Minor
+from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import Alloc, Tally
 
 
@@ -33,6 +33,8 @@ class EntryKind(IntEnum):
     ENROL = 17
     AWARD = 18
     HANDOVER = 24
+    TRANSFER = 19
+    DONATE = 20
 
 
 class Moves(NamedTuple):
@@ -135,9 +137,51 @@ class CountedLines(NamedTuple):
     shares: tuple[int, ...]
 
 
+class MovedLot(NamedTuple):
+    """Points of a transfer that expire together; ``earned_ms`` is when the oldest of them were earned."""
+
+    points: int
+    earned_ms: Ms
+    expires_ms: Ms
+
+
+class Transferred(NamedTuple):
+    """What an entry has to do with a transfer: which one it is, and who is at its other end.
+
+    ``lots`` are what left the giver, so that the receiver's points expire when they would have; nobody else has them.
+    """
+
+    transfer_id: CommandId
+    other_id: MemberId
+    lots: tuple[MovedLot, ...] = ()
+
+
+class SharedLines(NamedTuple):
+    """What each line of a sale did for one sum over all members, so that returns take exactly that back.
+
+    ``by`` says what its return is measured by: "amount" or "pieces" of the line; or "sale", which counts once until
+    every line that has a share is back.
+    """
+
+    key: str
+    by: str
+    shares: tuple[int, ...]
+
+
+class SharedSum(NamedTuple):
+    """What an entry adds to, or takes from, a sum over all members, such as "goal/advent"."""
+
+    key: str
+    delta: int
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
+
+    ``sums`` are what it did for sums over all members, and ``shared`` says the same of each line of a sale.
+
+    ``partner_id`` is the program with which points were exchanged.
 
     For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
     what     is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
@@ -159,6 +203,10 @@ class Detail:
     coupons: tuple[AppliedCoupon, ...] = ()
     tallies: tuple[Tally, ...] = ()
     counted: tuple[CountedLines, ...] = ()
+    transfer: Transferred | None = None
+    shared: tuple[SharedLines, ...] = ()
+    sums: tuple[SharedSum, ...] = ()
+    partner_id: str = ""
 
 
 NO_DETAIL = Detail()
@@ -239,6 +287,14 @@ class Refusal(IntEnum):
     ACTION_LIMIT = 45
     ACTION_NOT_NOW = 46
     REDEMPTION_USED = 47
+    ADJUST_NEEDS_SECOND = 50
+    TRANSFERS_OFF = 51
+    SHARING_LIMIT = 52
+    RECEIVER_NOT_ALLOWED = 53
+    MEMBER_TOO_NEW = 54
+    PROJECT_UNKNOWN = 55
+    PARTNER_UNKNOWN = 56
+    COUPON_NOT_FOR_MEMBER = 57
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tallystick.core.action import take_action, told_of
-from tallystick.core.command import Adjust, Burn, Earn, SettleEnrolment
+from tallystick.core.command import ACTION, Adjust, Burn, Earn, SettleEnrolment
 from tallystick.core.draft import Draft
 from tallystick.core.earn import earn_into
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves, Refusal, Refused, refused
@@ -16,8 +16,11 @@ from tallystick.core.state import Lot
 
 
 def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
-    """Post points for an action; they mature, expire and qualify as the rule set says."""
-    points, why = command.points, Explanation("action", 0, command.points, "action")
+    """Post points for an action; they mature, expire and qualify as the rule set says.
+
+    Those that the program itself gives for something else have waited long enough, and qualify for nothing.
+    """
+    points, why = command.points, Explanation(command.why, 0, command.points, command.why)
     if command.action_id and not points:
         action = take_action(draft, rules, command)
         if isinstance(action, Refused):
@@ -26,9 +29,10 @@ def post_earn(draft: Draft, rules: RuleSet, command: Earn) -> Refused | None:
     if not 0 < points <= POINTS_MAX:
         return refused(Refusal.AMOUNT_OVERFLOW, points=points, points_max=POINTS_MAX)
     draft.set_tier(current_tier(rules, draft.tier))
-    qualifies = rules.tiers is not None and rules.tiers.basis is TierBasis.POINTS
+    by_action = command.why == ACTION
+    qualifies = by_action and rules.tiers is not None and rules.tiers.basis is TierBasis.POINTS
     credits = points if qualifies else 0
-    earned = earn_into(draft, rules, command.origin, Moves(), points, credits)
+    earned = earn_into(draft, rules, command.origin, Moves(), points, credits, at_once=not by_action)
     detail = Detail(
         explanations=(why, *earned.explanations), credit_day=earned.credit_day, reason=command.reason
     )

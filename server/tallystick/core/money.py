@@ -25,8 +25,9 @@ def spread(total: int, weights: Sequence[int]) -> list[int]:
     shares = [total * weight // whole for weight in weights]
     left = total - sum(shares)
     if left:
-        by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
-        for i in by_remainder[:left]:
+        remainders = [total * weight % whole for weight in weights]
+        # Sorting is stable, also from the largest down: of equal remainders the earlier share comes first.
+        for i in sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)[:left]:
             shares[i] += 1
     return shares
 
@@ -42,7 +43,7 @@ def spread_by_group(total: int, amounts: Sequence[int], groups: Sequence[str]) -
     for i, group in enumerate(groups):
         members.setdefault(group, []).append(i)
     shares = [0] * len(amounts)
-    group_totals = [sum(amounts[i] for i in lines) for lines in members.values()]
+    group_totals = [sum([amounts[i] for i in lines]) for lines in members.values()]
     for lines, part in zip(members.values(), spread(total, group_totals), strict=True):
         for i, share in zip(lines, spread(part, [amounts[i] for i in lines]), strict=True):
             shares[i] = share

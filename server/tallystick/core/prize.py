@@ -107,6 +107,7 @@ def take_back(
         moves=Moves(active=-take.from_active, pending=-take.from_pending, debt=-take.owed, issued=take.total),
         origin=origin,
         rule_set=rules.version,
+        reverses_seq=lot_seq,
         detail=Detail(explanations=tuple(take.explanations(points, why)), due_points=points),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tallystick.core.action import moment_at
 from tallystick.core.command import RedeemReward, UseRedemption
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft
@@ -21,6 +20,7 @@ from tallystick.core.entry import (
 )
 from tallystick.core.ids import Minor
 from tallystick.core.limited import check_counted, count_had, stock_taken
+from tallystick.core.moment import moment_at
 from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.reward import find_reward

@@ -31,6 +31,7 @@ from tallystick.core.ids import Minor, Ms
 from tallystick.core.limited import uncount
 from tallystick.core.lots import slice_allocs
 from tallystick.core.rules.model import RuleSet, SpentPolicy
+from tallystick.core.shared import sums_back
 from tallystick.core.takeback import TakeBack
 
 SOLD = (EntryKind.SALE, EntryKind.CAPTURE)
@@ -346,7 +347,7 @@ def _take_and_give(
     take = TakeBack(draft, policy, target.seq).run(earned, also_active=to_member)
     so_far = _returned_so_far(target.detail.lines, earlier)
     now = _everything(target.detail.lines) if kind is EntryKind.REVERSE else _add(so_far, returned)
-    progress = reckon_back(draft, rules, target, before=so_far, after=now, at_ms=at_ms)
+    reckoned = reckon_back(draft, rules, target, before=so_far, after=now, at_ms=at_ms)
     told = _correct_credits(draft, rules, target, credits, at_ms)
     by_hand = target.kind is EntryKind.ADJUST
     moves = Moves(
@@ -360,7 +361,7 @@ def _take_and_give(
     )
     if kind is EntryKind.REVERSE:
         uncount(draft, target)
-    explanations = [*take.explanations(earned), *told, *more]
+    explanations = [*take.explanations(earned), *told, *reckoned.told, *more]
     if to_member:
         explanations.append(Explanation("burned", 0, to_member, "points_given_back"))
     draft.post(
@@ -378,10 +379,11 @@ def _take_and_give(
             refund_minor=Minor(refund_minor),
             reason=reason,
             coupons=target.detail.coupons if kind is EntryKind.REVERSE else (),
+            sums=sums_back(target.detail.shared, target.detail.lines, before=so_far, after=now),
         ),
     )
     cause = command.command_id
-    take_awards_back(draft, rules, progress, origin=command.origin, cause=cause, policy=policy)
+    take_awards_back(draft, rules, reckoned.moved, origin=command.origin, cause=cause, policy=policy)
 
 
 def spent_policy(rules: RuleSet, *, by_mistake: bool) -> SpentPolicy:

@@ -22,6 +22,9 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.sale import price
 from tallystick.core.state import Account, MemberState, MemberStatus, TierState
 
+NOBODY = MemberId("")
+"""Whose a sale without a member is."""
+
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
@@ -46,16 +49,18 @@ def stand_in_sale(
     available: int,
     assurance: Assurance,
     counted: bool = False,
+    member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
     """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
 
-    ``memberships`` are those that the member has paid for, with the ordinals of their last days. What the sale counts
-    towards challenges is for the gateway to say, and so is what that wins. Rewards that are counted are refused, unless
-    they are ``counted`` elsewhere: by the gateway, which is asked next, or which has issued a voucher for them.
+    Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
+    which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
+    in none. ``memberships`` are those that the member has paid for, with the ordinals of their last days. What the sale
+    counts towards challenges is for the gateway to say, and so is what that wins.
     """
     tallies = tuple(tally_of(*one) for one in memberships)
     tier = TierState(tier_id=tier_id)
-    nobody = Account(MemberId(""), MemberStatus.OPEN, Ms(0), tier=tier, tallies=tallies)
+    nobody = Account(member_id, MemberStatus.OPEN, Ms(0), tier=tier, tallies=tallies)
     priced = price(
         Draft(MemberState(nobody)),
         rules,
@@ -65,6 +70,7 @@ def stand_in_sale(
         reward_ids=reward_ids,
         available=available,
         assurance=assurance,
+        away=True,
     )
     if isinstance(priced, Refused):
         return priced

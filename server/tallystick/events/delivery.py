@@ -7,16 +7,15 @@ the process die, another one sends it again, and the receiver knows it by its id
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.events.http_post import NotSent
+from tallystick.events.worker import EVERY_S, Worker, wait_ms
 from tallystick.security.errors import SealBroken
 from tallystick.service.directory import Directory
 from tallystick.service.errors import TallystickError
@@ -25,18 +24,11 @@ from tallystick.service.events import KEPT_MS, EventFollower, here
 from tallystick.service.ports import LedgerReader
 from tallystick.service.webhooks import NATS_ID, Webhooks
 
-EVERY_S = 1.0
 AT_ONCE = 16
 """Most messages that one process sends to one endpoint at a time, each of another member."""
 
 CLAIM_MS = 60_000
 """How long a message that is being sent is kept from other processes: longer than any attempt takes."""
-
-RETRY_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""When to try again, as Standard Webhooks suggests."""
-
-JITTER = 0.2
-"""By how much, up or down, an interval differs by chance: endpoints that come back are not met by all at once."""
 
 GIVE_UP_MS = 3 * 86_400_000
 GONE = 410
@@ -46,7 +38,6 @@ REST_MAX_S = 60.0
 """How long at most an endpoint is left alone by this process after nothing could be sent to it."""
 
 FORGET_EVERY_S = 600.0
-PROGRAMS_PAGE = 500
 CLOSE_S = 2.0
 
 log = logging.getLogger("tallystick.events")
@@ -80,7 +71,7 @@ class Stream(Protocol):
         ...
 
 
-class Deliveries:
+class Deliveries(Worker):
     """One process's share of the work, on a thread and an event loop of its own; ``start`` begins it.
 
     Without a ``nats`` what waits for its stream goes on waiting.
@@ -98,48 +89,17 @@ class Deliveries:
         every_s: float = EVERY_S,
         random_share: Callable[[], float] = random.random,
     ) -> None:
+        super().__init__("events", store, every_s=every_s)
         self._store = store
         self._webhooks = webhooks
         self._follower = follower
         self._post = post
         self._nats = nats
         self._now_ms = now_ms
-        self._every_s = every_s
         self._random_share = random_share
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending = asyncio.Event()
         self._running: dict[EndpointKey, asyncio.Task[None]] = {}
         self._resting: dict[EndpointKey, tuple[float, float]] = {}
         self._forgot_at = 0.0
-
-    def start(self) -> None:
-        """Deliver until ``close``."""
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="events", daemon=True)
-        self._thread.start()
-        ready.wait()
-
-    def close(self) -> None:
-        """Stop; what is being sent is sent again by whoever comes next, unless it ends soon."""
-        if self._thread is not None and self._loop is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._ending.set)
-            self._thread.join()
-
-    def _run(self, ready: threading.Event) -> None:
-        async def deliver() -> None:
-            self._loop = asyncio.get_running_loop()
-            ready.set()
-            try:
-                while not self._ending.is_set():
-                    await self.round()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._ending.wait(), self._every_s)
-            finally:
-                await self._end()
-
-        asyncio.run(deliver())
 
     async def round(self) -> None:
         """Make events of what has happened in all programs, and see to every endpoint that has messages due."""
@@ -252,9 +212,8 @@ class Deliveries:
         if now_ms >= give_up_ms:
             log.warning("a message is given up", extra={"message_id": one.event.message_id})
             return Tried(one.number, DeliveryState.FAILED, answer)
-        wait_ms = 1000 * RETRY_S[min(one.tries, len(RETRY_S) - 1)]
-        wait_ms = round(wait_ms * (1 + JITTER * (2 * self._random_share() - 1)))
-        return Tried(one.number, DeliveryState.WAITING, answer, Ms(min(now_ms + wait_ms, give_up_ms)))
+        next_ms = now_ms + wait_ms(one.tries, self._random_share)
+        return Tried(one.number, DeliveryState.WAITING, answer, Ms(min(next_ms, give_up_ms)))
 
     async def _publish(self, program_id: ProgramId, one: Due) -> Tried:
         assert self._nats is not None, "an endpoint without its stream is not seen to"
@@ -280,12 +239,6 @@ class Deliveries:
         place = here(self._store, program_id, now_ms)
         if not self._store.put_endpoint(program_id, endpoint, here=place, now=now_ms):
             log.warning("no room for the stream: delete a webhook", extra={"program_id": program_id})
-
-    def _programs(self) -> Iterable[ProgramId]:
-        after = ""
-        while page := self._store.programs(after=after, limit=PROGRAMS_PAGE):
-            after = page[-1].program_id
-            yield from (program.program_id for program in page)
 
     async def _end(self) -> None:
         tasks = list(self._running.values())

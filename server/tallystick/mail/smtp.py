@@ -18,6 +18,7 @@ from tallystick.mail.words import message_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from email.message import EmailMessage
 
     from tallystick.service.mailer import CodeMail
 
@@ -140,44 +141,53 @@ class SmtpMailer:
             log.warning("a mail could not be sent yet", extra={"why": why.text, "again": True})
             await asyncio.sleep(pause_s)
 
-    async def _try(self, mail: CodeMail) -> _Failure | None:
-        settings = self._settings
-        message = message_of(mail, sender=settings.sender, now=datetime.fromtimestamp(self._clock(), UTC))
-        try:
-            async with self._places:
-                await aiosmtplib.send(
-                    message,
-                    hostname=settings.host,
-                    port=settings.port,
-                    username=settings.user or None,
-                    password=settings.password or None,
-                    use_tls=settings.tls == "tls",
-                    start_tls=settings.tls == "starttls",
-                    tls_context=None if settings.tls == "none" else settings.context,
-                    timeout=self._timeout_s,
-                )
-        except Exception as error:  # noqa: BLE001  the next mail must find its way whatever became of this one
-            return _failure(error)
-        return None
+    async def _try(self, mail: CodeMail) -> Failure | None:
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        message = message_of(mail, sender=self._settings.sender, now=now)
+        async with self._places:
+            return await hand_in(message, self._settings, timeout_s=self._timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
-class _Failure:
+class Failure:
+    """Why a mail was not taken. ``of_address``: the server takes none for that address, now or later."""
+
     text: str
     transient: bool
+    of_address: bool = False
 
 
-def _failure(error: Exception) -> _Failure:
+async def hand_in(message: EmailMessage, settings: SmtpSettings, *, timeout_s: float) -> Failure | None:
+    """Hand a mail to the server; None when it has taken it. Raises nothing."""
+    try:
+        await aiosmtplib.send(
+            message,
+            hostname=settings.host,
+            port=settings.port,
+            username=settings.user or None,
+            password=settings.password or None,
+            use_tls=settings.tls == "tls",
+            start_tls=settings.tls == "starttls",
+            tls_context=None if settings.tls == "none" else settings.context,
+            timeout=timeout_s,
+        )
+    except Exception as error:  # noqa: BLE001  the next mail must find its way whatever became of this one
+        return _failure(error)
+    return None
+
+
+def _failure(error: Exception) -> Failure:
     """Return what went wrong: kinds and numbers only, since servers like to repeat the address in their answers."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         codes = [one.code for one in error.recipients]
         text = f"SMTPRecipientsRefused {' '.join(str(code) for code in codes)}"
-        return _Failure(text, all(code in _TRANSIENT for code in codes))
+        is_transient = all(code in _TRANSIENT for code in codes)
+        return Failure(text, is_transient, of_address=not is_transient)
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        return _Failure(f"{type(error).__name__} {error.code}", error.code in _TRANSIENT)
+        return Failure(f"{type(error).__name__} {error.code}", error.code in _TRANSIENT)
     # A certificate that does not fit will not fit in a minute either.
     away = isinstance(error, OSError) and not _is_certificate(error)
-    return _Failure(type(error).__name__, away)
+    return Failure(type(error).__name__, away)
 
 
 def _is_certificate(error: BaseException | None) -> bool:

@@ -29,6 +29,7 @@ th,td{padding:7px 10px;border-bottom:1px solid var(--rule);text-align:right;whit
 th:first-child,td:first-child{text-align:left;padding-left:0}
 thead th{color:var(--soft);font-weight:600}
 tbody th{font-weight:400}
+.how{display:block;color:var(--soft);font-size:.85rem;white-space:normal;max-width:52ch}
 svg{width:100%;min-width:520px;height:auto;display:block;margin:8px 0}
 .grid{stroke:var(--rule)}
 .tick,.name{fill:var(--soft);font:12px system-ui,sans-serif}
@@ -68,13 +69,17 @@ def page(
     if comparison is not None:
         parts.append(_winners(comparison, currency))
     parts.append(_notes(history, new))
-    title = escape(f"Simulation: {new.name}")
+    return document(f"Simulation: {new.name}", "".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page around a body."""
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>"
     )
-    return f"{head}<body><main>{''.join(parts)}</main></body></html>\n"
+    return f"{head}<body><main>{body}</main></body></html>\n"
 
 
 def money(minor: int, currency: str) -> str:
@@ -94,10 +99,11 @@ def _figures(figures: Sequence[tuple[str, str, str]], old: Projection | None) ->
         f"{f'<td>{escape(other)}</td>' if old else ''}</tr>"
         for name, mine, other in figures
     )
-    return f"<h2>In all</h2>{_table(head, rows)}"
+    return f"<h2>In all</h2>{table(head, rows)}"
 
 
-def _scrolled(plot: str) -> str:
+def scrolled(plot: str) -> str:
+    """A plot or table that may be wider than the page."""
     return f'<div class="scroll" tabindex="0">{plot}</div>'
 
 
@@ -118,38 +124,39 @@ def _months(new: Projection, old: Projection | None) -> str:
         for label, line in zip(labels, new.months, strict=True)
     )
     head = "<th>Month</th><th>Issued</th><th>Burned</th><th>Expired</th><th>Outstanding at its end</th>"
-    compared = _key(("new", "this rule set"), *([("old", "compared")] if old else []))
+    compared = key(("new", "this rule set"), *([("old", "compared")] if old else []))
     return (
-        f"<h2>Points outstanding</h2>{compared}{_scrolled(plots.lines(labels, outstanding, shown=_short))}"
-        f"<h2>Points by month</h2>{_key(('new', 'issued'), ('better', 'burned'), ('worse', 'expired'))}"
-        f"{_scrolled(plots.lines(labels, flows, shown=_short))}"
-        f"{_table(head, rows)}"
+        f"<h2>Points outstanding</h2>{compared}{scrolled(plots.lines(labels, outstanding, shown=short))}"
+        f"<h2>Points by month</h2>{key(('new', 'issued'), ('better', 'burned'), ('worse', 'expired'))}"
+        f"{scrolled(plots.lines(labels, flows, shown=short))}"
+        f"{table(head, rows)}"
     )
 
 
 def _winners(comparison: Comparison, currency: str) -> str:
     groups = [*comparison.segments, *comparison.tiers]
-    bars = _scrolled(plots.shares([(group.name, group.better, group.even, group.worse) for group in groups]))
+    bars = scrolled(plots.shares([(group.name, group.better, group.even, group.worse) for group in groups]))
     rows = "".join(_group_row(group, currency) for group in groups)
     half = len(comparison.histogram) // 2
     places = [(at - half, count) for at, (_, count) in enumerate(comparison.histogram)]
-    histogram = _scrolled(
-        plots.bars(places, name_of=lambda place: money(place * comparison.bin_minor, currency), shown=_short)
+    histogram = scrolled(
+        plots.bars(places, name_of=lambda place: money(place * comparison.bin_minor, currency), shown=short)
     )
     head = "<th>Group</th><th>Members</th><th>Better off</th><th>As before</th><th>Worse off</th><th>Change in all</th>"
-    key = _key(("better", "better off"), ("even", "as before"), ("worse", "worse off"))
+    marks = key(("better", "better off"), ("even", "as before"), ("worse", "worse off"))
     step = escape(money(comparison.bin_minor, currency))
     caption = "By what was bought, and by the tier reached under the compared rule set"
     return (
-        f"<h2>Who wins, who loses</h2>{key}{bars}{_table(head, rows, caption)}"
+        f"<h2>Who wins, who loses</h2>{marks}{bars}{table(head, rows, caption)}"
         f"<h2>Change for each member</h2><p class='soft'>Members by how much more or less they get, in steps of "
         f"{step}; the outermost bars hold all that lies further out.</p>{histogram}"
     )
 
 
-def _table(head: str, rows: str, caption: str = "") -> str:
+def table(head: str, rows: str, caption: str = "") -> str:
+    """A table of rows that are HTML already."""
     above = f"<caption>{caption}</caption>" if caption else ""
-    return _scrolled(f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    return scrolled(f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
 
 
 def _group_row(group: Group, currency: str) -> str:
@@ -173,12 +180,13 @@ def _notes(history: History, new: Projection) -> str:
     return f"<h2>What this rests on</h2><ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>"
 
 
-def _key(*entries: tuple[str, str]) -> str:
+def key(*entries: tuple[str, str]) -> str:
+    """What the colours of a plot mean: (class, name)."""
     marks = "".join(f'<span><i class="{css}"></i>{escape(name)}</span>' for css, name in entries)
     return f'<p class="key">{marks}</p>'
 
 
-def _short(value: int) -> str:
+def short(value: int) -> str:
     """1.2 M for 1,234,567: what fits beside an axis."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if abs(value) >= size:

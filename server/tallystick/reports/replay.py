@@ -139,7 +139,7 @@ def _replay_members(
     starts = [start for start, _ in months]
     flows = [Flow() for _ in months]
     for member_id in ids:
-        life = _Life(member_id, history.members[member_id], rules, total)
+        life = Life(member_id, history.members[member_id], rules, total)
         outcome = MemberOutcome()
         for entry in life.live(end_ms):
             at = max(0, bisect_right(starts, entry.origin.occurred_ms) - 1)
@@ -155,7 +155,7 @@ def _replay_members(
     return total
 
 
-class _Life:
+class Life:
     """One member's past under the rules. Keeps apart what nothing can touch any more, so that long lives stay quick."""
 
     def __init__(self, member_id: MemberId, past: Sequence[Past], rules: RuleSet, counts: Replayed) -> None:

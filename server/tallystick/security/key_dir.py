@@ -109,6 +109,7 @@ class KeyDir:
     pin_key: bytes = field(repr=False)
     pass_key: bytes = field(repr=False)
     sign_in_key: bytes = field(repr=False)
+    notice_key: bytes = field(repr=False)
     box: BoxKey
     sealing: tuple[SealingKey, ...]
 
@@ -195,6 +196,7 @@ def load_key_dir(path: Path, *, now_s: int) -> KeyDir:
         pin_key=_derived(hashing_key, "pins"),
         pass_key=_derived(hashing_key, "passes"),
         sign_in_key=_derived(hashing_key, "sign-in"),
+        notice_key=_derived(hashing_key, "notices"),
         box=derive_box_key(_derived(hashing_key, "box")),
         sealing=tuple(
             SealingKey(entry.version, entry.activates_at_s, _read_secret(path / _sealing_name(entry.version)))

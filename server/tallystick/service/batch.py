@@ -19,6 +19,7 @@ from tallystick.core.ids import CommandId, Ms, ProgramId
 from tallystick.core.state import Hold, Lot
 from tallystick.service.batch_facts import Facts
 from tallystick.service.batch_load import Loaded, RulesFor, load
+from tallystick.service.goods import purchases_of
 from tallystick.service.ports import (
     Known,
     NewEntry,
@@ -126,6 +127,8 @@ class Batch:
         if book:
             book.apply(state, outcome)
         self._loaded.states[command.member_id] = outcome.state
+        if rules.goods_days:
+            self._changes.purchases += purchases_of(command, outcome.entries)
         for entry in outcome.entries:
             own = entry.command_id == command.command_id
             self._keep(entry, submission.fingerprint if own else NO_FINGERPRINT)

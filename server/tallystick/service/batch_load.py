@@ -12,7 +12,7 @@ from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
-from tallystick.service.coupon_book import CouponBook, coupons_named, load_book, rewards_named
+from tallystick.service.coupon_book import CouponBook, budgets_named, coupons_named, load_book, rewards_named
 from tallystick.service.ports import InboxItem, Known, Transaction
 from tallystick.service.submission import Place, Submission
 
@@ -85,7 +85,7 @@ def load(tx: Transaction, submissions: Sequence[Submission], rules_for: RulesFor
         latest[member] = max(latest.get(member, as_of_ms), loaded.occurred_ms(submission))
         if needs_lots(command):
             whole.add(member)
-        if coupons_named(command) or rewards_named(command):
+        if coupons_named(command) or rewards_named(command) or budgets_named(rules_for(0), command):
             naming.append(command)
     whole.update(member for member, at_ms in latest.items() if loaded.accounts[member].due_ms <= at_ms)
     holds, lots = _load_whole(tx, loaded, commands, whole) if whole else ({}, {})

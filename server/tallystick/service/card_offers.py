@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tallystick.core.action import key_of, moment_at
+from tallystick.core.action import key_of
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.draft import Draft
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
+from tallystick.core.moment import moment_at
 from tallystick.core.rules.action import Action
 from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Condition, Reward, RuleSet

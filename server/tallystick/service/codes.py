@@ -144,6 +144,7 @@ class Codes:
         keys: Callable[[], KeyDir],
         now_ms: Callable[[], Ms],
         on_revoked: Callable[[ProgramId, str], None],
+        on_another: Callable[[ProgramId, MemberId, str], None] = lambda *_: None,
     ) -> None:
         self._directory = directory
         self._members = members
@@ -151,6 +152,7 @@ class Codes:
         self._now_ms = now_ms
         self._labels = Labels(lambda: keys().masters(now_ms() // 1000), purpose=LABEL_PURPOSE)
         self._on_revoked = on_revoked
+        self._on_another = on_another
 
     def register(
         self, program_id: ProgramId, member_id: MemberId, public_jwk: str, *, label: str
@@ -194,6 +196,9 @@ class Codes:
                 reason="PUBLIC_KEY_INVALID",
                 field="public_jwk",
             )
+        if any(one.kid != key.kid for one in held):
+            # Before the answer: whoever gets none asks again, and the member is told then.
+            self._on_another(program_id, member_id, key.kid)
         return self._issue(program_id, device)
 
     def renew(self, program_id: ProgramId, member_id: MemberId, device_id: str) -> Credential:

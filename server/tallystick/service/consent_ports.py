@@ -1,4 +1,4 @@
-"""What the use cases around consents and referrals need of a store. Both go when their member is erased."""
+"""What the use cases around consents need of a store. They go when their member is erased."""
 
 from __future__ import annotations
 
@@ -44,17 +44,8 @@ class SaidConsent:
     by_device: str
 
 
-@dataclass(frozen=True, slots=True)
-class Referral:
-    """A member who joined because another one recommended the program."""
-
-    member_id: MemberId
-    referrer_id: MemberId
-    noted_ms: Ms
-
-
 class ConsentDirectory(Protocol):
-    """Consents and referrals. Every call is one short transaction of one program."""
+    """Consents. Every call is one short transaction of one program."""
 
     def add_consent(self, program_id: ProgramId, member_id: MemberId, said: SaidConsent) -> SaidConsent:
         """Add a statement and return the one that counts now; what says the same as before adds nothing.
@@ -65,15 +56,4 @@ class ConsentDirectory(Protocol):
 
     def consents(self, program_id: ProgramId, member_id: MemberId) -> list[SaidConsent]:
         """Return all that is kept, in the order in which it was said."""
-        ...
-
-    def add_referral(self, program_id: ProgramId, referral: Referral) -> bool:
-        """Note who recommended a member: once, and never again. False when it was noted before.
-
-        False also when one of the two is unknown or erased.
-        """
-        ...
-
-    def referral(self, program_id: ProgramId, member_id: MemberId) -> Referral | None:
-        """Return by whom a member came."""
         ...

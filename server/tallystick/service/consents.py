@@ -26,10 +26,18 @@ class ConsentNow:
 class Consents:
     """The use cases around consents. Safe to use from several threads."""
 
-    def __init__(self, directory: Directory, members: Members, *, now_ms: Callable[[], Ms]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        members: Members,
+        *,
+        now_ms: Callable[[], Ms],
+        on_withdrawn: Callable[[ProgramId, MemberId, ConsentPurpose], None] | None = None,
+    ) -> None:
         self._directory = directory
         self._members = members
         self._now_ms = now_ms
+        self._on_withdrawn = on_withdrawn
 
     def all_of(self, program_id: ProgramId, member_id: MemberId) -> list[ConsentNow]:
         """Return one for every purpose and channel, in the order of their numbers. Raises ``NotFound``."""
@@ -65,9 +73,12 @@ class Consents:
         """
         said = SaidConsent(purpose, channel, granted, self._now_ms(), by_role, by_device)
         try:
-            return _now(self._directory.add_consent(program_id, member_id, said))
+            now = _now(self._directory.add_consent(program_id, member_id, said))
         except NotFound:
             raise member_not_found(member_id) from None
+        if not granted and self._on_withdrawn is not None:
+            self._on_withdrawn(program_id, member_id, purpose)
+        return now
 
 
 def _now(said: SaidConsent) -> ConsentNow:

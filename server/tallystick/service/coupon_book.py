@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+from tallystick.core.budget import budget_key, is_budget, times_of
 from tallystick.core.command import (
     Capture,
     Command,
@@ -25,7 +27,8 @@ from tallystick.core.coupon import CouponUse
 from tallystick.core.decide import Outcome
 from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
-from tallystick.core.rules.coupon import shared_coupon
+from tallystick.core.lots import local_day
+from tallystick.core.rules.coupon import find_coupon, shared_coupon
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
 from tallystick.core.state import Account, Hold, HoldStatus, MemberState
@@ -38,7 +41,9 @@ from tallystick.service.coupon_ports import (
     CouponTransaction,
     Reservation,
 )
+from tallystick.service.segment_ports import Memberships, SegmentReader, SegmentTransaction
 
+NO_MEMBERSHIPS: Memberships = {}
 _USING = (EntryKind.SALE, EntryKind.CAPTURE, EntryKind.BURN)
 
 
@@ -58,15 +63,40 @@ def rewards_named(command: Command) -> Sequence[str]:
     return (command.reward_id,) if isinstance(command, RedeemReward) else ()
 
 
+def budgets_named(rules: RuleSet | None, command: Command) -> Sequence[str]:
+    """Return the names under which is counted what a sale may get of rules with a budget."""
+    if rules is None or not rules.budgets:
+        return ()
+    if not (isinstance(command, Sale) or (isinstance(command, Capture) and command.basket is not None)):
+        return ()
+    day = local_day(command.origin.occurred_ms, rules.zone)
+    return [budget_key(rule, day, command.origin.store_id) for rule in rules.budgets]
+
+
+class BookTransaction(CouponTransaction, SegmentTransaction, Protocol):
+    """What a book is loaded from under lock."""
+
+
+class BookReader(CouponReader, SegmentReader, Protocol):
+    """What a book is read from."""
+
+
 class CouponBook:
     """The coupons of a batch. ``now_ms`` is the server's clock, by which reservations lapse."""
 
     def __init__(
-        self, rules: RuleSet | None, codes: dict[str, CouponCode], counts: CouponCounts, *, now_ms: Ms
+        self,
+        rules: RuleSet | None,
+        codes: dict[str, CouponCode],
+        counts: CouponCounts,
+        memberships: Memberships = NO_MEMBERSHIPS,
+        *,
+        now_ms: Ms,
     ) -> None:
         self._rules = rules
         self._codes = codes
         self._counts = counts
+        self._memberships = memberships
         self._now_ms = now_ms
         self._held: dict[CommandId, list[Reservation]] = {}
         for one in counts.reservations:
@@ -92,9 +122,17 @@ class CouponBook:
                 self._counted(CouponUse(name), command.member_id, over)
                 for name in counters_of(self._rules, rewards_named(command))
             ]
-            return (*named, *stock)
+            return (*named, *stock, *self._budgets(command))
         hold = _captured(command, state)
-        return () if hold is None else self._uses_of_hold(hold, command.member_id)
+        held = () if hold is None else self._uses_of_hold(hold, command.member_id)
+        return (*held, *self._budgets(command))
+
+    def _budgets(self, command: Command) -> tuple[CouponUse, ...]:
+        """Return what has been given of the budgets that a sale may use."""
+        used = self._counts.used
+        return tuple(
+            CouponUse(name, in_all=used.get(name, 0)) for name in budgets_named(self._rules, command)
+        )
 
     def apply(self, before: MemberState, outcome: Outcome) -> None:
         """Take up what a decision has posted: coupons used, reserved and freed."""
@@ -164,8 +202,11 @@ class CouponBook:
         ]
         spared = sum(hold_id in without for _, hold_id in held)
         own = sum(member == member_id and hold_id not in without for member, hold_id in held)
+        found = find_coupon(self._rules, coupon_id) if self._rules else None
+        segment = found.segment if found else ""
         return replace(
             use,
+            since_ms=self._memberships.get((member_id, segment), -1),
             by_member=counts.by_member.get((member_id, coupon_id), 0) + own,
             in_all=counts.used.get(coupon_id, 0) + counts.held.get(coupon_id, 0) - spared,
         )
@@ -190,17 +231,20 @@ class CouponBook:
 
     def _use(self, entry: Entry) -> None:
         for coupon in entry.detail.coupons:
-            self._count(entry.member_id, coupon, 1)
+            self._count(entry.member_id, coupon, times_of(coupon))
             self._set_code(coupon.token, CodeState.USED, entry.command_id, Ms(0))
 
     def _free(self, entry: Entry) -> None:
         for coupon in entry.detail.coupons:
-            self._count(entry.member_id, coupon, -1)
+            self._count(entry.member_id, coupon, -times_of(coupon))
             self._set_code(coupon.token, CodeState.OPEN, "", Ms(0))
 
     def _count(self, member_id: MemberId, coupon: AppliedCoupon, more: int) -> None:
         counts, key = self._counts, (member_id, coupon.coupon_id)
         counts.used[coupon.coupon_id] = counts.used.get(coupon.coupon_id, 0) + more
+        if is_budget(coupon.coupon_id):
+            # No budget is a member's.
+            return
         counts.by_member[key] = counts.by_member.get(key, 0) + more
 
     def _set_code(self, token: str, state: CodeState, used_by: str, until_ms: Ms) -> None:
@@ -210,7 +254,7 @@ class CouponBook:
 
 
 def load_book(
-    transaction: CouponTransaction,
+    transaction: BookTransaction,
     rules: RuleSet | None,
     *,
     commands: Iterable[Command],
@@ -226,6 +270,7 @@ def load_book(
     commands = list(commands)
     refs = [ref for command in commands for ref in coupons_named(command)]
     stock = {name for command in commands for name in counters_of(rules, rewards_named(command))}
+    stock |= {name for command in commands for name in budgets_named(rules, command)}
     behind = [coupon for hold in holds for coupon in hold.coupons]
     pairs = [(coupon.coupon_id, coupon.token) for coupon in behind]
     pairs += [(coupon.coupon_id, coupon.token) for sale in sales for coupon in sale.detail.coupons]
@@ -238,15 +283,17 @@ def load_book(
     codes = transaction.lock_codes(tokens) if tokens else {}
     coupon_ids |= {code.coupon_id for code in codes.values()}
     counts = transaction.lock_coupons(coupon_ids, members, now_ms=now_ms) if coupon_ids else CouponCounts()
-    return CouponBook(rules, codes, counts, now_ms=now_ms)
+    segments = segments_asked(rules, coupon_ids)
+    memberships = transaction.memberships(members, segments) if segments else NO_MEMBERSHIPS
+    return CouponBook(rules, codes, counts, memberships, now_ms=now_ms)
 
 
 def read_book(
-    reader: CouponReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
+    reader: BookReader, program_id: ProgramId, rules: RuleSet, sale: Sale, *, now_ms: Ms
 ) -> CouponBook:
     """Return the coupons and counted rewards that a sale names as they are now, for a look ahead: nothing is locked."""
     tokens, coupon_ids = wanted_of(rules, sale.coupons)
-    coupon_ids |= set(counters_of(rules, sale.reward_ids))
+    coupon_ids |= {*counters_of(rules, sale.reward_ids), *budgets_named(rules, sale)}
     codes = reader.read_codes(program_id, sorted(tokens)) if tokens else {}
     wanted = sorted(coupon_ids | {code.coupon_id for code in codes.values()})
     counts = (
@@ -254,7 +301,18 @@ def read_book(
         if wanted
         else CouponCounts()
     )
-    return CouponBook(rules, codes, counts, now_ms=now_ms)
+    segments = segments_asked(rules, wanted)
+    memberships = (
+        reader.read_memberships(program_id, [sale.member_id], segments) if segments else NO_MEMBERSHIPS
+    )
+    return CouponBook(rules, codes, counts, memberships, now_ms=now_ms)
+
+
+def segments_asked(rules: RuleSet | None, coupon_ids: Iterable[str]) -> list[str]:
+    """Return the segments that coupons are for."""
+    named = set(coupon_ids)
+    coupons = rules.coupons if rules else ()
+    return sorted({one.segment for one in coupons if one.segment and one.coupon_id in named})
 
 
 def wanted_of(rules: RuleSet | None, refs: Sequence[CouponRef]) -> tuple[set[str], set[str]]:

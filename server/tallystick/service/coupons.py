@@ -10,18 +10,20 @@ from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CouponRef
-from tallystick.core.coupon import CouponUse, can_use
-from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.coupon import CouponUse, can_use, ends_ms
+from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.rules.coupon import find_coupon, normalise_code
-from tallystick.core.rules.match import moment_of
+from tallystick.core.rules.experiment import held_out
+from tallystick.core.rules.match import moment_for
 from tallystick.core.rules.membership import memberships_at
-from tallystick.core.rules.model import Coupon, RuleSet
+from tallystick.core.rules.model import Coupon, Offer, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.state import Account, MemberStatus
 from tallystick.security.blind_index import blind_token
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.balances import member_not_found
+from tallystick.service.coupon_book import segments_asked
 from tallystick.service.coupon_ports import (
     BATCH_COUPONS_MAX,
     COUPON_BATCHES_MAX,
@@ -36,6 +38,7 @@ from tallystick.service.coupon_ports import (
 from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, TallystickError
 from tallystick.service.ports import LedgerReader
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.segment_ports import Memberships
 
 CODE_CHARS = 12
 """60 bits: with a million codes about, a million guesses find one with a chance of one in a million."""
@@ -69,10 +72,15 @@ class CodeNow:
 
 @dataclass(frozen=True, slots=True)
 class CardCoupon:
-    """A coupon that a member can use now, if a basket fits it; ``code`` is what to give at a checkout."""
+    """A coupon that a member can use until ``ends_ms``, if a basket fits it; ``code`` is what to give at a checkout.
+
+    ``offer`` is the personal offer that it is, if any.
+    """
 
     coupon: Coupon
     code: str
+    ends_ms: Ms = NEVER_MS
+    offer: Offer | None = None
 
 
 class Coupons:
@@ -201,21 +209,28 @@ class Coupons:
         if not coupon_ids:
             return []
         counts = self._store.read_coupon_counts(program_id, coupon_ids, member_id, now_ms=self._now_ms())
-        usable = self._usable(rules, account, counts)
-        shown = [
-            CardCoupon(usable[coupon_id], text)
-            for coupon_id, text in asked
-            if usable.get(coupon_id) is not None
-        ]
-        return sorted(shown, key=lambda one: (one.coupon.when.until_ms, one.coupon.coupon_id, one.code))
+        segments = segments_asked(rules, coupon_ids)
+        since = self._store.read_memberships(program_id, [member_id], segments) if segments else {}
+        usable = self._usable(rules, account, counts, since)
+        offers = {offer.coupon_id: offer for offer in rules.offers}
+        shown = []
+        for coupon_id, text in asked:
+            coupon = usable.get(coupon_id)
+            if coupon is not None:
+                until_ms = Ms(ends_ms(coupon, since.get((member_id, coupon.segment), Ms(0))))
+                shown.append(CardCoupon(coupon, text, until_ms, offers.get(coupon_id)))
+        return sorted(shown, key=lambda one: (one.ends_ms, one.coupon.coupon_id, one.code))
 
-    def _usable(self, rules: RuleSet, account: Account, counts: CouponCounts) -> dict[str, Coupon]:
+    def _usable(
+        self, rules: RuleSet, account: Account, counts: CouponCounts, since: Memberships
+    ) -> dict[str, Coupon]:
         """Return the coupons of a rule set of which there is one left for a member now."""
         tier_id = current_tier(rules, account.tier).tier_id
         now_ms = self._now_ms()
         day = local_day(now_ms, rules.zone).toordinal()
         paid = memberships_at(rules.memberships, account.tallies, day)
-        moment = moment_of(Origin(now_ms, Channel.UNKNOWN), tier_id, rules.zone, paid)
+        moment = moment_for(rules, Origin(now_ms, Channel.UNKNOWN), tier_id, account.member_id, paid)
+        out = held_out(rules.holdout_percent, account.member_id)
         found = {}
         for coupon in rules.coupons:
             key = coupon.coupon_id
@@ -224,8 +239,9 @@ class Coupons:
                 key,
                 by_member=counts.by_member.get((account.member_id, key), 0) + held,
                 in_all=counts.used.get(key, 0) + counts.held.get(key, 0),
+                since_ms=since.get((account.member_id, coupon.segment), -1),
             )
-            if can_use(coupon, use, moment):
+            if can_use(coupon, use, moment, held_out=out):
                 found[key] = coupon
         return found
 

@@ -16,6 +16,9 @@ from tallystick.service.birthday_ports import BirthdayDirectory
 from tallystick.service.card_ports import CardDirectory
 from tallystick.service.consent_ports import ConsentDirectory
 from tallystick.service.coupon_ports import CouponDirectory
+from tallystick.service.referral_ports import ReferralDirectory
+from tallystick.service.segment_ports import SegmentDirectory
+from tallystick.service.wish_ports import WishDirectory
 
 
 class Clock(IntEnum):
@@ -161,7 +164,16 @@ class EnrolmentCode:
     used_by: str
 
 
-class Directory(CardDirectory, BirthdayDirectory, ConsentDirectory, CouponDirectory, Protocol):
+class Directory(
+    CardDirectory,
+    BirthdayDirectory,
+    ConsentDirectory,
+    ReferralDirectory,
+    CouponDirectory,
+    WishDirectory,
+    SegmentDirectory,
+    Protocol,
+):
     """Programs and rule sets, members and identifiers, cards, devices and codes."""
 
     def create_program(self, program: Program) -> bool:

@@ -24,6 +24,9 @@ class EventType(StrEnum):
     ENTRY_POSTED = "entry.posted"
     HOLD_EXPIRED = "hold.expired"
     TIER_CHANGED = "tier.changed"
+    BASKET_ABANDONED = "basket.abandoned"
+    WISH_REMINDER = "wish.reminder"
+    NOTIFICATION_DUE = "notification.due"
 
 
 class Signing(IntEnum):

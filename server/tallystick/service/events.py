@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tallystick.core.chain import REF_BYTES
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.changes import OVERLAP_MS
 from tallystick.service.event_store import Event, EventPlace, EventStore, EventType, MemberNow, SeenMember
+from tallystick.service.journal import entries_between
 from tallystick.service.ports import LedgerReader
 
-JOURNAL_PAGE = 100
 CHANGES_PAGE = 1_000
 MEMBERS_AT_ONCE = 200
 """Most members whose events are queued in one transaction."""
@@ -40,8 +37,6 @@ MOVE_EVERY_MS = 60_000
 KEPT_MS = 30 * 86_400_000
 """How long messages that were delivered or given up can be sent again."""
 
-_SEQ = struct.Struct(">I")
-_UUID_BYTES = 16
 _ID_CHARS = 32
 
 EntryData = Callable[[Entry, Ms], Mapping[str, Any]]
@@ -85,30 +80,12 @@ class EventFollower:
         # First the journal: a member is stored before its first entry, so whoever has an entry is found below.
         heads = self._store.read_journal_heads(program_id)
         news: dict[MemberId, _News] = {}
-        for member_id, seq in self._refs(program_id, place.lanes, heads):
+        for member_id, seq in entries_between(self._store, program_id, after=place.lanes, heads=heads):
             news.setdefault(member_id, _News()).seqs.append(seq)
         for member_id in self._changed(program_id, Ms(max(0, place.changed_ms - OVERLAP_MS))):
             news.setdefault(member_id, _News()).changed = True
         to = replace(place, lanes=heads, changed_ms=now_ms)
         return self._queue(program_id, news, place, to)
-
-    def _refs(
-        self, program_id: ProgramId, after: Mapping[int, int], heads: Mapping[int, int]
-    ) -> Iterable[tuple[MemberId, int]]:
-        """Yield (member, seq) of the entries up to the heads.
-
-        The heads are one instant's: of a member whose entries lie in several lanes all up to then are found, and can be
-        put in order. That is why the whole way to them is one round, however long it is.
-        """
-        lanes = dict(after)
-        while any(lanes.get(lane, 0) < head for lane, head in heads.items()):
-            rows = self._store.read_journal(program_id, after=lanes, limit=JOURNAL_PAGE)
-            if not rows:
-                return
-            for lane, lane_seq, payload in rows:
-                lanes[lane] = lane_seq
-                if lane_seq <= heads.get(lane, 0):
-                    yield from _entries_in(payload)
 
     def _changed(self, program_id: ProgramId, since: Ms) -> Iterable[MemberId]:
         after: tuple[Ms, str] | None = None
@@ -238,20 +215,18 @@ class _Maker:
         }
 
     def _add(self, kind: EventType, mark: int, at_ms: Ms, data: Mapping[str, Any]) -> None:
-        member_id = self.seen.member_id
-        body = {"type": kind.value, "timestamp": _iso(at_ms), "data": data}
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        # The same event has the same id for ever, also when a restored database tells of it once more.
-        named = (self._program_id, member_id, kind.value, str(mark))
-        digest = hashlib.sha256(length_prefixed([part.encode() for part in named])).hexdigest()
-        self.events.append(Event(f"evt_{digest[:_ID_CHARS]}", kind.value, member_id, at_ms, text))
+        self.events.append(event_of(self._program_id, self.seen.member_id, kind, str(mark), at_ms, data))
 
 
-def _entries_in(payload: bytes) -> Iterable[tuple[MemberId, int]]:
-    for at in range(0, len(payload), REF_BYTES):
-        member = payload[at : at + _UUID_BYTES]
-        (seq,) = _SEQ.unpack_from(payload, at + _UUID_BYTES)
-        yield MemberId(str(uuid.UUID(bytes=member))), seq
+def event_of(
+    program_id: ProgramId, member_id: MemberId, kind: EventType, mark: str, at_ms: Ms, data: Mapping[str, Any]
+) -> Event:
+    """Return the event of a member, a type and a mark; the same has the same id for ever, also when told again."""
+    body = {"type": kind.value, "timestamp": instant_text(at_ms), "data": data}
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    named = (program_id, member_id, kind.value, mark)
+    digest = hashlib.sha256(length_prefixed([part.encode() for part in named])).hexdigest()
+    return Event(f"evt_{digest[:_ID_CHARS]}", kind.value, member_id, at_ms, text)
 
 
 def _fresh(seqs: Sequence[int], seen: SeenMember | None) -> list[int]:
@@ -280,7 +255,8 @@ def _member_data(member_id: MemberId) -> dict[str, Any]:
     return {"memberId": member_id}
 
 
-def _iso(at_ms: Ms) -> str:
+def instant_text(at_ms: Ms) -> str:
+    """Return an instant as messages tell it (RFC 3339)."""
     instant = Timestamp()
     instant.FromMilliseconds(at_ms)
     return instant.ToJsonString()

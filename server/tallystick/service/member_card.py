@@ -26,6 +26,7 @@ from tallystick.core.rules.ladder import (
     to_be_had,
 )
 from tallystick.core.rules.model import Reward, RuleSet
+from tallystick.core.rules.referral import Referring
 from tallystick.core.state import Hold, HoldKind, HoldStatus, MemberState
 from tallystick.security.errors import SealBroken
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
@@ -36,6 +37,7 @@ from tallystick.service.leases import digits_of
 from tallystick.service.members import Members
 from tallystick.service.openings import openings_of
 from tallystick.service.reads import Store
+from tallystick.service.referral_ports import ReferralSums
 from tallystick.service.referrals import Referrals
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.signed import Signer
@@ -80,6 +82,15 @@ class CardVoucher:
 
 
 @dataclass(frozen=True, slots=True)
+class CardReferral:
+    """What came of a member's recommendations: the code, figures, and what the rules give (None: nothing)."""
+
+    code: str
+    sums: ReferralSums
+    plan: Referring | None
+
+
+@dataclass(frozen=True, slots=True)
 class Private:
     """The part of a card that is for its member alone and not for the page of a webshop."""
 
@@ -88,6 +99,7 @@ class Private:
     coupons: tuple[CardCoupon, ...]
     store_ids: tuple[str, ...]
     referral_url: str
+    referral: CardReferral
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +218,15 @@ class MemberCards:
 
     def _private(self, program_id: ProgramId, member_id: MemberId, state: MemberState, at_ms: Ms) -> Private:
         code = self._referrals.code_of(program_id, member_id)
+        sums = self._store.referral_sums(program_id, member_id)
+        rules = self._rulebook.current(program_id)
         return Private(
             self._given_name(program_id, member_id),
             tuple(self._vouchers(program_id, member_id, state.holds, at_ms)),
             tuple(self._coupons.coupons_of(program_id, member_id)),
             self._stores.of(program_id),
             f"{self._public_url}/card/{program_id}/?ref={code}",
+            CardReferral(code, sums, rules.referral if rules else None),
         )
 
     def _given_name(self, program_id: ProgramId, member_id: MemberId) -> str:

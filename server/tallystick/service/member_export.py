@@ -8,33 +8,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot
+from tallystick.core.state import Hold, Lot, Tally
 from tallystick.security.encoding import base64url_encode
 from tallystick.service.balances import Balances, as_of, balance_of, member_not_found
 from tallystick.service.birthday_ports import Birthday
 from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
+from tallystick.service.goods import goods_fact
+from tallystick.service.household_store import Belonging
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
+from tallystick.service.notification_ports import NoteState
+from tallystick.service.notifications import Notifications, Shown
 from tallystick.service.passkeys import Passkeys
 from tallystick.service.reads import Store
 from tallystick.service.referrals import Referrals
+from tallystick.service.review_ports import ReviewStore
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.sign_in_ports import Passkey
 from tallystick.service.wallets import Wallets
+from tallystick.service.wish_ports import WantedKind
+from tallystick.service.wishes import Wishes
 
 FORMAT = "tallystick-member/1"
 ENTRIES_MAX = 10_000
 ENTRIES_PAGE = 1_000
+REVIEWS_MAX = 1_000
+NOTIFICATIONS_MAX = 1_000
 
 Document = dict[str, Any]
+
+
+class ExportStore(Store, ReviewStore, Protocol):
+    """What taking one's data away needs of a store."""
 
 
 class MemberExport:
@@ -42,7 +55,7 @@ class MemberExport:
 
     def __init__(
         self,
-        store: Store,
+        store: ExportStore,
         rulebook: RuleBook,
         balances: Balances,
         members: Members,
@@ -52,6 +65,8 @@ class MemberExport:
         consents: Consents,
         referrals: Referrals,
         wallets: Wallets,
+        wishes: Wishes,
+        notifications: Notifications,
         *,
         role_name: Callable[[int], str],
         now_ms: Callable[[], Ms],
@@ -66,6 +81,8 @@ class MemberExport:
         self._consents = consents
         self._referrals = referrals
         self._wallets = wallets
+        self._wishes = wishes
+        self._notifications = notifications
         self._role_name = role_name
         self._now_ms = now_ms
 
@@ -80,8 +97,25 @@ class MemberExport:
             "birthday_found_by": _birthday(self._store.birthday(program_id, member_id)),
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
+            "notifications": self._told(program_id, member_id),
+            "household": _household(self._store.belonging(program_id, member_id)),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
+            "segments": [
+                {"segment_id": segment_id, "since": _instant(since_ms)}
+                for segment_id, since_ms in self._store.segments_of(program_id, member_id)
+            ],
+            "purchases": [
+                {
+                    "sale_seq": one.seq,
+                    "sold_at": _instant(one.at_ms),
+                    "goods": [
+                        {"sku": line.sku, "brand": line.brand, "categories": list(line.categories)}
+                        for line in goods_fact(one).lines
+                    ],
+                }
+                for one in self._store.purchases_of(program_id, member_id)
+            ],
         }
         told["consent_history"] = [
             {
@@ -94,6 +128,7 @@ class MemberExport:
             }
             for one in self._consents.history(program_id, member_id)
         ]
+        told |= self._wants(program_id, member_id)
         return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     def _carriers(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -133,8 +168,45 @@ class MemberExport:
             "referral": {
                 "code": self._referrals.code_of(program_id, member_id),
                 "joined_by_one_at": _instant(referral.noted_ms) if referral else None,
+                "brought": self._store.referral_sums(program_id, member_id)._asdict(),
             },
+            "reviews": [
+                {
+                    "kind": one.kind,
+                    "found_at": _instant(one.made_ms),
+                    "state": one.state.name,
+                }
+                for one in self._store.reviews_of(program_id, member_id, limit=REVIEWS_MAX)
+            ],
         }
+
+    def _wants(self, program_id: ProgramId, member_id: MemberId) -> Document:
+        """Return what the member would like to have, and what it was reminded of in the last weeks."""
+        basket = self._store.wanted(program_id, member_id, WantedKind.BASKET)
+        return {
+            "wishes": [
+                {"sku": one.sku, "name": one.name, "wished_at": _instant(one.wished_ms)}
+                for one in self._wishes.list_of(program_id, member_id)
+            ],
+            "open_basket": {
+                "basket_ref": basket.ref,
+                "seen_at": _instant(basket.seen_ms),
+                **json.loads(basket.body),
+            }
+            if basket
+            else None,
+            "reminders": [
+                {"kind": one.kind, "given_at": _instant(one.made_ms)}
+                for one in self._store.reminders(program_id, member_id)
+            ],
+        }
+
+    def _told(self, program_id: ProgramId, member_id: MemberId) -> list[Document]:
+        """Return what the member was told and is about to be, the newest first."""
+        shown = self._notifications.list_of(
+            program_id, member_id, language="", before=None, limit=NOTIFICATIONS_MAX
+        )
+        return [_notification(one) for one in shown]
 
     def _points(self, program_id: ProgramId, member_id: MemberId) -> Document:
         program = self._store.program(program_id)
@@ -163,6 +235,7 @@ class MemberExport:
             },
             "lots": [_lot(lot) for lot in sorted(state.lots, key=lambda lot: lot.lot_seq)],
             "holds": [_hold(hold) for hold in sorted(state.holds, key=lambda hold: hold.seq)],
+            "tallies": [_tally(tally) for tally in state.account.tallies],
         }
 
     def _entries(self, program_id: ProgramId, member_id: MemberId) -> Document:
@@ -182,11 +255,35 @@ class MemberExport:
         }
 
 
+def _notification(shown: Shown) -> Document:
+    note = shown.note
+    return {
+        "occasion": note.occasion.value,
+        "state": note.state.name,
+        "channel": note.way.name if note.way else None,
+        "title": shown.title,
+        "text": shown.text,
+        "made_at": _instant(note.made_ms),
+        "sent_at": _instant(note.done_ms) if note.state is NoteState.SENT else None,
+    }
+
+
 def _instant(at_ms: int) -> str | None:
     """Return an instant as RFC 3339 text in UTC; None for none and for never."""
     if not 0 < at_ms < NEVER_MS:
         return None
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
+
+
+def _household(place: Belonging | None) -> Document | None:
+    """Return which household the member is in; who else is in it is theirs to tell."""
+    if place is None:
+        return None
+    return {
+        "household_id": place.household_id,
+        "part": place.part.name,
+        "since": _instant(place.since_ms),
+    }
 
 
 def _member(member: Member) -> Document:
@@ -280,6 +377,11 @@ def _hold(hold: Hold) -> Document:
     }
 
 
+def _tally(tally: Tally) -> Document:
+    first = date.fromordinal(tally.period).isoformat() if tally.period else None
+    return {"key": tally.key, "first_day": first, "count": tally.count}
+
+
 def _entry(entry: Entry, recorded_ms: Ms) -> Document:
     detail, origin, moves = entry.detail, entry.origin, entry.moves
     return {
@@ -312,6 +414,7 @@ def _entry(entry: Entry, recorded_ms: Ms) -> Document:
         "payable_minor": detail.payable_minor,
         "lines": [share._asdict() for share in detail.lines],
         "rewards": [reward._asdict() for reward in detail.rewards],
+        "tallies": [_tally(tally) for tally in detail.tallies],
         "explanations": [
             {
                 "rule_id": why.rule_id,

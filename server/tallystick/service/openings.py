@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tallystick.core.access import OPEN, Opening, access_of, opening_of
-from tallystick.core.action import moment_at
 from tallystick.core.basket import Channel, Line, Origin
 from tallystick.core.draft import Draft
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.moment import moment_at
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.match import Moment, moment_of
 from tallystick.core.rules.model import RuleSet

@@ -14,6 +14,7 @@ from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, Lot, MemberStatus
 from tallystick.service.coupon_ports import CouponReader, CouponTransaction
+from tallystick.service.segment_ports import Purchase, SegmentReader, SegmentTransaction
 
 BATCH_MAX = 256
 """Most commands that one transaction takes.
@@ -101,6 +102,8 @@ class WriteSet:
     """Chains of tills as they are now; all were locked. Written whole, also when there was no row."""
     inbox: list[InboxItem] = field(default_factory=list)
     """Items to insert, or to change when ``item_id`` is there."""
+    purchases: list[Purchase] = field(default_factory=list)
+    """Goods of sales among the entries, where a segment asks about them."""
     journal: JournalRow | None = None
 
 
@@ -128,7 +131,7 @@ class TillMember:
     """Each membership that was ever paid for, with the ordinal of its last day."""
 
 
-class Transaction(CouponTransaction, Protocol):
+class Transaction(CouponTransaction, SegmentTransaction, Protocol):
     """One transaction of one program. Leaving its block commits; an exception rolls back.
 
     Operating faults are raised as ``tallystick.service.errors`` names them: ``StoreConflict`` when the same batch may
@@ -203,7 +206,7 @@ class LedgerStore(Protocol):
         ...
 
 
-class LedgerReader(CouponReader, Protocol):
+class LedgerReader(CouponReader, SegmentReader, Protocol):
     """Reads that do not go through the lane; each is its own short read-only transaction."""
 
     def read_accounts(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, Account]:

@@ -16,6 +16,7 @@ from tallystick.service.card_ports import Card
 from tallystick.service.collector import Collector, Ticket
 from tallystick.service.directory import Directory, IdentifierRow
 from tallystick.service.errors import Overloaded
+from tallystick.service.household_store import HouseholdStore
 from tallystick.service.ports import LedgerReader
 from tallystick.service.rulebook import RuleBook
 
@@ -32,7 +33,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Store(LedgerReader, Directory, Protocol):
+class Store(LedgerReader, Directory, HouseholdStore, Protocol):
     """All that the use cases beside the lane need of a store."""
 
 
@@ -48,7 +49,7 @@ class AccountRead:
 class ScanRead:
     """What a scan's key leads to; ``row`` is None when nobody has it, and ``card`` the card that it then is.
 
-    ``sealed`` is the member's personal data.
+    ``account`` is the household's where the member is in one; ``sealed`` is the member's own personal data.
     """
 
     row: IdentifierRow | None
@@ -114,7 +115,9 @@ class ScanReader:
             rows = {(row.kind, row.token): row for row in self._store.find(program_id, keys)}
             members = {key: row.member_id for key, row in rows.items()}
             wanted = list({members.get(key, DECOY_ID) for key in keys})
-            accounts = self._store.read_accounts(program_id, wanted)
+            # The card of a person in a household leads to the account that its people share.
+            shared = self._store.household_accounts(program_id, wanted)
+            accounts = self._store.read_accounts(program_id, sorted({shared.get(one, one) for one in wanted}))
             people = {member_id: self._store.person(program_id, member_id) for member_id in wanted}
             cards = self._store.cards(program_id, [key for key in keys if key not in rows])
             unowned = {(card.kind, card.token): card for card in cards}
@@ -122,7 +125,11 @@ class ScanReader:
                 key = ticket.item[1:]
                 member_id = members.get(key, DECOY_ID)
                 ticket.outcome = ScanRead(
-                    rows.get(key), accounts.get(member_id), people.get(member_id), rules, unowned.get(key)
+                    rows.get(key),
+                    accounts.get(shared.get(member_id, member_id)),
+                    people.get(member_id),
+                    rules,
+                    unowned.get(key),
                 )
 
 

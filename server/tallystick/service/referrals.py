@@ -6,13 +6,14 @@ import hmac
 from collections.abc import Callable
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.rules.referral import AFTER_DAYS, WITHIN_DAYS
 from tallystick.core.state import MemberStatus
 from tallystick.security.blind_index import blind_token
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.balances import member_not_found
-from tallystick.service.consent_ports import Referral
 from tallystick.service.directory import Directory, IdentifierRow
 from tallystick.service.errors import AlreadyExists, TallystickError
+from tallystick.service.referral_ports import Referral
 
 REFERRAL_KIND = "referral"
 """A kind of identifier that no scan gives: tills do not know it, and it goes when its member is erased."""
@@ -25,6 +26,7 @@ NEW_FOR_MS = 600_000
 """How long after joining a member can still say by whom: as long as a sign-in may take to be asked for again."""
 
 CODES_TRIED_MAX = 4
+DAY_MS = 86_400_000
 
 _PURPOSE = b"tallystick referral code v1"
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -79,7 +81,10 @@ class Referrals:
             return False
         if now_ms - member.enrolled_ms > NEW_FOR_MS or referrer.enrolled_ms >= member.enrolled_ms:
             return False
-        return self._directory.add_referral(program_id, Referral(member_id, referrer.member_id, now_ms))
+        # Until then the joiner's own entries say when there is something to look at.
+        due_ms = Ms(now_ms + (WITHIN_DAYS + AFTER_DAYS) * DAY_MS)
+        referral = Referral(member_id, referrer.member_id, now_ms, due_ms=due_ms)
+        return self._directory.add_referral(program_id, referral)
 
     def _token(self, program_id: ProgramId, code: str) -> bytes:
         return blind_token(self._index_key(), program_id=program_id, kind=REFERRAL_KIND, value=code)

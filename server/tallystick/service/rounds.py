@@ -15,12 +15,17 @@ from tallystick.service.directory import Clock, Program
 from tallystick.service.errors import TallystickError
 from tallystick.service.expiry import expire_page
 from tallystick.service.lane import Lane
+from tallystick.service.notification_source import NotificationSource
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
+from tallystick.service.reminders import ReminderSink
+from tallystick.service.wishes import Wishes
 
 PROGRAMS_PAGE = 500
 EXPIRY_EVERY_S = 3_600.0
 EXPIRY_PAGE = 1_000
+REMINDERS_EVERY_S = 600.0
+AHEAD_EVERY_S = 7_200.0
 DEADLINE_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -112,3 +117,28 @@ def expiry_round(
                 return entries
 
     return Round("expiry", every_s, catch_up)
+
+
+def reminder_round(
+    wishes: Wishes, sinks: Sequence[ReminderSink], pool: ReadPool, *, every_s: float = REMINDERS_EVERY_S
+) -> Round:
+    """Baskets that were left behind and wishes that wait: each is reminded of once."""
+
+    async def remind(program: Program) -> int:
+        return await pool.run(wishes.remind, program, sinks)
+
+    return Round("reminders", every_s, remind)
+
+
+def ahead_round(source: NotificationSource, pool: ReadPool, *, every_s: float = AHEAD_EVERY_S) -> Round:
+    """What members are told before it happens: points that expire soon, tiers that are at risk."""
+
+    async def look(program: Program) -> int:
+        pages, after = 0, None
+        while True:
+            after = await pool.run(source.look_ahead, program.program_id, after=after)
+            pages += 1
+            if after is None:
+                return pages
+
+    return Round("notifications ahead", every_s, look)

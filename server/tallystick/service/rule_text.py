@@ -80,7 +80,11 @@ def canonical_json(value: Value) -> str:
 
 # The first line that is neither empty nor a comment decides: `[table]` or `key =` begins a TOML document.
 _TOML_LINE = re.compile(
-    r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:\[[A-Za-z0-9_.\"' -]+\]|[A-Za-z0-9_.\"'-]+[ \t]*=)"
+    r"\A(?:[ \t]*(?:#[^\n]*)?\r?\n)*[ \t]*(?:\[\[?[A-Za-z0-9_.\"' -]+\]|[A-Za-z0-9_.\"'-]+[ \t]*=)"
+)
+# Texts and comments whole, so that dots in them are none; then the parts of names, dots, and anything else.
+_TOML_TOKEN = re.compile(
+    r'''"""(?s:.*?)"""|\'\'\'(?s:.*?)\'\'\'|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\#[^\n]*|[A-Za-z0-9_-]+|[ \t]+|\.|.|\n'''
 )
 _TOML_PLACE = re.compile(r" \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)\Z")
 # What no text of a rule set holds, and what some databases do not store.
@@ -93,6 +97,7 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 
 def _read_toml(text: str) -> Value:
+    _check_dots(text)
     try:
         return _plain(tomllib.loads(text, parse_float=str), 0)
     except tomllib.TOMLDecodeError as error:
@@ -103,6 +108,23 @@ def _read_toml(text: str) -> Value:
         raise TextRefused(place, f"is not TOML: {_TOML_PLACE.sub('', message)}") from None
     except RecursionError:
         raise _too_deep(WHOLE_TEXT) from None
+    except ValueError:
+        # A number so long that Python itself refuses to read it; it does not say where.
+        raise _too_many_digits(WHOLE_TEXT) from None
+
+
+def _check_dots(text: str) -> None:
+    """Refuse a name of more parts than a rule set is deep: the library keeps every beginning of every such name."""
+    dots = 0
+    for token in _TOML_TOKEN.finditer(text):
+        first = token[0][0]
+        if first == ".":
+            dots += 1
+            if dots > DEPTH_MAX:
+                line_start = text.rfind("\n", 0, token.start()) + 1
+                raise _too_deep(Place(text.count("\n", 0, line_start) + 1, token.start() - line_start + 1))
+        elif first not in " \t\"'" and not (first.isascii() and (first.isalnum() or first in "_-")):
+            dots = 0
 
 
 def _plain(value: Any, depth: int) -> Value:
@@ -118,6 +140,8 @@ def _plain(value: Any, depth: int) -> Value:
     if isinstance(value, str):
         return _clean(value, WHOLE_TEXT)
     assert isinstance(value, int), "TOML has no other values"
+    if abs(value) >= 10**DIGITS_MAX:
+        raise _too_many_digits(WHOLE_TEXT)
     return value
 
 
@@ -136,6 +160,12 @@ def _clean(text: str, place: Place) -> str:
 
 def _too_deep(place: Place) -> TextRefused:
     return TextRefused(place, f"is nested more than {DEPTH_MAX} deep", "no part of a rule set lies so deep")
+
+
+def _too_many_digits(place: Place, path: str = "") -> TextRefused:
+    return TextRefused(
+        place, f"has more than {DIGITS_MAX} digits", "no number of a rule set is that long", path=path
+    )
 
 
 @dataclass(slots=True)
@@ -175,7 +205,9 @@ class _YamlReader:
     def _events(self) -> Iterator[yaml.Event]:
         for count, event in enumerate(yaml.parse(self._text, Loader=yaml.SafeLoader)):
             if count > NODES_MAX:
-                raise TextRefused(_place(event), f"has more than {NODES_MAX} parts")
+                raise TextRefused(
+                    _place(event), f"has more than {NODES_MAX} parts", "leave out what is not used"
+                )
             yield event
 
     def _take(self, event: yaml.Event) -> None:
@@ -289,6 +321,6 @@ def _scalar(event: yaml.ScalarEvent, place: Place, path: str) -> Value:
         return False
     if _INTEGER.fullmatch(text):
         if len(text.lstrip("+-")) > DIGITS_MAX:
-            raise TextRefused(place, f"has more than {DIGITS_MAX} digits", path=path)
+            raise _too_many_digits(place, path)
         return int(text)
     return text

@@ -20,8 +20,16 @@ from tallystick.wire.advices import ReadAdvice
 class SignUps:
     """Opens what a till has sealed and enrols the person. Safe to use from several threads."""
 
-    def __init__(self, identity: Identity, *, keys: Callable[[], KeyDir], now_ms: Callable[[], Ms]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        keys: Callable[[], KeyDir],
+        now_ms: Callable[[], Ms],
+        on_enrolled: Callable[[ProgramId, str, Ms], None],
+    ) -> None:
         self._identity = identity
+        self._on_enrolled = on_enrolled
         self._keys = keys
         self._now_ms = now_ms
 
@@ -34,13 +42,14 @@ class SignUps:
             return ()
         text = self._opened(program_id, read)
         noted = () if text is not None else (VerdictReason.INVALID,)
+        enrolled_ms = Ms(min(max(read.told_ms, till.enrolled_ms), self._now_ms()))
         for given in ("",) if text is None else (text, ""):
             try:
                 answer = self._identity.enrol(
                     program_id,
                     read.command.member_id,
                     Text(given),
-                    enrolled_ms=Ms(min(max(read.told_ms, till.enrolled_ms), self._now_ms())),
+                    enrolled_ms=enrolled_ms,
                     channel=Channel.STORE,
                     store_id=till.store_id,
                 )
@@ -48,6 +57,8 @@ class SignUps:
                 # An earlier try has made the member without the text.
                 return (VerdictReason.IDENTIFIER_TAKEN,)
             if not isinstance(answer, IdentityRefused):
+                if not answer.replayed:
+                    self._on_enrolled(program_id, till.device_id, enrolled_ms)
                 break
             taken = answer.reason is IdentityReason.TAKEN
             noted = (VerdictReason.IDENTIFIER_TAKEN if taken else VerdictReason.INVALID,)

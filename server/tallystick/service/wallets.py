@@ -94,8 +94,9 @@ class SignedCodes:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a pass shows. ``tier`` is the tier's name, empty where there are none. ``ended`` marks a member that is gone
-    or blocked: nothing is shown then.
+    """What a pass shows. ``tier`` is the tier's name, empty where there are none; ``news`` a message to the member.
+
+    ``ended`` marks a member that is gone or blocked: nothing is shown then.
     """
 
     program_id: ProgramId
@@ -103,6 +104,7 @@ class Card:
     member: Member
     balance: BalanceNow | None
     tier: str
+    news: str = ""
 
     @property
     def ended(self) -> bool:
@@ -114,12 +116,19 @@ class Wallets:
     """The use cases around passes. Safe to use from several threads."""
 
     def __init__(
-        self, store: PassStore, rulebook: RuleBook, balances: Balances, *, now_ms: Callable[[], Ms]
+        self,
+        store: PassStore,
+        rulebook: RuleBook,
+        balances: Balances,
+        *,
+        now_ms: Callable[[], Ms],
+        news: Callable[[ProgramId, MemberId], str] = lambda *_: "",
     ) -> None:
         self._store = store
         self._rulebook = rulebook
         self._balances = balances
         self._now_ms = now_ms
+        self._news = news
         self._seen: dict[ProgramId, dict[tuple[Ms, MemberId], None]] = {}
         self._following = threading.Lock()
 
@@ -169,7 +178,8 @@ class Wallets:
         now_ms = as_of(account, program.clock, self._now_ms())
         rules = self._rulebook.current(program_id)
         balance = balance_of(self._balances.caught_up(program_id, member_id, now_ms).account, rules, now_ms)
-        return Card(program_id, name, member, balance, _tier_name(rules, balance.tier_id))
+        news = self._news(program_id, member_id)
+        return Card(program_id, name, member, balance, _tier_name(rules, balance.tier_id), news)
 
     def register(
         self, program_id: ProgramId, found: WalletPass, *, device_id: str, push_token: str

@@ -211,14 +211,14 @@ def require_url(url: str, *, webhook_id: str, private: bool) -> None:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise _url_refused("must be a URL", webhook_id) from None
-    local = _is_here(host)
+    local = is_here(host)
     if not host or not url.isascii() or any(not "!" <= char <= "~" for char in url):
         text = "must name a host, and hold no spaces or letters outside ASCII"
     elif parts.username is not None or parts.password is not None or parts.fragment:
         text = "must hold neither a user nor a fragment"
     elif parts.scheme != "https" and not (parts.scheme == "http" and local):
         text = "must be https, or http to this machine"
-    elif not private and (local or not _may_be_public(host)):
+    elif not private and (local or not may_be_public(host)):
         text = "must be public; the setting webhook_private (TALLYSTICK_WEBHOOK_PRIVATE) allows others"
     if text:
         raise _url_refused(text, webhook_id)
@@ -237,7 +237,8 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host in _HERE:
         return True
     try:
@@ -246,7 +247,8 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _may_be_public(host: str) -> bool:
+def may_be_public(host: str) -> bool:
+    """Return whether a host may be one of the internet, as far as its name or address says."""
     try:
         return is_public(host)
     except ValueError:

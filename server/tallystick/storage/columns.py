@@ -45,9 +45,9 @@ def big(name: str, *, nullable: bool = False, default: str | None = None) -> Col
     return Column(name, BigInteger, nullable=nullable, server_default=_written(default))
 
 
-def integer(name: str, *, nullable: bool = False) -> Column[int]:
+def integer(name: str, *, nullable: bool = False, default: str | None = None) -> Column[int]:
     """A whole number of 32 bits."""
-    return Column(name, Integer, nullable=nullable)
+    return Column(name, Integer, nullable=nullable, server_default=_written(default))
 
 
 def small(name: str, *, nullable: bool = False, default: str | None = None) -> Column[int]:

@@ -1,4 +1,4 @@
-"""Consents and referrals in SQLAlchemy Core, for PostgreSQL and SQLite alike."""
+"""Consents in SQLAlchemy Core, for PostgreSQL and SQLite alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tallystick.service.consent_ports import (
     CONSENTS_KEPT_MAX,
     ConsentChannel,
     ConsentPurpose,
-    Referral,
     SaidConsent,
 )
 from tallystick.service.errors import NotFound
@@ -19,7 +18,6 @@ from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
 _SAID = tuple(t.consent.c[name] for name in SaidConsent.__dataclass_fields__)
-_REFERRAL = tuple(t.referral.c[name] for name in Referral.__dataclass_fields__)
 
 
 def _said_from_row(row: Row) -> SaidConsent:
@@ -30,7 +28,7 @@ def _said_from_row(row: Row) -> SaidConsent:
 
 
 class SqlConsents(SqlSession):
-    """What members have said yes or no to, and by whom they came."""
+    """What members have said yes or no to."""
 
     def add_consent(self, program_id: ProgramId, member_id: MemberId, said: SaidConsent) -> SaidConsent:
         """Add a statement and return the one that counts now; see ``service.consent_ports``."""
@@ -42,7 +40,7 @@ class SqlConsents(SqlSession):
         flags = {"purpose": int(said.purpose), "channel": int(said.channel), "granted": int(said.granted)}
 
         def work(connection: Connection) -> SaidConsent:
-            if not _living(connection, program_id, [member_id]):
+            if not living(connection, program_id, [member_id]):
                 raise NotFound("There is no such member.", member_id=member_id)
             row = connection.execute(last_said).first()
             if row is not None and bool(row.granted) is said.granted:
@@ -61,40 +59,17 @@ class SqlConsents(SqlSession):
         rows = self._run(program_id, lambda connection: connection.execute(query).all())
         return [_said_from_row(row) for row in rows]
 
-    def add_referral(self, program_id: ProgramId, referral: Referral) -> bool:
-        """Note who recommended a member, once; False when it was noted before or one of the two is gone."""
-        own = (t.referral.c.program_id == program_id, t.referral.c.member_id == referral.member_id)
-
-        def work(connection: Connection) -> bool:
-            if not _living(connection, program_id, [referral.member_id, referral.referrer_id]):
-                return False
-            if connection.execute(select(t.referral.c.member_id).where(*own)).first() is not None:
-                return False
-            values = {column.name: getattr(referral, column.name) for column in _REFERRAL}
-            connection.execute(insert(t.referral).values(program_id=program_id, **values))
-            return True
-
-        return self._run(program_id, work, write=True)
-
-    def referral(self, program_id: ProgramId, member_id: MemberId) -> Referral | None:
-        """Return by whom a member came."""
-        own = (t.referral.c.program_id == program_id, t.referral.c.member_id == member_id)
-        row = self._first(program_id, select(*_REFERRAL).where(*own))
-        return None if row is None else Referral(*row)
-
 
 def erase_records(connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
-    """Delete what a member has said, and both sides of recommendations: who knows whom is personal."""
+    """Delete what a member has said."""
     connection.execute(delete(t.consent).where(*_own(program_id, member_id)))
-    for side in (t.referral.c.member_id, t.referral.c.referrer_id):
-        connection.execute(delete(t.referral).where(t.referral.c.program_id == program_id, side == member_id))
 
 
 def _own(program_id: ProgramId, member_id: MemberId) -> tuple[ColumnElement[bool], ...]:
     return t.consent.c.member_id == member_id, t.consent.c.program_id == program_id
 
 
-def _living(connection: Connection, program_id: ProgramId, member_ids: list[MemberId]) -> bool:
+def living(connection: Connection, program_id: ProgramId, member_ids: list[MemberId]) -> bool:
     """Return whether all are there and not erased, and lock them in their order: an erasure takes its turn."""
     query = (
         select(t.member.c.status)

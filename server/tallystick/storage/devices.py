@@ -20,10 +20,18 @@ from tallystick.storage.coupons import SqlCoupons
 from tallystick.storage.deliveries import SqlDeliveries
 from tallystick.storage.directory import SqlMembers, SqlPrograms
 from tallystick.storage.events import SqlEndpoints, SqlEvents
+from tallystick.storage.households import SqlHouseholds
+from tallystick.storage.notifications import SqlNotificationQueue, SqlNotifications
+from tallystick.storage.referrals import SqlReferrals
+from tallystick.storage.reviews import SqlReviews
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import SqlSegments
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import SqlSharedSums
 from tallystick.storage.sign_in import SqlSignIn
+from tallystick.storage.transfers import SqlTransfers
 from tallystick.storage.wallets import SqlWallets
+from tallystick.storage.wishes import SqlWishes
 
 CODES_MAX = 100
 """Most live enrolment codes that are looked at."""
@@ -186,8 +194,11 @@ class SqlDirectory(
     SqlCashiers,
     SqlCards,
     SqlCoupons,
+    SqlSegments,
     SqlCardDevices,
     SqlConsents,
+    SqlReferrals,
+    SqlReviews,
     SqlBirthdays,
     SqlSignIn,
     SqlWallets,
@@ -195,5 +206,11 @@ class SqlDirectory(
     SqlEndpoints,
     SqlEvents,
     SqlDeliveries,
+    SqlTransfers,
+    SqlHouseholds,
+    SqlNotificationQueue,
+    SqlNotifications,
+    SqlWishes,
+    SqlSharedSums,
 ):
     """The whole directory, but for the reads that cross programs: those differ with the database."""

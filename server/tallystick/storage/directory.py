@@ -17,8 +17,15 @@ from tallystick.storage.cards import claim_cards, lose_cards, remember_lost
 from tallystick.storage.claims import forget_baskets
 from tallystick.storage.consents import erase_records
 from tallystick.storage.coupons import unlink_codes
+from tallystick.storage.households import household_of, leave_for_good
+from tallystick.storage.notifications import erase_notifications
+from tallystick.storage.referrals import erase_referrals
+from tallystick.storage.reviews import erase_reviews
 from tallystick.storage.rows import Row
+from tallystick.storage.segments import forget_member
 from tallystick.storage.sessions import SqlSession
+from tallystick.storage.shared_sums import forget_parts
+from tallystick.storage.wishes import erase_wants
 
 PROGRAM_COLUMNS = tuple(t.program.c[name] for name in Program.__dataclass_fields__)
 _RULE_SET = tuple(t.rule_set.c[name] for name in StoredRuleSet.__dataclass_fields__)
@@ -326,14 +333,21 @@ class SqlMembers(SqlSession):
             lose_cards(connection, program_id, held, now=self._now_ms())
             _forget_sign_ins(connection, program_id, member_id, [token for _, token in held])
             erase_records(connection, program_id, member_id)
+            erase_referrals(connection, program_id, member_id)
+            erase_reviews(connection, program_id, member_id)
+            erase_wants(connection, program_id, member_id)
             forget_birthday(connection, program_id, member_id)
             forget_baskets(connection, program_id, member_id)
+            erase_notifications(connection, program_id, member_id)
             for table in (t.person, t.identifier, t.card_device, t.passkey):
                 connection.execute(
                     delete(table).where(table.c.program_id == program_id, table.c.member_id == member_id)
                 )
             erased = self._set_status(connection, program_id, member_id, MemberStatus.ERASED)
+            leave_for_good(connection, program_id, member_id)
+            forget_parts(connection, program_id, member_id)
             unlink_codes(connection, program_id, member_id)
+            forget_member(connection, program_id, member_id)
             return erased
 
         return self._run(program_id, work, write=True)
@@ -348,8 +362,9 @@ class SqlMembers(SqlSession):
         return True
 
     def _changed(self, connection: Connection, program_id: ProgramId, member_id: MemberId) -> None:
-        """Note that tills must hear of a member whom no entry tells them of."""
-        own = (t.member.c.program_id == program_id, t.member.c.member_id == member_id)
+        """Note that tills must hear of a member whom no entry tells them of, and of the household if there is one."""
+        both = {member_id, household_of(connection, program_id, member_id) or member_id}
+        own = (t.member.c.program_id == program_id, t.member.c.member_id.in_(both))
         connection.execute(update(t.member).where(*own).values(changed_ms=self._now_ms()))
 
 

@@ -190,10 +190,23 @@ referral = Table(
     uuid("member_id"),
     uuid("referrer_id"),
     big("noted_ms"),
+    small("state", default="1"),
+    uuid("sale_id", nullable=True),
+    big("due_ms", default="0"),
+    integer("seen_seq", default="0"),
+    big("changed_ms", default="0"),
+    words("reason", default="''"),
+    small("cleared", default="0"),
+    big("referrer_points", default="0"),
+    big("joiner_points", default="0"),
+    big("moves", default="0"),
     PrimaryKeyConstraint("member_id", "program_id"),
 )
 
-Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id)
+Index("referral_referrer_idx", referral.c.referrer_id, referral.c.program_id, referral.c.noted_ms)
+
+# Those that wait for a purchase, the end of a return window or the ledger's answers.
+Index("referral_waiting_idx", referral.c.program_id, referral.c.member_id, **where("state <= 3"))
 
 wallet_pass = Table(
     "wallet_pass",

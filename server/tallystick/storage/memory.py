@@ -18,9 +18,14 @@ from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
+from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
+from tallystick.service.transfer_store import Transfer
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
+from tallystick.storage.memory_segments import MemorySegmentReads
+from tallystick.storage.memory_shared import HERE
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
 from tallystick.storage.memory_tills import MemoryTills, StoreOf
 from tallystick.storage.reader import LedgerReads, Reads
@@ -30,7 +35,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot
 T = TypeVar("T")
 
 
-class MemoryTransaction(MemoryTills, MemoryCouponReads):
+class MemoryTransaction(MemoryTills, MemoryCouponReads, MemorySegmentReads):
     """A transaction of one program."""
 
     def accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:
@@ -144,6 +149,8 @@ class MemoryTransaction(MemoryTills, MemoryCouponReads):
         self._write_tills(changes)
         for new in changes.entries:
             self._write_entry(new, changes.recorded_ms)
+        for one in changes.purchases:
+            self._insert(tables.purchases, (one.member_id, one.seq), one)
         for refusal in changes.refusals:
             known = Known(refusal.member_id, refusal.fingerprint, refusal.refused, changes.recorded_ms)
             self._insert(tables.refusals, refusal.command_id, known)
@@ -253,6 +260,22 @@ class MemorySnapshot:
     def coupon_holds(self) -> Iterator[Reservation]:
         """Yield reservations by member, hold and coupon."""
         return (one for _, one in sorted(self._tables.coupon_holds.items()))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Yield transfers by id."""
+        return (one for _, one in sorted(self._tables.transfers.items()))
+
+    def purchases(self) -> Iterator[Purchase]:
+        """Yield goods of sales by member and number."""
+        return (one for _, one in sorted(self._tables.purchases.items()))
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, total) by key."""
+        return ((key, one.total) for key, one in sorted(self._tables.shared_sums.items()))
+
+    def shared_place(self) -> SharedPlace:
+        """Return how far the journal has been summed."""
+        return self._tables.shared_places.get(HERE, SharedPlace({}))
 
 
 class MemoryStore(LedgerReads, MemoryDirectory):

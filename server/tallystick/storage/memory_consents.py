@@ -1,24 +1,24 @@
-"""Consents and referrals, in memory."""
+"""Consents, in memory."""
 
 from __future__ import annotations
 
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.core.state import MemberStatus
-from tallystick.service.consent_ports import CONSENTS_KEPT_MAX, Referral, SaidConsent
+from tallystick.service.consent_ports import CONSENTS_KEPT_MAX, SaidConsent
 from tallystick.service.errors import NotFound
 from tallystick.storage.memory_cards import Tables
 from tallystick.storage.memory_tables import ProgramTables, Undo
 
 
 class MemoryConsents:
-    """What members have said yes or no to, and by whom they came; ``service.consent_ports`` says what is meant."""
+    """What members have said yes or no to; ``service.consent_ports`` says what is meant."""
 
     def add_consent(
         self: Tables, program_id: ProgramId, member_id: MemberId, said: SaidConsent
     ) -> SaidConsent:
         with self._changes() as undo:
             tables = self._of(program_id)
-            if not _living(tables, member_id):
+            if not living(tables, member_id):
                 raise NotFound("There is no such member.", member_id=member_id)
             held = tables.consents.get(member_id, ())
             pair = (said.purpose, said.channel)
@@ -31,30 +31,15 @@ class MemoryConsents:
     def consents(self: Tables, program_id: ProgramId, member_id: MemberId) -> list[SaidConsent]:
         return list(self._of(program_id).consents.get(member_id, ()))
 
-    def add_referral(self: Tables, program_id: ProgramId, referral: Referral) -> bool:
-        with self._changes() as undo:
-            tables = self._of(program_id)
-            if not (_living(tables, referral.member_id) and _living(tables, referral.referrer_id)):
-                return False
-            if referral.member_id in tables.referrals:
-                return False
-            undo.put(tables.referrals, referral.member_id, referral)
-            return True
-
-    def referral(self: Tables, program_id: ProgramId, member_id: MemberId) -> Referral | None:
-        return self._of(program_id).referrals.get(member_id)
-
 
 def erase_records(undo: Undo, tables: ProgramTables, member_id: MemberId) -> None:
-    """Delete what a member has said, and both sides of recommendations: who knows whom is personal."""
+    """Delete what a member has said."""
     if member_id in tables.consents:
         undo.remove(tables.consents, member_id)
-    known = [one for one in tables.referrals.values() if member_id in (one.member_id, one.referrer_id)]
-    for one in known:
-        undo.remove(tables.referrals, one.member_id)
 
 
-def _living(tables: ProgramTables, member_id: MemberId) -> bool:
+def living(tables: ProgramTables, member_id: MemberId) -> bool:
+    """Return whether a member is there and not erased."""
     member = tables.members.get(member_id)
     return member is not None and member.status is not MemberStatus.ERASED
 

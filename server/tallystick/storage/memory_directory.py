@@ -21,6 +21,7 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.errors import AlreadyExists, NotFound
+from tallystick.service.household_store import Part
 from tallystick.storage.clock import Now
 from tallystick.storage.devices import CODES_MAX, REVOKED_MAX
 from tallystick.storage.memory_birthdays import MemoryBirthdays, forget_birthday
@@ -29,12 +30,33 @@ from tallystick.storage.memory_claims import MemoryClaims, forget_baskets
 from tallystick.storage.memory_consents import MemoryConsents, erase_records
 from tallystick.storage.memory_coupons import MemoryCoupons, unlink_codes
 from tallystick.storage.memory_events import MemoryEvents
+from tallystick.storage.memory_notifications import MemoryNotifications, erase_notifications
+from tallystick.storage.memory_referrals import MemoryReferrals, erase_referrals
+from tallystick.storage.memory_reviews import MemoryReviews, erase_reviews
+from tallystick.storage.memory_segments import MemorySegments, forget_member
+from tallystick.storage.memory_shared import MemorySharedSums, forget_parts
+from tallystick.storage.memory_sharing import MemoryHouseholds, MemoryTransfers, leave_for_good
 from tallystick.storage.memory_sign_in import MemorySignIn, forget_sign_ins
 from tallystick.storage.memory_tables import Undo
+from tallystick.storage.memory_wishes import MemoryWishes, erase_wants
 
 
 class MemoryDirectory(
-    MemorySignIn, MemoryCards, MemoryCoupons, MemoryConsents, MemoryBirthdays, MemoryClaims, MemoryEvents
+    MemorySignIn,
+    MemoryCards,
+    MemoryCoupons,
+    MemoryConsents,
+    MemoryReferrals,
+    MemoryClaims,
+    MemoryEvents,
+    MemoryReviews,
+    MemoryTransfers,
+    MemoryHouseholds,
+    MemoryNotifications,
+    MemoryWishes,
+    MemorySegments,
+    MemoryBirthdays,
+    MemorySharedSums,
 ):
     """Programs, members and devices; ``service.directory`` says what each call means."""
 
@@ -221,9 +243,17 @@ class MemoryDirectory(
                 undo.remove(tables.card_devices, (member_id, device.kid))
             forget_sign_ins(undo, tables, member_id, {row.token for row in held})
             erase_records(undo, tables, member_id)
+            erase_referrals(undo, tables, member_id)
+            erase_reviews(undo, tables, member_id)
+            erase_notifications(undo, tables, member_id)
+            erase_wants(undo, tables, member_id)
             forget_birthday(undo, tables, member_id)
             unlink_codes(undo, tables, member_id)
-            return self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
+            forget_member(undo, tables, member_id)
+            erased = self._set_status(undo, program_id, member_id, MemberStatus.ERASED)
+            leave_for_good(undo, tables, member_id)
+            forget_parts(undo, tables, member_id)
+            return erased
 
     def _lives(self, program_id: ProgramId, member_id: MemberId) -> bool:
         member = self._of(program_id).members.get(member_id)
@@ -239,7 +269,11 @@ class MemoryDirectory(
         return True
 
     def _changed(self, undo: Undo, program_id: ProgramId, member_id: MemberId) -> None:
-        undo.put(self._of(program_id).changed_ms, member_id, self._now_ms())
+        tables = self._of(program_id)
+        undo.put(tables.changed_ms, member_id, self._now_ms())
+        place = tables.belongings.get(member_id)
+        if place is not None and place.part is not Part.ASKING:
+            undo.put(tables.changed_ms, place.household_id, self._now_ms())
 
     def add_code(self, program_id: ProgramId, code: EnrolmentCode) -> None:
         with self._changes() as undo:

@@ -12,7 +12,7 @@ from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch
 from tallystick.service.claim_store import Claim
-from tallystick.service.consent_ports import Referral, SaidConsent
+from tallystick.service.consent_ports import SaidConsent
 from tallystick.service.coupon_ports import CouponBatch, CouponCode, Reservation
 from tallystick.service.directory import (
     CardDevice,
@@ -23,9 +23,17 @@ from tallystick.service.directory import (
     StoredRuleSet,
 )
 from tallystick.service.event_store import DeliveryState, Endpoint, Event, EventPlace, SeenMember
+from tallystick.service.household_store import Belonging
+from tallystick.service.notification_ports import Notification, NotificationPlace, PushSubscription
 from tallystick.service.ports import InboxItem, Known, NewEntry
+from tallystick.service.referral_ports import Referral
+from tallystick.service.review_ports import Review, StaffMember, WatchPlace
+from tallystick.service.segment_ports import Purchase, SegmentCount
+from tallystick.service.shared_store import ReachedGoal, SharedPlace, SharedTotal
 from tallystick.service.sign_in_ports import Passkey, SignInSession
+from tallystick.service.transfer_store import Transfer
 from tallystick.service.wallet_store import Registration, WalletPass, WalletPlace
+from tallystick.service.wish_ports import Reminded, Wanted, WantedKind
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -102,18 +110,42 @@ class ProgramTables:
     birthdays: dict[MemberId, Birthday] = field(default_factory=dict)
     consents: dict[MemberId, tuple[SaidConsent, ...]] = field(default_factory=dict)
     referrals: dict[MemberId, Referral] = field(default_factory=dict)
+    wanted: dict[tuple[MemberId, WantedKind], Wanted] = field(default_factory=dict)
+    reminders: dict[MemberId, tuple[Reminded, ...]] = field(default_factory=dict)
     coupon_batches: dict[str, CouponBatch] = field(default_factory=dict)
     coupon_codes: dict[str, CouponCode] = field(default_factory=dict)
     coupons_used: dict[str, int] = field(default_factory=dict)
     coupons_by_member: dict[tuple[MemberId, str], int] = field(default_factory=dict)
     coupon_holds: dict[tuple[str, str, str, str], Reservation] = field(default_factory=dict)
+    segments: dict[str, SegmentCount] = field(default_factory=dict)
+    segment_members: dict[tuple[MemberId, str], Ms] = field(default_factory=dict)
+    purchases: dict[tuple[MemberId, int], Purchase] = field(default_factory=dict)
     claims: dict[CommandId, Claim] = field(default_factory=dict)
+    transfers: dict[CommandId, Transfer] = field(default_factory=dict)
+    households: dict[MemberId, tuple[bytes, Ms]] = field(default_factory=dict)
+    """The invitation (empty: none) and its end."""
+    belongings: dict[MemberId, Belonging] = field(default_factory=dict)
+    shared_places: dict[str, SharedPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    shared_sums: dict[str, SharedTotal] = field(default_factory=dict)
+    shared_parts: dict[tuple[MemberId, str], tuple[int, bool]] = field(default_factory=dict)
+    shared_goals: dict[str, ReachedGoal] = field(default_factory=dict)
     made_ms: dict[MemberId, Ms] = field(default_factory=dict)
     webhooks: dict[str, Endpoint] = field(default_factory=dict)
     events: dict[int, tuple[Event, Ms]] = field(default_factory=dict)
     messages: dict[tuple[str, int], Message] = field(default_factory=dict)
     event_seen: dict[MemberId, SeenMember] = field(default_factory=dict)
     event_places: dict[str, EventPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    reviews: dict[str, Review] = field(default_factory=dict)
+    watch_counts: dict[tuple[Ms, str, str], int] = field(default_factory=dict)
+    watch_places: dict[str, WatchPlace] = field(default_factory=dict)
+    """The one place, by nothing."""
+    staff: dict[tuple[str, str], StaffMember] = field(default_factory=dict)
+    notifications: dict[tuple[MemberId, str], tuple[Notification, Ms]] = field(default_factory=dict)
+    """Each with the instant until which it is held."""
+    push_subscriptions: dict[tuple[MemberId, str], PushSubscription] = field(default_factory=dict)
+    notification_places: dict[str, NotificationPlace] = field(default_factory=dict)
     """The one place, by nothing."""
     entry_of: dict[CommandId, tuple[MemberId, int]] = field(default_factory=dict)
     holder_of: dict[CommandId, MemberId] = field(default_factory=dict)

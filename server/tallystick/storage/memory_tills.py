@@ -9,6 +9,7 @@ from tallystick.core.advice import TillChain, VerdictKind
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, MemberStatus
 from tallystick.service.ports import Exposure, InboxItem, InboxState, TillMember, WriteSet
+from tallystick.storage.memory_sharing import leads_to
 from tallystick.storage.memory_tables import ProgramTables, Undo
 from tallystick.storage.till_reads import LAST_MS, LAST_UUID, shares, till_member
 
@@ -119,8 +120,9 @@ class MemoryTills:
     def _till_members(self, accounts: Sequence[Account], store_id: str, ended_since: Ms) -> list[TillMember]:
         tags: dict[MemberId, list[bytes]] = {account.member_id: [] for account in accounts}
         for row in self._tables.identifiers.values():
-            if row.scan_tag and row.member_id in tags:
-                tags[row.member_id].append(row.scan_tag)
+            account_id = leads_to(self._tables, row.member_id)
+            if row.scan_tag and account_id in tags:
+                tags[account_id].append(row.scan_tag)
         return [
             till_member(account, tags[account.member_id], self._escrowed(account, store_id, ended_since))
             for account in accounts

@@ -9,15 +9,34 @@ from tallystick.core.ids import ProgramId
 from tallystick.service.claim_store import ClaimStore
 from tallystick.service.directory import Directory
 from tallystick.service.event_store import EventStore
+from tallystick.service.household_store import HouseholdStore
+from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
+from tallystick.service.review_ports import ReviewStore
+from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in_ports import SignInStore
+from tallystick.service.transfer_store import TransferStore
 from tallystick.service.wallet_store import WalletStore
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.url import MEMORY, SQLITE, parse_url
 
 
-class Store(LedgerStore, LedgerReader, Directory, WalletStore, SignInStore, ClaimStore, EventStore, Protocol):
+class Store(
+    LedgerStore,
+    LedgerReader,
+    Directory,
+    WalletStore,
+    SignInStore,
+    ClaimStore,
+    EventStore,
+    ReviewStore,
+    TransferStore,
+    HouseholdStore,
+    NotificationStore,
+    SharedStore,
+    Protocol,
+):
     """All that the use cases need of a store, and the snapshots that verification and export read."""
 
     def snapshot(self, program_id: ProgramId) -> AbstractContextManager[Snapshot]:

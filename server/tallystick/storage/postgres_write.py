@@ -26,6 +26,7 @@ from tallystick.storage.rows import (
     lot_to_row,
     refusal_to_row,
 )
+from tallystick.storage.segment_reads import PURCHASE_COLUMNS, purchase_to_row
 from tallystick.storage.tables import MOVE_COLUMNS
 from tallystick.storage.till_rows import INBOX_CHANGING, INBOX_COLUMNS, TILL_COLUMNS, item_to_row, till_to_row
 
@@ -85,6 +86,7 @@ _TEXTS = frozenset(
         "allocs",
         "coupons",
     }
+    | {"goods"}
     | {"fenced_ms", "reasons", "waits_for", "resolved_by", "note"}
 )
 _NULL_FOR_ZERO = frozenset({*MOVE_COLUMNS, "reverses_seq", "shortfall"})
@@ -181,6 +183,7 @@ _HOLDS_NEW = _insert("hold", HOLD_COLUMNS)
 _HOLDS_CHANGED = _change("hold", HOLD_COLUMNS, key="member_id, hold_id")
 _TILLS = _put("till_chain", TILL_COLUMNS, key="till_id", changing=TILL_COLUMNS.removeprefix("till_id, "))
 _INBOX = _put("inbox_item", INBOX_COLUMNS, key="item_id", changing=INBOX_CHANGING)
+_PURCHASES = _insert("purchase", PURCHASE_COLUMNS)
 _PARTS = (
     _ENTRIES,
     _REFUSALS,
@@ -191,6 +194,7 @@ _PARTS = (
     _HOLDS_CHANGED,
     _TILLS,
     _INBOX,
+    _PURCHASES,
 )
 
 
@@ -224,6 +228,7 @@ def plan_write(program_id: str, changes: WriteSet) -> Write | None:
         holds_changed,
         [till_to_row(chain) for chain in changes.tills],
         [item_to_row(item) for item in changes.inbox],
+        [purchase_to_row(one) for one in changes.purchases],
     )
     present = tuple(bool(part) for part in rows)
     if not any(present) and changes.journal is None:

@@ -61,6 +61,10 @@ class Reads(Protocol):
         self, coupon_ids: Iterable[str], members: Iterable[MemberId], *, now_ms: Ms
     ) -> CouponCounts: ...
 
+    def memberships(
+        self, members: Iterable[MemberId], segment_ids: Iterable[str]
+    ) -> dict[tuple[MemberId, str], Ms]: ...
+
     def tills(self, *, store_id: str, limit: int) -> list[TillChain]: ...
 
     def inbox(self, item_ids: Iterable[str]) -> dict[str, InboxItem]: ...
@@ -170,6 +174,13 @@ class LedgerReads(ABC):
             lambda reads: reads.coupon_counts(coupon_ids, [member_id], now_ms=now_ms),
             at_one_instant=True,
         )
+
+    def read_memberships(
+        self, program_id: ProgramId, members: Sequence[MemberId], segment_ids: Sequence[str]
+    ) -> dict[tuple[MemberId, str], Ms]:
+        """Return when members came into those of the segments that they are in."""
+        assert len(members) <= PAGE_MAX
+        return self._read(program_id, lambda reads: reads.memberships(members, segment_ids))
 
     def read_tills(self, program_id: ProgramId, *, store_id: str) -> list[TillChain]:
         """Return the chains of a store's tills, by id; of all stores when ``store_id`` is empty."""

@@ -12,6 +12,9 @@ from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
+from tallystick.service.transfer_store import Transfer
 
 
 class LedgerRow(NamedTuple):
@@ -62,3 +65,10 @@ class Snapshot(Protocol):
     def coupon_members(self) -> Iterator[tuple[MemberId, str, int]]: ...
 
     def coupon_holds(self) -> Iterator[Reservation]: ...
+
+    def transfers(self) -> Iterator[Transfer]: ...
+    def purchases(self) -> Iterator[Purchase]: ...
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]: ...
+
+    def shared_place(self) -> SharedPlace: ...

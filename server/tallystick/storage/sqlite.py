@@ -37,6 +37,7 @@ from tallystick.storage.rows import (
     lot_to_row,
     refusal_to_row,
 )
+from tallystick.storage.segment_reads import PURCHASE_COLUMNS, purchase_to_row
 from tallystick.storage.snapshot import Snapshot
 from tallystick.storage.sqlite_connect import connect, explicit_transactions, sqlite_fault
 from tallystick.storage.sqlite_lanes import LaneFiles
@@ -88,6 +89,7 @@ _INSERT_LEDGER = _insert("ledger", LEDGER_COLUMNS)
 _INSERT_REFUSAL = _insert("refusal", "command_id, member_id, recorded_ms, reason, fingerprint, details")
 _INSERT_LOT = _insert("lot", LOT_COLUMNS)
 _INSERT_HOLD = _insert("hold", HOLD_COLUMNS)
+_INSERT_PURCHASE = _insert("purchase", PURCHASE_COLUMNS)
 _INSERT_JOURNAL = _insert("journal", JOURNAL_COLUMNS)
 _UPDATE_LOT = _update("lot", LOT_COLUMNS)
 _UPDATE_HOLD = _update("hold", HOLD_COLUMNS)
@@ -123,6 +125,7 @@ class SqliteTransaction(SqlReads):
         self._insert(_INSERT_REFUSAL, [refusal_to_row(new, at) for new in changes.refusals])
         self._insert(_INSERT_LOT, [lot_to_row(member, lot) for member, lot in changes.lots_new])
         self._insert(_INSERT_HOLD, [hold_to_row(member, hold) for member, hold in changes.holds_new])
+        self._insert(_INSERT_PURCHASE, [purchase_to_row(one) for one in changes.purchases])
         self._insert(_PUT_TILL, [till_to_row(chain) for chain in changes.tills])
         self._insert(_PUT_ITEM, [item_to_row(item) for item in changes.inbox])
         self._insert(_INSERT_JOURNAL, [journal_to_row(changes.journal)] if changes.journal else [])

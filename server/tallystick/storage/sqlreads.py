@@ -12,7 +12,7 @@ from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.ports import Known
-from tallystick.storage.coupon_reads import COUPON_TEMPLATES, CouponStatements, SqlCouponReads
+from tallystick.storage.coupon_reads import COUPON_TEMPLATES
 from tallystick.storage.rows import (
     ACCOUNT_COLUMNS,
     HOLD_COLUMNS,
@@ -28,15 +28,17 @@ from tallystick.storage.rows import (
     known_from_row,
     lot_from_row,
 )
+from tallystick.storage.segment_reads import SEGMENT_TEMPLATES, SegmentStatements, SqlSegmentReads
 from tallystick.storage.tables import SUM_COLUMNS
 from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES
+from tallystick.storage.transfers import TRANSFER_COLUMNS
 
 SEQ_MAX = 2**31 - 1
 """Largest number of an entry: what the ledger's 32-bit column holds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statements(CouponStatements):
+class Statements(SegmentStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 
     accounts_locked: str
@@ -56,6 +58,9 @@ class Statements(CouponStatements):
     scan_accounts: str
     scan_lots: str
     scan_holds: str
+    scan_transfers: str
+    scan_shared_sums: str
+    scan_shared_place: str
     count_entries: str
 
 
@@ -111,9 +116,13 @@ _TEMPLATES = {
     "scan_accounts": f"SELECT {ACCOUNT_COLUMNS} FROM account {_OF_PROGRAM} ORDER BY member_id",
     "scan_lots": f"SELECT {LOT_COLUMNS} FROM lot {_OF_PROGRAM} ORDER BY member_id, lot_seq",
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
+    "scan_transfers": f"SELECT {TRANSFER_COLUMNS} FROM transfer {_OF_PROGRAM} ORDER BY transfer_id",
+    "scan_shared_sums": f"SELECT key, total FROM shared_sum {_OF_PROGRAM} ORDER BY key",
+    "scan_shared_place": f"SELECT lanes, as_of_ms, moves FROM shared_place {_OF_PROGRAM}",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",
     **TILL_TEMPLATES,
     **COUPON_TEMPLATES,
+    **SEGMENT_TEMPLATES,
 }
 
 
@@ -137,7 +146,7 @@ def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
     return found
 
 
-class SqlReads(SqlCouponReads):
+class SqlReads(SqlSegmentReads):
     """``Reads`` over a connection that is in a transaction of one program."""
 
     statements: Statements

@@ -12,6 +12,9 @@ from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.segment_ports import Purchase
+from tallystick.service.shared_store import SharedPlace
+from tallystick.service.transfer_store import Transfer
 from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
 from tallystick.storage.rows import (
     Row,
@@ -21,9 +24,11 @@ from tallystick.storage.rows import (
     journal_from_row,
     lot_from_row,
 )
+from tallystick.storage.shared_sums import place_from_row
 from tallystick.storage.snapshot import LedgerRow, UnreadableRow
 from tallystick.storage.sqlreads import Statements
 from tallystick.storage.till_rows import item_from_row, till_from_row
+from tallystick.storage.transfers import transfer_from_row
 
 T = TypeVar("T")
 
@@ -88,6 +93,25 @@ class SqlSnapshot(ABC):
     def coupon_holds(self) -> Iterator[Reservation]:
         """Yield reservations by member, hold and coupon."""
         return map(reservation_from_row, self._stream(self.statements.scan_reservations))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Yield transfers by id."""
+        return self._records("transfer", self.statements.scan_transfers, transfer_from_row, slice(0, 1))
+
+    def purchases(self) -> Iterator[Purchase]:
+        """Yield goods of sales by member and number."""
+        return (Purchase(*row) for row in self._stream(self.statements.scan_purchases))
+
+    def shared_sums(self) -> Iterator[tuple[str, int]]:
+        """Yield (key, total) by key."""
+        return ((row[0], row[1]) for row in self._stream(self.statements.scan_shared_sums))
+
+    def shared_place(self) -> SharedPlace:
+        """Return how far the journal has been summed."""
+        places = list(
+            self._records("shared_sum", self.statements.scan_shared_place, place_from_row, slice(0))
+        )
+        return places[0] if places else SharedPlace({})
 
     def _records(self, table: str, statement: str, record: Callable[[Row], T], key: slice) -> Iterator[T]:
         for row in self._stream(statement):

@@ -45,6 +45,18 @@ from tallystick.storage.member_tables import (
     wallet_place,
     wallet_registration,
 )
+from tallystick.storage.notification_tables import notification, notification_place, push_subscription
+from tallystick.storage.review_tables import review, staff_member, watch_count, watch_place
+from tallystick.storage.segment_tables import purchase, segment, segment_member
+from tallystick.storage.sharing_tables import (
+    household,
+    household_member,
+    shared_goal,
+    shared_part,
+    shared_place,
+    shared_sum,
+    transfer,
+)
 from tallystick.storage.till_tables import (
     assertion_use,
     cashier,
@@ -53,6 +65,7 @@ from tallystick.storage.till_tables import (
     inbox_item,
     till_chain,
 )
+from tallystick.storage.wish_tables import reminder, wanted
 
 __all__ = [
     "MOVE_COLUMNS",
@@ -78,6 +91,8 @@ __all__ = [
     "event_place",
     "event_seen",
     "hold",
+    "household",
+    "household_member",
     "identifier",
     "inbox_item",
     "journal",
@@ -85,16 +100,33 @@ __all__ = [
     "lot",
     "member",
     "metadata",
+    "notification",
+    "notification_place",
     "passkey",
     "person",
     "program",
+    "purchase",
+    "push_subscription",
     "referral",
     "refusal",
+    "reminder",
+    "review",
     "rule_set",
+    "segment",
+    "segment_member",
+    "shared_goal",
+    "shared_part",
+    "shared_place",
+    "shared_sum",
     "sign_in",
+    "staff_member",
     "till_chain",
+    "transfer",
     "wallet_pass",
     "wallet_place",
     "wallet_registration",
+    "wanted",
+    "watch_count",
+    "watch_place",
     "webhook",
 ]

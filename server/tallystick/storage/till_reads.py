@@ -11,6 +11,7 @@ from tallystick.core.advice import TillChain, VerdictKind
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.rules.membership import last_days
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, MemberStatus
+from tallystick.service.household_store import Part
 from tallystick.service.ports import Exposure, InboxItem, InboxState, TillMember
 from tallystick.storage.rows import ACCOUNT_COLUMNS, HOLD_COLUMNS, Row, account_from_row, hold_from_row
 from tallystick.storage.till_rows import INBOX_COLUMNS, TILL_COLUMNS, item_from_row, till_from_row
@@ -22,6 +23,10 @@ LAST_MS = Ms(2**63 - 1)
 _OPEN = f"status = {HoldStatus.OPEN:d}"
 _ITEMS = f"SELECT {INBOX_COLUMNS} FROM inbox_item WHERE program_id = $1"
 _TILLS = f"SELECT {TILL_COLUMNS} FROM till_chain WHERE program_id = $1"
+_PERSON = (
+    "FROM household_member h JOIN member m ON m.program_id = h.program_id AND m.member_id = h.member_id "
+    f"AND h.part < {Part.ASKING:d} AND m.status = {MemberStatus.OPEN:d}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,14 @@ TILL_TEMPLATES = {
         f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE program_id = $1 AND member_id > $2 "
         f"AND status <> {MemberStatus.ERASED:d} ORDER BY member_id LIMIT $3"
     ),
+    # What a person in a household shows leads to the household's account.
     "scan_tags": (
-        "SELECT member_id, scan_tag FROM identifier WHERE program_id = $1 AND member_id @any2 "
-        "AND scan_tag IS NOT NULL"
+        "SELECT i.member_id, i.scan_tag FROM identifier i WHERE i.program_id = $1 AND i.member_id @any2 "
+        f"AND i.scan_tag IS NOT NULL AND NOT EXISTS (SELECT 1 {_PERSON} "
+        "WHERE h.program_id = i.program_id AND h.member_id = i.member_id) "
+        f"UNION ALL SELECT h.household_id, i.scan_tag {_PERSON} "
+        "JOIN identifier i ON i.program_id = h.program_id AND i.member_id = h.member_id "
+        "WHERE h.program_id = $1 AND h.household_id @any2 AND i.scan_tag IS NOT NULL"
     ),
     "holds_of_store": (
         f"SELECT {HOLD_COLUMNS} FROM hold WHERE program_id = $1 AND member_id @any2 AND store_id = $3 "

@@ -24,8 +24,10 @@ from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
 from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
 from tallystick.storage.verify_coupons import CouponUses
+from tallystick.storage.verify_shared import SharedTotals
 from tallystick.storage.verify_tallies import counted_by, tally_differences
 from tallystick.storage.verify_tills import chain_differences, item_differences
+from tallystick.storage.verify_transfers import TransferPairs
 
 R = TypeVar("R")
 
@@ -127,6 +129,8 @@ _KEYS = {
     "coupon_code": ("token",),
     "till": ("till",),
     "inbox": ("item",),
+    "transfer": ("transfer",),
+    "shared_sum": ("sum",),
 }
 _RANKS = tuple(_KEYS)
 
@@ -195,6 +199,7 @@ class _Program:
         self._findings = _Findings(program_id)
         self._entries = 0
         self._total = snapshot.entry_count()
+        self._heads: dict[int, int] = {}
 
     def verify(self) -> None:
         """Run the passes and put what they find into the report."""
@@ -209,10 +214,18 @@ class _Program:
         self._report.problem_count += self._findings.count
 
     def _passes(self) -> None:
+        pairs, totals = TransferPairs(), SharedTotals()
         with Refs() as refs, CouponUses() as uses:
             sums = self._journal(refs)
-            moved = self._members(refs, uses)
+            moved = self._members(refs, uses, pairs, totals)
             self._coupons(uses)
+            snapshot = self._snapshot
+            for difference in pairs.differences(snapshot.transfers()):
+                self._findings.add(*difference)
+            for difference in totals.differences(
+                snapshot.shared_place(), self._heads, snapshot.shared_sums()
+            ):
+                self._findings.add(*difference)
             for table, key, expected, found in refs.differences():
                 self._findings.add(table, key, expected, found)
         if self._findings.count == 0 and sums != moved:
@@ -233,6 +246,7 @@ class _Program:
             if before is not None and before.lane_id != row.lane_id:
                 before = None
             self._journal_row(row, before, refs)
+            self._heads[row.lane_id] = row.lane_seq
             before = row
             sums = [total + one for total, one in zip(sums, row.sums, strict=True)]
         return sums
@@ -263,7 +277,7 @@ class _Program:
         for member_id, seq, entry_hash in split:
             refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
 
-    def _members(self, refs: Refs, uses: CouponUses) -> list[int]:
+    def _members(self, refs: Refs, uses: CouponUses, pairs: TransferPairs, totals: SharedTotals) -> list[int]:
         """Verify each member; return the moves over all."""
         moved = [0] * len(Moves._fields)
         ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
@@ -278,6 +292,8 @@ class _Program:
             for row in ledger.take(account.member_id):
                 self._entry(row, refs)
                 uses.entry(row)
+                pairs.entry(row)
+                totals.entry(row)
                 member.entry(row)
                 moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
             member.account_agrees()

@@ -13,6 +13,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, Self
 
+from tallystick.core.budget import is_budget, times_of
 from tallystick.core.codec import detail_from_text
 from tallystick.core.entry import AppliedCoupon, EntryKind
 from tallystick.core.ids import MemberId
@@ -75,6 +76,9 @@ class CouponUses:
         expected: Counter[str] = Counter()
         for command_id, coupons in self._live.values():
             for coupon in coupons:
+                if is_budget(coupon.coupon_id):
+                    self._totals[coupon.coupon_id] += times_of(coupon)
+                    continue
                 expected[coupon.coupon_id] += 1
                 if coupon.token:
                     self._write(self._sales, coupon.token, command_id)

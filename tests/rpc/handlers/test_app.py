@@ -177,7 +177,7 @@ class TestCard:
         open_till(world)
         whole = card_of(world, ann)
         reduced = card_of(world, ann, Caller(WIDGET, store_id="", member_id=ann, web_origin=PAGE))
-        private = {"number", "given_name", "vouchers", "store_ids", "referral_url"}
+        private = {"number", "given_name", "vouchers", "store_ids", "referral_url", "referral"}
         told, shown = dict(fields_of(whole)), dict(fields_of(reduced))
         assert private < told.keys()
         assert shown == {name: value for name, value in told.items() if name not in private}
@@ -239,6 +239,9 @@ class TestCard:
             )
         ]
         assert card.badges == [pb.CardBadge(badge_id="keen", count=1)]
+        tallies = {one["key"]: (one["first_day"], one["count"]) for one in exported(world, ann)["tallies"]}
+        assert tallies["challenge/march"] == ("2026-03-01", 2)
+        assert tallies["badge/keen"] == (None, 1)
         (club,) = card.memberships
         assert club.active
         assert (club.last_day, club.grace_day, club.remind_day) == ("2026-04-30", "2026-05-03", "2026-04-23")
@@ -472,6 +475,17 @@ class TestExport:
         told = exported(world, ben)
         assert told["referral"]["joined_by_one_at"] is not None
         assert ann not in json.dumps(told)
+        brought = {"joined": 1, "waiting": 1, "paid": 0, "points": 0}
+        assert exported(world, ann)["referral"]["brought"] == brought
+
+    def test_what_was_put_before_a_person_is_told_and_not_about_whom_else(self, world: World) -> None:
+        ann, ben = member_with_referral(world)
+        facts = {"reason": "burst"}
+        world.gateway.reviews.add(SHOP, "referral", MemberId(ben), facts, "", other_id=MemberId(ann))
+        told = exported(world, ben)
+        assert [(one["kind"], one["state"]) for one in told["reviews"]] == [("referral", "OPEN")]
+        assert ann not in json.dumps(told)
+        assert exported(world, ann)["reviews"] == []
 
 
 def member_with_referral(world: World) -> tuple[str, str]:

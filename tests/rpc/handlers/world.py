@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,16 @@ from google.rpc.status_pb2 import Status
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.rpc.auth import Authenticator
+from tallystick.rpc.handlers.notification import NO_CARRIERS
 from tallystick.rpc.handlers.services import services
 from tallystick.rpc.pipeline import Arrival, CallFailed, Pipeline
 from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.tokens import new_token_id, sign_access_token
 from tallystick.service.directory import Clock
 from tallystick.service.gateway import Gateway, open_gateway, role_name
+from tallystick.service.notices import Carrier
+from tallystick.service.notification_ports import Way
+from tallystick.service.notifications import NoticeSettings
 from tallystick.service.pass_maker import PassMaker
 from tallystick.service.public_face import PublicFace
 from tallystick.storage.memory import MemoryStore
@@ -33,11 +37,15 @@ from tallystick.v1 import (
     card_pb2,
     coupon_pb2,
     identity_pb2,
+    insight_pb2,
     ledger_pb2,
     member_code_pb2,
     member_pb2,
+    notification_pb2,
     options_pb2,
+    review_pb2,
     reward_pb2,
+    sharing_pb2,
     store_pb2,
     till_pb2,
     webshop_pb2,
@@ -67,7 +75,11 @@ MODULES = (
     app_pb2,
     webshop_pb2,
     coupon_pb2,
+    review_pb2,
+    insight_pb2,
+    sharing_pb2,
     reward_pb2,
+    notification_pb2,
     admin_pb2,
 )
 METHODS = {
@@ -144,6 +156,8 @@ class World:
         clock: Clock = Clock.LIVE,
         rules: str = RULES,
         passes: Callable[[Gateway], PassMaker] | None = None,
+        notices: NoticeSettings = NoticeSettings(),  # noqa: B008 (frozen)
+        carriers: Mapping[Way, Carrier] = NO_CARRIERS,
     ) -> None:
         self.now_ms: int = START_MS
         self.loop = asyncio.new_event_loop()
@@ -157,9 +171,10 @@ class World:
             face=PublicFace(public_url="https://points.example"),
             web_origins=(PAGE,),
             now_ms=lambda: Ms(self.now_ms),
+            notice_settings=notices,
         )
         self.pipeline = Pipeline(
-            services(self.gateway, passes=passes(self.gateway) if passes else None),
+            services(self.gateway, passes=passes(self.gateway) if passes else None, carriers=carriers),
             authenticator=Authenticator(
                 profile=self.gateway.token_profile,
                 keys=self.keys.signing.verify_keys,

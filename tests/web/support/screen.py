@@ -9,7 +9,9 @@ from typing import Any
 from playwright.sync_api import Error, Locator, Page, expect
 
 SCANS_MAX = 3
-"""A busy machine may hand a scanner's keys to the browser so slowly that they look typed: people scan again."""
+"""A busy machine may hand a scanner's keys to the browser so slowly that they look typed, or let the gateway answer too
+late for a member whom the till has not heard of yet: people scan again.
+"""
 
 SCAN_MS = 4_000
 ANSWER_MS = 10_000
@@ -58,14 +60,19 @@ class Screen:
         """Scan a card; return the points on the answer."""
         for _ in range(SCANS_MAX):
             with contextlib.suppress(Error):
-                return self._scan_once(number)
-        raise AssertionError(f"{number} was not taken for a scan")
+                points = self._scan_once(number)
+                if points is not None:
+                    return points
+        raise AssertionError(f"{number} was not taken for a scan, or nobody was found")
 
-    def _scan_once(self, number: str) -> int:
+    def _scan_once(self, number: str) -> int | None:
         asking = self.page.expect_response(lambda answer: answer.url.endswith("/identify"), timeout=SCAN_MS)
         with asking as asked:
             self.scan(number)
-        points = int(asked.value.json()["member"]["points"])
+        answer = asked.value.json()
+        if "member" not in answer:
+            return None
+        points = int(answer["member"]["points"])
         self.shows("points", points=points)
         return points
 

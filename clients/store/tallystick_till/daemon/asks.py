@@ -25,6 +25,7 @@ TAX_CODE_CHARS_MAX: Final = 16
 RATE_PPM_MAX: Final = 1_000_000
 REWARDS_MAX: Final = 20
 ENROL_CHARS_MAX: Final = 320
+LANGUAGE_CHARS_MAX: Final = 35
 PIN_CHARS_MAX: Final = 16
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -75,6 +76,7 @@ def sale_ask(fields: Fields) -> SaleAsk:
         sale_id=fields.identifier("sale_id", default=""),
         reference=_reference(fields, "reference"),
         basket_id=fields.text("basket_id", longest=NAME_CHARS_MAX, default=""),
+        language=fields.text("language", longest=LANGUAGE_CHARS_MAX, default=""),
     )
     fields.done()
     return ask

@@ -9,6 +9,7 @@ import { standIn } from "./dev/stand-in.ts";
 import { en } from "./src/messages/en.ts";
 
 const HOME = "/card/demo/";
+const FETCHED_LATER = /\/card\/src\/(views\/Club|club\/|messages\/(sv|pl|nb|lv)\.ts)/;
 
 /** While developing, the page's own server plays the gateway too. */
 function gateway(): Plugin {
@@ -75,6 +76,12 @@ export default defineConfig(({ command }) => ({
     // Nothing is inlined as data: the page's policy allows its own origin only.
     assetsInlineLimit: 0,
     modulePreload: false,
+    // All that is not fetched later is one file: in two it would be larger.
+    rolldownOptions: {
+      output: {
+        codeSplitting: { groups: [{ name: "card", test: (id: string) => !FETCHED_LATER.test(id) }] },
+      },
+    },
     target: ["chrome123", "firefox125", "safari17.5"],
   },
 }));

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TallystickConfig(AppConfig):
-    """Connects the order signal and the checks of the settings."""
+    """Connects the signals of orders, baskets and wish lists, and the checks of the settings."""
 
     name = "tallystick_oscar"
     label = "tallystick_oscar"
@@ -19,7 +19,8 @@ class TallystickConfig(AppConfig):
         from django.core.checks import register
         from oscar.apps.order.signals import order_placed
 
-        from tallystick_oscar import checks, placing
+        from tallystick_oscar import checks, placing, wishes
 
+        wishes.connect()
         order_placed.connect(placing.on_order_placed, dispatch_uid="tallystick_oscar")
         register(checks.check_settings)

@@ -34,6 +34,10 @@ DEFAULTS: dict[str, Any] = {
     "TALLYSTICK_ACCESS": False,
     # What customers read for the ids of rewards and tiers, such as {"mug": _("A mug")}; else the id itself.
     "TALLYSTICK_NAMES": {},
+    # How long a basket or a wish list has to be quiet until the gateway hears of it.
+    "TALLYSTICK_QUIET_S": 300,
+    # Where a customer finds the basket again, for reminders, such as "https://shop.example/basket/".
+    "TALLYSTICK_BASKET_URL": None,
     # The gateway's address for browsers, for the widget of the basket page; None shows the plain form alone.
     "TALLYSTICK_PUBLIC_URL": None,
 }

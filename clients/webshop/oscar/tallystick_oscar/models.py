@@ -99,6 +99,29 @@ class Checkout(models.Model):
         return bool(moved)
 
 
+class Wanting(models.Model):
+    """Something that a user has changed and the gateway is to hear of, once it has been quiet until ``due_at``."""
+
+    class Kind(models.TextChoices):
+        """What it is."""
+
+        WISHES = "wishes", _("Wish list")
+        BASKET = "basket", _("Basket")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(_("Kind"), max_length=8, choices=Kind.choices)
+    changed_at = models.DateTimeField(_("Changed at"))
+    due_at = models.DateTimeField(_("Told at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("Change to be told")
+        verbose_name_plural = _("Changes to be told")
+        constraints = [models.UniqueConstraint(fields=["user", "kind"], name="tallystick_one_change")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.user_id}"
+
+
 class OrderSale(models.Model):
     """What an order is to the program: the sale it became, or the claim that a guest may redeem."""
 

@@ -25,9 +25,9 @@ class BasketAddMixin:
     def form_valid(self, form: Any) -> HttpResponse:
         opening = opening_of(self.request, form.product)
         if opening is None or opening.allowed:
-            return super().form_valid(form)  # type: ignore[misc, no-any-return]
+            return super().form_valid(form)  # type: ignore[misc]
         messages.error(self.request, _why_not(opening))
-        return redirect_to_referrer(self.request, "basket:summary")  # type: ignore[no-any-return]
+        return redirect_to_referrer(self.request, "basket:summary")
 
 
 def opening_of(request: Any, product: Any) -> Opening | None:

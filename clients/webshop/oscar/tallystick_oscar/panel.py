@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.cache import cache
+from django.utils.translation import get_language
 
 import tallystick
 from tallystick_oscar import baskets
@@ -70,7 +71,9 @@ def account_of(member_id: str) -> Account | None:
     """Return what the account page shows; None when the gateway cannot be asked."""
     try:
         with calling() as shop:
-            card, movements = shop.card(member_id), shop.statement(member_id, limit=STATEMENT_LINES)
+            card = shop.card(member_id)
+            language = get_language() or "en"
+            movements = shop.statement(member_id, limit=STATEMENT_LINES, language=language)
     except ShopError:
         return None
     cache.set(_key(member_id), card, CARD_S)

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
+from tallystick.core.entry import Refusal
+from tallystick.words import Names
+from tallystick.words.why import why_not_of
+from tallystick_oscar import conf
 from tallystick_webshop import BadRequest, Refused, ShopError
 
-_REFUSED: dict[str, Callable[[], str]] = {
-    "INSUFFICIENT_POINTS": lambda: gettext("You do not have that many points any more."),
-    "NOT_WHOLE_UNITS": lambda: gettext("Points are used in whole steps. Please choose again."),
-    "BELOW_MINIMUM": lambda: gettext("That is fewer points than can be used at once."),
-    "ABOVE_SHARE_CAP": lambda: gettext("That is more points than this basket can be paid with."),
-    "ABOVE_ASSURANCE_CAP": lambda: gettext("That is more points than can be used online."),
-    "MEMBER_LOCKED": lambda: gettext("Your points are locked. Unlock them in your card to use them."),
-    "MEMBER_BLOCKED": lambda: gettext("This membership cannot be used at the moment."),
-    "MEMBER_UNKNOWN": lambda: gettext("This membership does not exist any more. Please join again."),
-    "REWARD_UNKNOWN": lambda: gettext("This reward is no longer offered."),
-    "REWARD_NOT_IN_TIER": lambda: gettext("This reward is for another level."),
-    "REWARD_NOT_APPLICABLE": lambda: gettext("Nothing in your basket fits this reward."),
-    "REWARD_SOLD_OUT": lambda: gettext("Nothing is left of this reward."),
-    "REWARD_LIMIT": lambda: gettext("You have had this reward as often as it is given."),
-    "COUPON_UNKNOWN": lambda: gettext("We do not know this code. Please check it."),
-    "COUPON_USED": lambda: gettext("This code has been used."),
-    "COUPON_NOT_NOW": lambda: gettext("This code cannot be used today."),
-    "COUPON_NOT_APPLICABLE": lambda: gettext("Nothing in your basket fits this code."),
-    "CURRENCY_MISMATCH": lambda: gettext("Points cannot be used in this currency."),
-    "HOLDS_TOO_MANY": lambda: gettext(
-        "Several of your orders wait for payment. Please try again a little later."
-    ),
-}
+_TOLD = frozenset(
+    {
+        *(Refusal.INSUFFICIENT_POINTS, Refusal.NOT_WHOLE_UNITS, Refusal.BELOW_MINIMUM),
+        *(Refusal.ABOVE_SHARE_CAP, Refusal.ABOVE_ASSURANCE_CAP, Refusal.CURRENCY_MISMATCH),
+        *(Refusal.MEMBER_LOCKED, Refusal.MEMBER_BLOCKED, Refusal.MEMBER_UNKNOWN),
+        *(Refusal.REWARD_UNKNOWN, Refusal.REWARD_NOT_IN_TIER, Refusal.REWARD_NOT_APPLICABLE),
+        *(Refusal.REWARD_SOLD_OUT, Refusal.REWARD_LIMIT, Refusal.COUPON_NOT_FOR_MEMBER),
+        *(Refusal.COUPON_UNKNOWN, Refusal.COUPON_USED, Refusal.COUPON_NOT_NOW, Refusal.COUPON_NOT_APPLICABLE),
+        Refusal.HOLDS_TOO_MANY,
+    }
+)
+"""Refusals about which a customer can do something, or has to know; of others the developers are told."""
 
 
 def notice_of(error: ShopError) -> str:
     """Return what to tell a customer; developers find the rest in the log."""
-    if isinstance(error, Refused) and error.reason in _REFUSED:
-        return _REFUSED[error.reason]()
+    if isinstance(error, Refused):
+        reason = Refusal.__members__.get(error.reason)
+        if reason in _TOLD:
+            names = Names(labels={name: str(text) for name, text in conf.get("TALLYSTICK_NAMES").items()})
+            return f"{why_not_of(reason, error.details.items(), get_language() or '', names)}."
     if isinstance(error, BadRequest):
         return gettext("Points cannot be used on this basket.")
     return notice_away()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.core.basket import Line
 from tallystick.core.entry import Explanation
 from tallystick.core.money import spread
-from tallystick.core.rules.index import LineIndex
-from tallystick.core.rules.match import Moment, fits, holds_at
+from tallystick.core.rules.match import ANY_LINE, Moment, fits, holds_at
 from tallystick.core.rules.model import AccrualRule, Combine, Earning, Rounding
 
 
@@ -24,7 +23,7 @@ class Accrual(NamedTuple):
 class _Cells:
     """Parts of a sale's points before rounding: ``weight / denominator`` by one rule on one line (0: the sale).
 
-    Three lists side by side rather than a list of records: every sale makes some, and throws them away.
+    Three lists side by side rather than a list of records: every sale makes dozens, and throws them away.
     """
 
     __slots__ = ("line_nos", "rules", "weights")
@@ -39,6 +38,10 @@ class _Cells:
         self.rules.append(rule)
         self.line_nos.append(line_no)
         self.weights.append(weight)
+
+
+# Every sale makes dozens of explanations: making them as plain tuples are made takes half the time.
+_new = tuple.__new__
 
 
 def excluded(earning: Earning, line: Line) -> bool:
@@ -64,7 +67,7 @@ def accrue(
         return _nothing(lines)
     parts = _whole_parts(points, cells.weights, earning.denominator)
     explanations = [
-        Explanation(rule.rule_id, line_no, part, rule.kind)
+        _new(Explanation, (rule.rule_id, line_no, part, rule.kind, ()))
         for rule, line_no, part in zip(cells.rules, cells.line_nos, parts, strict=True)
         if part
     ]
@@ -83,44 +86,43 @@ def _nothing(lines: Sequence[Line], *why: Explanation) -> Accrual:
 
 
 def _cells(earning: Earning, lines: Sequence[Line], eligible_minor: Sequence[int], moment: Moment) -> _Cells:
-    basic, factors = earning.basic, earning.factors
-    basic_holds = [holds_at(each.rule.when, moment) for each in basic]
-    factor_holds = [holds_at(each.rule.when, moment) for each in factors]
-    multiplied = any(factor_holds)
+    holds = [holds_at(when, moment) for when in earning.conditions]
+    basic, basic_index = earning.basic, earning.basic_index
+    multiplied = any(holds[factor.condition] for factor in earning.factors)
     cells = _Cells()
+    add = cells.add
     for at, (line, eligible) in enumerate(zip(lines, eligible_minor, strict=True), 1):
         if eligible <= 0:
             continue
         line_weight = 0
-        for place in _fitting(earning.basic_index, line, basic_holds):
-            rule, part = basic[place].rule, basic[place].weight
-            weight = part * (eligible if rule.kind == "per_amount" else line.quantity_milli)
-            line_weight += weight
-            cells.add(rule, at, weight)
+        for place in basic_index.candidates(line):
+            rule, part, by_amount, condition, rest = basic[place]
+            if holds[condition] and (rest is None or fits(rest, line)):
+                weight = part * (eligible if by_amount else line.quantity_milli)
+                line_weight += weight
+                add(rule, at, weight)
         if multiplied and line_weight:
-            fitting = [factors[place].rule for place in _fitting(earning.factor_index, line, factor_holds)]
-            _add_bonuses(cells, earning.combine, fitting, at, line_weight)
-    for once in earning.once:
-        if holds_at(once.rule.when, moment) and _any_fits(once.rule, lines, eligible_minor):
-            cells.add(once.rule, 0, once.weight)
+            _add_bonuses(cells, earning.combine, _multipliers(earning, line, holds), at, line_weight)
+    if any(holds[once.condition] for once in earning.once):
+        _add_once(cells, earning, lines, eligible_minor, holds)
     return cells
 
 
-def _fitting(index: LineIndex, line: Line, holds: Sequence[bool]) -> Iterator[int]:
-    """Yield the places of the rules that hold now and fit a line, in the order of the rule set."""
-    for place in index.candidates(line):
-        rest = index.rest[place]
-        if holds[place] and (rest is None or fits(rest, line)):
-            yield place
+def _multipliers(earning: Earning, line: Line, holds: Sequence[bool]) -> list[AccrualRule]:
+    """Return the multipliers that hold now and fit a line, in the order of the rule set."""
+    found = [earning.factors[place] for place in earning.factor_index.candidates(line)]
+    return [
+        rule
+        for rule, _, _, condition, rest in found
+        if holds[condition] and (rest is None or fits(rest, line))
+    ]
 
 
 def _add_bonuses(
     cells: _Cells, combine: Combine, rules: list[AccrualRule], line_no: int, weight: int
 ) -> None:
     """Add what multipliers give on a line. A factor below 1 would take points away: the parser refuses it."""
-    if not rules:
-        return
-    if combine is Combine.HIGHEST:
+    if combine is Combine.HIGHEST and len(rules) > 1:
         rules = [max(rules, key=lambda rule: rule.num * 1_000_000 // rule.den)]
     running = weight
     for rule in rules:
@@ -130,10 +132,20 @@ def _add_bonuses(
         cells.add(rule, line_no, bonus)
 
 
-def _any_fits(rule: AccrualRule, lines: Sequence[Line], eligible_minor: Sequence[int]) -> bool:
-    return any(
-        amount > 0 and fits(rule.lines, line) for line, amount in zip(lines, eligible_minor, strict=True)
-    )
+def _add_once(
+    cells: _Cells,
+    earning: Earning,
+    lines: Sequence[Line],
+    eligible_minor: Sequence[int],
+    holds: Sequence[bool],
+) -> None:
+    """Add what rules give once for a sale in which a line fits that counts."""
+    counted = [line for line, amount in zip(lines, eligible_minor, strict=True) if amount > 0]
+    for rule, weight, _, condition, _ in earning.once:
+        if not holds[condition]:
+            continue
+        if counted if rule.lines is ANY_LINE else any(fits(rule.lines, line) for line in counted):
+            cells.add(rule, 0, weight)
 
 
 def _round(raw: int, denominator: int, rounding: Rounding) -> int:
@@ -152,8 +164,8 @@ def _whole_parts(points: int, weights: Sequence[int], unit: int) -> list[int]:
     parts = [weight // unit for weight in weights]
     left = points - sum(parts)
     if left:
-        by_fraction = sorted(range(len(weights)), key=lambda at: (-(weights[at] % unit), at))
-        for at in by_fraction[:left]:
+        fractions = [weight % unit for weight in weights]
+        for at in sorted(range(len(weights)), key=fractions.__getitem__, reverse=True)[:left]:
             parts[at] += 1
     return parts
 

@@ -16,7 +16,8 @@ from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE
 from tallystick.core.rules.model import Condition, Coupon, RuleSet
 from tallystick.core.rules.reader import Node
-from tallystick.core.rules.reward import COUNTER, is_counter
+from tallystick.core.rules.reward import COUNTERS, is_counter
+from tallystick.core.rules.segment import DAYS_MAX, named_segment
 
 COUPONS_MAX = 200
 SHARED_CODE_CHARS_MIN = 3
@@ -65,11 +66,19 @@ def parse_coupon(node: Node, lines: Selector, when: Condition) -> Coupon:
         total=node.integer("total", 0, high=TOTAL_MAX),
         exclusive=node.choice("combine", ("joint", "exclusive"), "joint") == "exclusive",
         show=node.flag("show"),
+        segment=named_segment(node),
+        days=node.integer("days", 0, high=DAYS_MAX),
     )
+    if coupon.days and not coupon.segment:
+        node.wrong("days", "count from when a member came into a segment", "name the segment")
     if kind == "free_item" and lines is ANY_LINE:
         node.wrong("", "a free item must say which", "name a sku, category or brand")
     if is_counter(coupon.coupon_id):
-        node.wrong("id", f"'{COUNTER}' begins the names under which rewards are counted", "choose another id")
+        node.wrong(
+            "id",
+            f"{' and '.join(COUNTERS)} begin names under which other things are counted",
+            "choose another id",
+        )
     if coupon.show and not coupon.code:
         node.wrong("show", "only goes with a shared code", "remove it: members see unique codes of their own")
     node.done()

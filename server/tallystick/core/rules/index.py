@@ -21,8 +21,8 @@ class Selector:
 class LineIndex:
     """Positions of selectors by the one set that finds them: articles, else brands, else categories.
 
-    ``everywhere`` are those without any set. ``rest`` is what is still to be asked of a selector that was found, None
-    when it had one set only.
+    ``everywhere`` are those without any set; every shelf holds them too, so that a line found on one shelf only needs
+    no merging. ``rest`` is what is still to be asked of a selector that was found, None when it had one set only.
     """
 
     everywhere: tuple[int, ...]
@@ -33,15 +33,14 @@ class LineIndex:
 
     def candidates(self, line: Line) -> Sequence[int]:
         """Return the positions that may fit a line, in order, each once: all others do not."""
-        found = self.by_sku.get(line.sku, ()) if self.by_sku else ()
-        if self.by_brand:
-            found += self.by_brand.get(line.brand, ())
+        found = self.by_sku.get(line.sku) if self.by_sku else None
+        if self.by_brand and (more := self.by_brand.get(line.brand)):
+            found = _merged(found, more) if found else more
         if self.by_category:
             for category in line.categories:
-                found += self.by_category.get(category, ())
-        if not found:
-            return self.everywhere
-        return sorted({*self.everywhere, *found})
+                if more := self.by_category.get(category):
+                    found = _merged(found, more) if found else more
+        return found or self.everywhere
 
 
 def index_of(selectors: Sequence[Selector]) -> LineIndex:
@@ -61,4 +60,11 @@ def index_of(selectors: Sequence[Selector]) -> LineIndex:
         keys, shelf = given[0]
         for key in keys:
             shelf[key] = (*shelf.get(key, ()), at)
+    for shelf in (by_sku, by_brand, by_category):
+        for key, found in shelf.items():
+            shelf[key] = _merged(tuple(everywhere), found)
     return LineIndex(tuple(everywhere), by_sku, by_brand, by_category, tuple(rest))
+
+
+def _merged(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted({*one, *other}))

@@ -6,9 +6,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.basket import Line, Origin
+from tallystick.core.ids import MemberId
 from tallystick.core.lots import local_minute
+from tallystick.core.rules.experiment import NO_GROUPS, groups_of
 from tallystick.core.rules.index import Selector
-from tallystick.core.rules.model import Condition
+from tallystick.core.rules.model import Condition, RuleSet
 
 ANY_LINE = Selector()
 ANY_SALE = Condition()
@@ -24,15 +26,38 @@ class Moment(NamedTuple):
     weekday: int
     minute: int
     memberships: frozenset[str] = frozenset()
+    groups: frozenset[str] = NO_GROUPS
+    used_up: frozenset[str] = frozenset()
 
 
 def moment_of(
-    origin: Origin, tier_id: str, zone: ZoneInfo, memberships: frozenset[str] = frozenset()
+    origin: Origin,
+    tier_id: str,
+    zone: ZoneInfo,
+    memberships: frozenset[str] = frozenset(),
+    groups: frozenset[str] = NO_GROUPS,
 ) -> Moment:
-    """Return the moment of a sale; weekday and minute are those of the program's local time."""
+    """Return the moment of a sale; weekday and minute are those of the program's local time.
+
+    ``groups`` are the member's of the rule set's experiments.
+    """
     weekday, minute = local_minute(origin.occurred_ms, zone)
-    channel = int(origin.channel)
-    return Moment(origin.occurred_ms, origin.store_id, channel, tier_id, weekday, minute, memberships)
+    place = (origin.occurred_ms, origin.store_id, int(origin.channel))
+    return Moment(*place, tier_id, weekday, minute, memberships, groups)
+
+
+def moment_for(
+    rules: RuleSet,
+    origin: Origin,
+    tier_id: str,
+    member_id: MemberId,
+    memberships: frozenset[str] = frozenset(),
+) -> Moment:
+    """Return the moment of a member's sale."""
+    groups = NO_GROUPS
+    if rules.experiments:
+        groups = groups_of(rules.experiments, member_id, holdout_percent=rules.holdout_percent)
+    return moment_of(origin, tier_id, rules.zone, memberships, groups)
 
 
 def holds_at(when: Condition, moment: Moment) -> bool:
@@ -45,6 +70,8 @@ def holds_at(when: Condition, moment: Moment) -> bool:
         and (not when.channels or moment.channel in when.channels)
         and (not when.tiers or moment.tier_id in when.tiers)
         and (not when.weekdays or moment.weekday in when.weekdays)
+        and (not when.groups or not when.groups.isdisjoint(moment.groups))
+        and when.budget_of not in moment.used_up
         and (not when.minutes or any(start <= moment.minute < end for start, end in when.minutes))
         and (not when.memberships or not when.memberships.isdisjoint(moment.memberships))
     )

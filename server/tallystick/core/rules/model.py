@@ -5,19 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.action import Action
+from tallystick.core.rules.budget import Budget
+from tallystick.core.rules.experiment import NO_GROUPS, Experiment
 from tallystick.core.rules.index import LineIndex, Selector, index_of
+from tallystick.core.rules.notifications import Notifications
 from tallystick.core.rules.period import NO_LIMIT, Limit
+from tallystick.core.rules.referral import Referring
+from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.scanning import Scanning
+from tallystick.core.rules.segment import Segment, goods_days
+from tallystick.core.rules.transfers import Transfers
+from tallystick.core.rules.watch import Watching
 
 if TYPE_CHECKING:
     from tallystick.core.rules.challenge import Challenge
+    from tallystick.core.rules.charity import Charity
+    from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
+    from tallystick.core.rules.partner import Partner
 
 DAY_MS = 86_400_000
 
@@ -43,7 +54,8 @@ class Condition:
     """Which sales a rule looks at. Empty sets do not restrict.
 
     ``weekdays`` count from Monday = 0. ``minutes`` are [from, to) pairs of minutes of the local day.
-    ``from_ms`` <= occurred < ``until_ms``.
+    ``from_ms`` <= occurred < ``until_ms``. ``groups`` are variants of experiments, "experiment/variant".
+    ``budget_of`` is the rule whose budget must not be used up (empty: none).
     """
 
     stores: frozenset[str] = frozenset()
@@ -54,6 +66,8 @@ class Condition:
     from_ms: Ms = Ms(0)
     until_ms: Ms = NEVER_MS
     memberships: frozenset[str] = frozenset()
+    groups: frozenset[str] = NO_GROUPS
+    budget_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +87,22 @@ class AccrualRule:
     den: int = 1
     lines: Selector = Selector()
     when: Condition = Condition()
+    budget: Budget | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """A rule with its share of points in parts of the common denominator: for each minor unit (``per_amount``), each
-    thousandth of a piece (``per_item``) or once (``per_sale``); 0 for a multiplier.
+class Weighed(NamedTuple):
+    """A rule as every sale needs it, worked out once for a rule set.
+
+    ``weight`` is its share of points in parts of the common denominator: for each minor unit (``per_amount``), each
+    thousandth of a piece (``per_item``) or once (``per_sale``); 0 for a multiplier. ``condition`` is the place of its
+    condition in ``Earning.conditions``, ``rest`` what is still to be asked of a line that the index has found.
     """
 
     rule: AccrualRule
     weight: int
+    by_amount: bool
+    condition: int
+    rest: Selector | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +126,32 @@ class Earning:
     basic: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     factors: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
     once: tuple[Weighed, ...] = field(init=False, repr=False, compare=False)
+    conditions: tuple[Condition, ...] = field(init=False, repr=False, compare=False)
+    """What the rules ask of a sale, each once: many rules share few of them."""
     basic_index: LineIndex = field(init=False, repr=False, compare=False)
     factor_index: LineIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         unit = self.denominator
         parts = {"per_amount": 1, "per_item": 1000, "per_sale": 1}
-        weighed = [
-            Weighed(
-                rule, rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0
-            )
-            for rule in self.rules
-        ]
+        # Equal conditions become one; that of no restriction stays the object that costs nothing to ask.
+        places: dict[Condition, int] = {}
+        asked = [places.setdefault(rule.when, len(places)) for rule in self.rules]
+        object.__setattr__(self, "conditions", tuple(places))
         kinds = {"basic": ("per_amount", "per_item"), "factors": ("multiply",), "once": ("per_sale",)}
         for name, names in kinds.items():
-            object.__setattr__(self, name, tuple(each for each in weighed if each.rule.kind in names))
-        for name, found in (("basic_index", self.basic), ("factor_index", self.factors)):
-            object.__setattr__(self, name, index_of([each.rule.lines for each in found]))
+            chosen = [at for at, rule in enumerate(self.rules) if rule.kind in names]
+            index = index_of([self.rules[at].lines for at in chosen])
+            weighed = []
+            for at, rest in zip(chosen, index.rest, strict=True):
+                rule = self.rules[at]
+                weight = (
+                    rule.points * unit // (rule.per_minor * parts[rule.kind]) if rule.kind in parts else 0
+                )
+                weighed.append(Weighed(rule, weight, rule.kind == "per_amount", asked[at], rest))
+            object.__setattr__(self, name, tuple(weighed))
+            if name != "once":
+                object.__setattr__(self, f"{name.removesuffix('s')}_index", index)
 
 
 class ExpiryKind(StrEnum):
@@ -252,7 +281,8 @@ class Coupon:
     ``code`` is the shared code as people read it, ``spelled`` in its one spelling; without one every code is unique and
     counts once. ``per_member``
     and ``total`` are how often all its codes together may be used (0: no limit). An ``exclusive`` coupon goes with no
-    other coupon. A card shows a shared code that has ``show``.
+    other coupon. A card shows a shared code that has ``show``. One with a ``segment`` is for its members alone, and
+    for each of them for ``days`` from when they came into it (0: as long as they are in it).
     """
 
     coupon_id: str
@@ -268,6 +298,17 @@ class Coupon:
     total: int = 0
     exclusive: bool = False
     show: bool = False
+    segment: str = ""
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a member sees of an offer: its name, and the coupon that it is."""
+
+    offer_id: str
+    name: str
+    coupon_id: str
 
 
 class SpentPolicy(StrEnum):
@@ -341,3 +382,24 @@ class RuleSet:
     holds: Holds = Holds()
     offline: Offline = Offline()
     scanning: Scanning = Scanning()
+    referral: Referring | None = None
+    watch: Watching = Watching()
+    transfers: Transfers | None = None
+    charity: Charity | None = None
+    goals: tuple[Goal, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    notifications: Notifications = Notifications()
+    reminders: Reminders | None = None
+    experiments: tuple[Experiment, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    holdout_percent: int = 0
+    budgets: tuple[AccrualRule, ...] = field(init=False, repr=False, compare=False)
+    """The rules that have one."""
+    goods_days: int = field(init=False, repr=False, compare=False)
+    """For how many days the goods of sales are kept, because a segment asks about them; 0: not at all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goods_days", goods_days(self.segments))
+        budgets = tuple(rule for rule in self.earning.rules if rule.budget is not None)
+        object.__setattr__(self, "budgets", budgets)

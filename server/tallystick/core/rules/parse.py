@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,12 @@ from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
 from tallystick.core.money import PPM
 from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
 from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
+from tallystick.core.rules.budget import parse_budget
 from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.charity import parse_charity
 from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
+from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.membership import parse_memberships
@@ -43,9 +48,17 @@ from tallystick.core.rules.model import (
     TierPeriod,
     Tiers,
 )
+from tallystick.core.rules.notifications import parse_notifications
+from tallystick.core.rules.offer import parse_offers
+from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
+from tallystick.core.rules.referral import parse_referral
+from tallystick.core.rules.reminders import parse_reminders
 from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
+from tallystick.core.rules.segment import parse_segments
+from tallystick.core.rules.transfers import parse_transfers
+from tallystick.core.rules.watch import parse_watch
 
 FORMAT = "tallystick/1"
 RULES_MAX = 200
@@ -81,18 +94,23 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
     memberships = parse_memberships(root)
     root.names["membership"] = tuple(one.membership_id for one in memberships)
+    earning = _earning(root, zone, tier_ids)
+    # What other sections name comes before them.
+    experiments = parse_experiments(root, zone)
+    segments = parse_segments(root, tier_ids)
+    offered = parse_offers(root, _coupons(root, zone, tier_ids))
     rules = RuleSet(
         version=version,
         sha256=sha256,
         name=name,
         currency=currency,
         zone=zone,
-        earning=_earning(root, zone, tier_ids),
+        earning=earning,
         expiry=_expiry(root.node("expiry")),
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
-        coupons=_coupons(root, zone, tier_ids),
+        coupons=offered.coupons,
         memberships=memberships,
         challenges=_challenges(root, zone, tier_ids),
         actions=_actions(root, zone, tier_ids),
@@ -101,6 +119,22 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         holds=_holds(root.node("holds")),
         offline=_offline(root.node("offline")),
         scanning=parse_scanning(root.node("scanning")),
+        referral=parse_referral(root.node("referral"), pending_days=earning.pending_days),
+        watch=parse_watch(root.node("watch")),
+        transfers=parse_transfers(root.node("transfers")),
+        notifications=parse_notifications(root.node("notifications")),
+        reminders=parse_reminders(root.node("reminders")),
+        experiments=experiments,
+        segments=segments,
+        offers=offered.offers,
+        holdout_percent=parse_holdout(root),
+        charity=parse_charity(
+            root.node("charity"),
+            selector=_selector,
+            condition=lambda node: _condition(node, zone, tier_ids),
+        ),
+        goals=_goals(root, zone, tier_ids),
+        partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
     root.done()
     return rules
@@ -152,15 +186,18 @@ def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Accrua
         points = node.integer("points", low=1, high=10**9)
     if kind == "per_amount":
         per_minor = node.integer("per_minor", low=1, high=10**9)
+    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
+    when = _condition(node, zone, tier_ids)
     rule = AccrualRule(
-        rule_id=node.text("id", longest=64),
+        rule_id=rule_id,
         kind=kind,
         points=points,
         per_minor=per_minor,
         num=factor.numerator,
         den=factor.denominator,
         lines=_selector(node),
-        when=_condition(node, zone, tier_ids),
+        when=replace(when, budget_of=rule_id) if budget else when,
+        budget=budget,
     )
     node.done()
     return rule
@@ -201,6 +238,7 @@ def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition
         from_ms=node.instant("from", zone, Ms(0)),
         until_ms=node.instant("until", zone, NEVER_MS),
         memberships=frozenset(node.texts("membership", node.names.get("membership", ()))),
+        groups=named_groups(node),
     )
     if condition.from_ms >= condition.until_ms:
         node.wrong("until", "lies before 'from'", "the rule would never hold")
@@ -351,6 +389,13 @@ def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access
     )
     check_access(root, rules)
     return rules
+
+
+def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
+    nodes = root.nodes("goals", most=GOALS_MAX)
+    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
+    check_goals(root, goals)
+    return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:

@@ -40,8 +40,8 @@ class Node:
     ) -> None:
         self.path = path
         self.findings = findings
-        # What one section names and others refer to, by key; the same for all mappings of a document.
         self.names: dict[str, tuple[str, ...]] = {} if names is None else names
+        """What sections further up have named, by the key that names it elsewhere; one for the whole document."""
         self._asked: set[str] = set()
         self._value: dict[str, Any] = {}
         if isinstance(value, dict):
@@ -158,6 +158,23 @@ class Node:
                 mend = f"did you mean '{close[0]}'?" if close else f"choose among: {', '.join(allowed)}"
                 self.wrong(f"{key}[{at}]", f"{_shown(item)} is not known here", mend)
                 return ()
+        return tuple(items)
+
+    def integers(
+        self, key: str, default: tuple[int, ...], *, low: int, high: int, most: int
+    ) -> tuple[int, ...]:
+        """Return a list of 1 to ``most`` whole numbers in [low, high]; a single number counts as a list of one."""
+        value = self.take(key)
+        if value is None:
+            return default
+        items = value if isinstance(value, list) else [value]
+        if not 0 < len(items) <= most:
+            self.wrong(key, f"has {len(items)} items, 1 to {most} are allowed")
+            return default
+        for at, item in enumerate(items):
+            if isinstance(item, bool) or not isinstance(item, int) or not low <= item <= high:
+                self.wrong(f"{key}[{at}]", f"must be a whole number from {low} to {high}, not {_shown(item)}")
+                return default
         return tuple(items)
 
     def nodes(self, key: str, *, most: int) -> list[Node]:

@@ -26,6 +26,11 @@ KINDS = ("money_off", "percent_off", "free_item", *WITHOUT_BASKET)
 COUNTER: Final = "reward/"
 """Before a reward's id where coupons are counted; no coupon's id begins so."""
 
+BUDGET: Final = "budget/"
+"""Before a rule's id where the points of its budget are counted; no coupon's id begins so."""
+
+COUNTERS: Final = (COUNTER, BUDGET)
+
 
 def counter_of(reward_id: str) -> str:
     """Return the name under which a reward is counted, beside the coupons."""
@@ -33,8 +38,8 @@ def counter_of(reward_id: str) -> str:
 
 
 def is_counter(name: str) -> bool:
-    """Return whether a counter is a reward's and not a coupon's."""
-    return name.startswith(COUNTER)
+    """Return whether a counter is a reward's or a budget's and not a coupon's."""
+    return name.startswith(COUNTERS)
 
 
 def find_reward(rules: RuleSet, reward_id: str) -> Reward | None:

@@ -12,7 +12,7 @@ from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
 from tallystick.service.card_offers import CardAction
 from tallystick.service.consents import ConsentNow
 from tallystick.service.coupons import CardCoupon
-from tallystick.service.member_card import CardReward, CardVoucher, MemberCard, Private
+from tallystick.service.member_card import CardReferral, CardReward, CardVoucher, MemberCard, Private
 from tallystick.v1 import app_pb2 as pb
 from tallystick.v1 import member_pb2
 
@@ -55,6 +55,24 @@ def _add_private(shown: pb.MemberCard, card: MemberCard, private: Private) -> No
     shown.coupons.extend(_coupon(one) for one in private.coupons)
     shown.store_ids.extend(private.store_ids)
     shown.referral_url = private.referral_url
+    shown.referral.CopyFrom(_referral(private.referral))
+
+
+def _referral(one: CardReferral) -> pb.CardReferral:
+    shown = pb.CardReferral(
+        code=one.code,
+        joined=one.sums.joined,
+        waiting=one.sums.waiting,
+        paid=one.sums.paid,
+        points_earned=one.sums.points,
+    )
+    if one.plan is not None:
+        shown.referrer_points = one.plan.referrer_points
+        shown.joiner_points = one.plan.joiner_points
+        shown.minimum_minor = one.plan.minimum_minor
+        shown.within_days = one.plan.within_days
+        shown.after_days = one.plan.after_days
+    return shown
 
 
 def _ladder(card: MemberCard) -> pb.Ladder:
@@ -188,7 +206,9 @@ def _coupon(one: CardCoupon) -> pb.CardCoupon:
         amount_minor=coupon.amount_minor,
         percent_ppm=coupon.percent_ppm,
         minimum_minor=coupon.minimum_minor,
-        ends_at=known_ms_to_pb(coupon.when.until_ms),
+        ends_at=known_ms_to_pb(one.ends_ms),
+        offer_id=one.offer.offer_id if one.offer else "",
+        offer_name=one.offer.name if one.offer else "",
     )
 
 

@@ -95,9 +95,15 @@ def identifier_refused_to_pb(refused: IdentityRefused) -> identity.IdentifierRef
 
 
 def identification_to_pb(
-    member_id: str, status: MemberStatus, assurance: Assurance, balance: BalanceNow, *, display_name: str
+    member_id: str,
+    status: MemberStatus,
+    assurance: Assurance,
+    balance: BalanceNow,
+    *,
+    display_name: str,
+    presented_by: str,
 ) -> identity.Identification:
-    """Return the member that a scan belongs to."""
+    """Return the member that a scan belongs to, or the household of whoever presented it."""
     return identity.Identification(
         member_id=member_id,
         assurance=types.Assurance.ValueType(int(assurance) + 1),
@@ -106,4 +112,5 @@ def identification_to_pb(
         display_name=display_name,
         status=pb.MemberStatus.ValueType(int(status)),
         active_worth=worth_to_pb(balance),
+        presented_by="" if presented_by == member_id else presented_by,
     )

@@ -43,6 +43,7 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.LEASES_OFF: "The rule set gives stores no leases.",
     Refusal.LEASE_EXISTS: "The store has an open lease of the member: {lease_id}.",
     Refusal.MEMBER_LOCKED: "The member has locked the points: they can be earned and not burned.",
+    Refusal.ADJUST_NEEDS_SECOND: "More than {points_max} points need a second person: review {review_id} is {state}.",
     Refusal.COUPON_UNKNOWN: "There is no coupon with the code number {coupon_no}, or it is another member's.",
     Refusal.COUPON_USED: "The coupon {coupon_id} has been used or reserved as often as it may be.",
     Refusal.COUPON_NOT_NOW: "The time of the coupon {coupon_id} has not come or is over.",
@@ -54,6 +55,13 @@ _TEXTS: dict[Refusal, str] = {
     Refusal.ACTION_LIMIT: "The action {action_id} gives a member points at most {count} times ({per}).",
     Refusal.ACTION_NOT_NOW: "The action {action_id} gives no points now, here, or to this member.",
     Refusal.REDEMPTION_USED: "What was bought with {redemption_id} was handed out before.",
+    Refusal.TRANSFERS_OFF: "The rule set lets nobody give points to others.",
+    Refusal.SHARING_LIMIT: "{points} points more than the {given} given already are above the limit of {points_max}.",
+    Refusal.RECEIVER_NOT_ALLOWED: "Points cannot be given to that member: {why}.",
+    Refusal.MEMBER_TOO_NEW: "The member has been one for {days} days; it takes {days_min}.",
+    Refusal.PROJECT_UNKNOWN: "The rule set has no project {project_id}.",
+    Refusal.PARTNER_UNKNOWN: "The rule set has no partner program {partner_id}.",
+    Refusal.COUPON_NOT_FOR_MEMBER: "The coupon {coupon_id} is for other members, or its days for this one are over.",
 }
 
 

@@ -52,11 +52,12 @@ class IdentityHandlers:
         balance = await self._ledger.balance_of_read(caller.program_id, read.account, read.rules)
         return pb.IdentifyResponse(
             identified=identification_to_pb(
-                read.row.member_id,
+                read.account.member_id,
                 read.account.status,
                 scan.assurance,
                 balance,
                 display_name=self._greeting(caller, read),
+                presented_by=read.row.member_id,
             )
         )
 
@@ -76,6 +77,10 @@ class IdentityHandlers:
         )
         if isinstance(answer, IdentityRefused):
             return pb.EnrolResponse(refused=identifier_refused_to_pb(answer))
+        if caller.role == options.ROLE_TILL and not answer.replayed:
+            await gateway.pool.run(
+                gateway.lookout.enrolled, caller.program_id, caller.device_id, origin.occurred_ms
+            )
         return pb.EnrolResponse(enrolled=enrolled_to_pb(answer))
 
     async def add_identifier(self, request: pb.AddIdentifierRequest, call: Call) -> pb.AddIdentifierResponse:

@@ -30,6 +30,7 @@ from tallystick.rpc.convert.pages import PageTokens, page_size
 from tallystick.rpc.convert.refusals import refused_to_pb
 from tallystick.rpc.convert.scalars import day_from_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
+from tallystick.rpc.handlers.texts import Texts
 from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
@@ -64,6 +65,7 @@ class LedgerHandlers:
     def __init__(self, gateway: Gateway, pages: PageTokens) -> None:
         self._gateway = gateway
         self._pages = pages
+        self._texts = Texts(gateway)
         # Neither a program's clock nor the currency of a published rule set ever changes.
         self._clocks: dict[ProgramId, Clock] = {}
         self._currencies: dict[tuple[ProgramId, int], str] = {}
@@ -74,6 +76,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             sale = replace(sale, coupons=self._coupons(request.coupon_codes, sale.member_id, call.caller))
         await self.decide(response.decision, sale, call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def earn(self, request: pb.EarnRequest, call: Call) -> pb.EarnResponse:
@@ -102,6 +105,7 @@ class LedgerHandlers:
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
         response = pb.CaptureResponse()
         await self.decide(response.decision, convert.capture_from_pb(request), call)
+        await self._texts.decision(response.decision, call.caller.program_id, request.language_code)
         return response
 
     async def void(self, request: pb.VoidRequest, call: Call) -> pb.VoidResponse:
@@ -127,7 +131,11 @@ class LedgerHandlers:
                 self._with_last_day, command, request.expires_on, call.caller
             )
         response = pb.AdjustResponse()
-        await self.decide(response.decision, command, call, sent=sent)
+        held = await self._held(command, call, sent=sent)
+        if held is None:
+            await self.decide(response.decision, command, call, sent=sent)
+        else:
+            fill_decision(response.decision, held, replayed=False, recorded_ms=0, currency="")
         return response
 
     async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
@@ -137,7 +145,7 @@ class LedgerHandlers:
         if request.coupon_codes:
             command = replace(command, coupons=self._coupons(request.coupon_codes, command.member_id, caller))
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.quote,
             caller.program_id,
@@ -147,8 +155,10 @@ class LedgerHandlers:
             now_ms=gateway.now_ms(),
         )
         if isinstance(found, Refused):
-            self._count_guess(found, command.member_id, caller)
-            return pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._count_guess(found, command.member_id, caller)
+            no = pb.QuoteResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.QuoteResponse()
         quoted = response.quoted
         fill_benefits(quoted.benefits, found.entry, found.currency)
@@ -156,13 +166,16 @@ class LedgerHandlers:
         quoted.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(quoted.explanations, found.entry.detail.explanations)
         quoted.rule_set_version = found.entry.rule_set
+        await self._texts.explanations(
+            quoted.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def preview_return(self, request: pb.PreviewReturnRequest, call: Call) -> pb.PreviewReturnResponse:
         caller, gateway = call.caller, self._gateway
         command = convert.return_from_pb(request)
         command = replace(command, origin=filled_origin(command.origin, caller, gateway.now_ms()))
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         found = await gateway.pool.run(
             gateway.balances.preview_return,
             caller.program_id,
@@ -171,13 +184,18 @@ class LedgerHandlers:
             latest_ms=allowed.latest_ms,
         )
         if isinstance(found, Refused):
-            return pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            no = pb.PreviewReturnResponse(refused=refused_to_pb(found))
+            await self._texts.refused(no.refused, caller.program_id, request.language_code)
+            return no
         response = pb.PreviewReturnResponse()
         previewed = response.previewed
         fill_returned(previewed.returned, found.entry, found.currency)
         previewed.balance_before.CopyFrom(balance_to_pb(found.before))
         previewed.balance_after.CopyFrom(balance_to_pb(found.after))
         add_explanations(previewed.explanations, found.entry.detail.explanations)
+        await self._texts.explanations(
+            previewed.explanations, caller.program_id, request.language_code, version=found.entry.rule_set
+        )
         return response
 
     async def get_balance(self, request: pb.GetBalanceRequest, call: Call) -> pb.GetBalanceResponse:
@@ -203,6 +221,7 @@ class LedgerHandlers:
         response = pb.ListEntriesResponse()
         for entry, recorded_ms in rows:
             fill_entry(response.entries.add(), entry, recorded_ms)
+        await self._texts.entries(response.entries, caller.program_id, request.language_code)
         if more:
             response.next_page_token = self._pages.make(scope, [rows[-1][0].seq])
         return response
@@ -220,6 +239,7 @@ class LedgerHandlers:
         await self.tell(
             response.decision, caller.program_id, decision, replayed=True, recorded_ms=known.recorded_ms
         )
+        await self._texts.decision(response.decision, caller.program_id, request.language_code)
         return response
 
     async def list_lots(self, request: pb.ListLotsRequest, call: Call) -> pb.ListLotsResponse:
@@ -243,7 +263,10 @@ class LedgerHandlers:
 
     async def balance_now(self, caller: Principal, member_id: MemberId) -> BalanceNow:
         """Return what a member has now. Raises ``NotFound``."""
-        program_id = caller.program_id
+        return await self.balance_in(caller.program_id, member_id)
+
+    async def balance_in(self, program_id: ProgramId, member_id: MemberId) -> BalanceNow:
+        """Return what a member of a program has now. Raises ``NotFound``."""
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
@@ -271,7 +294,7 @@ class LedgerHandlers:
         caller, gateway = call.caller, self._gateway
         sent = sent or fingerprint(command)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
-        allowed = await self._window(caller)
+        allowed = await self.allowed(caller)
         answer = await gateway.lane.submit(
             Submission(
                 caller.program_id,
@@ -284,7 +307,7 @@ class LedgerHandlers:
         )
         decision = answer.decision
         if isinstance(decision, Refused) and not answer.replayed:
-            self._count_guess(decision, command.member_id, caller)
+            await self._count_guess(decision, command.member_id, caller)
         if isinstance(decision, Refused) and decision.reason is Refusal.INSUFFICIENT_POINTS:
             decision = await self._recalled(caller.program_id, command.member_id, decision, call.deadline)
         await self.tell(
@@ -302,9 +325,11 @@ class LedgerHandlers:
         gateway.guesses.require(caller.program_id, member_id, caller.device_id)
         return gateway.coupons.refs(caller.program_id, codes)
 
-    def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
+    async def _count_guess(self, no: Refused, member_id: MemberId, caller: Principal) -> None:
         if no.reason is Refusal.COUPON_UNKNOWN:
-            self._gateway.guesses.wrong(caller.program_id, member_id, caller.device_id)
+            gateway, guess = self._gateway, (caller.program_id, member_id, caller.device_id)
+            gateway.guesses.wrong(*guess)
+            await gateway.pool.run(gateway.shared_guesses.count, *guess)
 
     async def _recalled(
         self, program_id: ProgramId, member_id: MemberId, no: Refused, deadline: float
@@ -357,7 +382,8 @@ class LedgerHandlers:
             self._clocks[program_id] = clock
         return clock
 
-    async def _window(self, caller: Principal) -> Window:
+    async def allowed(self, caller: Principal) -> Window:
+        """Return the business times that are taken from a caller."""
         clock = self._clocks.get(caller.program_id) or await self.clock(caller.program_id)
         importer = caller.role == options.ROLE_IMPORTER
         webshop = caller.role == options.ROLE_WEBSHOP
@@ -367,6 +393,21 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
+
+    async def _held(self, command: Adjust, call: Call, *, sent: bytes) -> Refused | None:
+        """Hold an adjustment back that needs a second person; one at an impossible time is for the lane to refuse."""
+        caller, gateway = call.caller, self._gateway
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        allowed = await self.allowed(caller)
+        if not allowed.earliest_ms <= origin.occurred_ms <= allowed.latest_ms:
+            return None
+        return await gateway.pool.run(
+            gateway.adjustments.hold,
+            caller.program_id,
+            replace(command, origin=origin),
+            sent=sent,
+            asked_by=caller.device_id,
+        )
 
     def _with_last_day(self, command: Adjust, expires_on: str, caller: Principal) -> Adjust:
         """Fill in the midnight that ends the last day in the program's own time zone."""

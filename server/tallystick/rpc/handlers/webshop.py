@@ -5,12 +5,13 @@ from __future__ import annotations
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.commands import command_id_from_pb, member_id_from_pb, origin_from_pb
 from tallystick.rpc.convert.openings import article_access_to_pb, article_from_pb
-from tallystick.rpc.convert.scalars import ms_to_pb
+from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_from_pb, ms_to_pb
 from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.service.business_time import window
 from tallystick.service.claims import NoClaim
 from tallystick.service.gateway import Gateway
+from tallystick.service.wishes import Wish
 from tallystick.v1 import webshop_pb2 as pb
 from tallystick.wire.basket import basket_from_pb
 
@@ -90,3 +91,38 @@ class WebshopHandlers:
             call.caller.program_id, claim_id, deadline=call.deadline
         )
         return pb.CancelClaimResponse(cancelled=member_id is None, member_id=member_id or "")
+
+    async def set_wish_list(self, request: pb.SetWishListRequest, call: Call) -> pb.SetWishListResponse:
+        gateway, program_id = self._gateway, call.caller.program_id
+        member_id = visible_member(call.caller, request.member_id)
+        await gateway.pool.run(gateway.members.living, program_id, member_id)
+        wishes = [Wish(one.sku, one.name, ms_from_pb(one.wished_at)) for one in request.items]
+        kept = await gateway.pool.run(gateway.wishes.set_list, program_id, member_id, wishes)
+        return pb.SetWishListResponse(kept=kept)
+
+    async def get_wish_list(self, request: pb.GetWishListRequest, call: Call) -> pb.GetWishListResponse:
+        gateway, program_id = self._gateway, call.caller.program_id
+        member_id = visible_member(call.caller, request.member_id)
+        await gateway.pool.run(gateway.members.living, program_id, member_id)
+        found = await gateway.pool.run(gateway.wishes.list_of, program_id, member_id)
+        return pb.GetWishListResponse(
+            items=[
+                pb.WishItem(sku=one.sku, name=one.name, wished_at=known_ms_to_pb(one.wished_ms))
+                for one in found
+            ]
+        )
+
+    async def note_basket(self, request: pb.NoteBasketRequest, call: Call) -> pb.NoteBasketResponse:
+        gateway, program_id = self._gateway, call.caller.program_id
+        member_id = visible_member(call.caller, request.member_id)
+        await gateway.pool.run(gateway.members.living, program_id, member_id)
+        kept = await gateway.pool.run(
+            gateway.wishes.note_basket,
+            program_id,
+            member_id,
+            ref=request.basket_ref,
+            basket=basket_from_pb(request.basket) if request.HasField("basket") else None,
+            seen_ms=ms_from_pb(request.seen_at),
+            page_url=request.page_url,
+        )
+        return pb.NoteBasketResponse(kept=kept)

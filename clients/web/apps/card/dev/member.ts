@@ -1,5 +1,6 @@
 /** The member of the stand-in, in the middle of everything. */
-import type { CardProgram, Consent, Entry, MemberCard } from "../src/lib/types.ts";
+import type { ClubCard, Goal, Project } from "../src/club/types.ts";
+import type { CardProgram, Consent, Entry } from "../src/lib/types.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -14,7 +15,7 @@ export const PROGRAM: CardProgram = {
 export const instant = (days: number): string => new Date(Date.now() + days * DAY_MS).toISOString();
 export const day = (days: number): string => instant(days).slice(0, 10);
 
-export function firstCard(memberId: string): MemberCard {
+export function firstCard(memberId: string): ClubCard {
   return {
     memberId,
     number: "735008763000000025",
@@ -62,11 +63,93 @@ export function firstCard(memberId: string): MemberCard {
         ...{ couponId: "spring", code: "SPRING-7K2P", kind: "money_off", amountMinor: "500" },
         ...{ minimumMinor: "2500", endsAt: instant(20) },
       },
+      {
+        ...{
+          couponId: "tea",
+          code: "TEA-4QX7",
+          kind: "percent_off",
+          percentPpm: 150_000,
+          categories: ["tea"],
+        },
+        ...{ endsAt: instant(6), offerId: "tea-lovers", offerName: "For tea lovers" },
+      },
     ],
+    challenges: [
+      {
+        ...{
+          challengeId: "five-mornings",
+          name: "Five mornings",
+          counts: "days",
+          progress: "3",
+          target: "5",
+        },
+        ...{ lastDay: day(12), times: 1, awardPoints: "150", badgeId: "early-bird" },
+      },
+      {
+        ...{ challengeId: "spring-spend", name: "A spring of cakes", counts: "spend", progress: "14250" },
+        ...{ target: "10000", lastDay: day(40), times: 3, awarded: 1, awardPoints: "100" },
+      },
+    ],
+    badges: [
+      { badgeId: "first-visit", count: 1 },
+      { badgeId: "bakers-friend", count: 3 },
+      { badgeId: "early-bird", count: 1 },
+    ],
+    memberships: [
+      {
+        ...{ membershipId: "plus", name: "Corner Plus", active: true, lastDay: day(11) },
+        ...{ graceDay: day(18), remindDay: day(-3) },
+      },
+      { membershipId: "coffee-pass", name: "Coffee pass" },
+    ],
+    actions: [
+      {
+        ...{ actionId: "review", name: "Review a product", points: "50", limitCount: 3, limitPer: "month" },
+        ...{ done: 1, open: true },
+      },
+      {
+        actionId: "party",
+        name: "Host a tasting",
+        points: "500",
+        limitCount: 2,
+        limitPer: "year",
+        open: true,
+      },
+      { actionId: "birthday", name: "Birthday", points: "100", limitCount: 1, on: "birthday", open: true },
+    ],
+    access: [
+      {
+        ...{ accessId: "autumn-cups", name: "Autumn cups", categories: ["cups"], allowed: true },
+        ...{ opensAt: instant(5) },
+      },
+      { accessId: "gold-roast", name: "Gold roast", brands: ["gold-roast"] },
+    ],
+    referral: {
+      ...{ joined: 4, waiting: 1, paid: 3, pointsEarned: "600" },
+      ...{ referrerPoints: "200", joinerPoints: "100", minimumMinor: "2000" },
+    },
     storeIds: ["riga-centrs", "jurmala", "liepaja-osta"],
     referralUrl: "https://card.example/card/demo/?ref=K7QX2M",
     asOf: instant(0),
   };
+}
+
+export function firstProjects(): Project[] {
+  return [
+    {
+      ...{ projectId: "river", name: "A clean river", text: "Volunteers clear the banks every Saturday." },
+      ...{ given: { amountMinor: "1243500" }, donated: { amountMinor: "86200" }, open: true },
+    },
+  ];
+}
+
+export function firstGoals(): Goal[] {
+  return [
+    {
+      ...{ goalId: "thousand-cups", name: "A thousand cups", unit: "GOAL_UNIT_PIECES", counted: "734000" },
+      ...{ target: "1000000", members: "318", awardPoints: "50", state: "GOAL_STATE_OPEN", tookPart: true },
+    },
+  ];
 }
 
 export function firstConsents(): Consent[] {
@@ -94,8 +177,8 @@ export function firstEntries(): Entry[] {
       balanceAfter: { active: "1240" },
       origin: { ...origin, reference: "4711" },
       explanations: [
-        { ruleId: "base", points: "43", code: "per_amount" },
-        { ruleId: "silver", points: "43", code: "multiply" },
+        { ruleId: "base", points: "43", code: "per_amount", text: "1 point for every €1.00" },
+        { ruleId: "silver", points: "43", code: "multiply", text: "Twice the points (Silver)" },
       ],
     },
     {
@@ -107,20 +190,20 @@ export function firstEntries(): Entry[] {
       balanceAfter: { active: "1154" },
       origin: { ...origin, reference: "4655" },
       explanations: [
-        { ruleId: "free-coffee", points: "-300", code: "reward", args: { discount_minor: "350" } },
-        { ruleId: "base", points: "12", code: "per_amount" },
+        { ruleId: "free-coffee", points: "-300", code: "reward", text: "Reward “Free coffee”: €3.50 off" },
+        { ruleId: "base", points: "12", code: "per_amount", text: "1 point for every €1.00" },
       ],
     },
     {
       ...{ commandId: "2", seq: "2", kind: "ENTRY_KIND_TIER", occurredAt: instant(-31) },
       balanceAfter: { active: "1442" },
-      explanations: [{ ruleId: "tiers", code: "tier_reached", args: { from: "bronze", to: "silver" } }],
+      explanations: [{ ruleId: "tiers", code: "tier_reached", text: "You have reached the tier Silver" }],
     },
     {
       ...{ commandId: "1", seq: "1", kind: "ENTRY_KIND_EARN", occurredAt: instant(-32) },
       postings: [{ debit: ISSUED, credit: ACTIVE, points: "1442" }],
       balanceAfter: { active: "1442" },
-      explanations: [{ ruleId: "action", points: "1442", code: "action" }],
+      explanations: [{ ruleId: "action", points: "1442", code: "action", text: "For something you did" }],
       reason: "Welcome back",
     },
   ];

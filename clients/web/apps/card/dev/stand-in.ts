@@ -11,7 +11,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { PROGRAM, firstCard, firstConsents, firstEntries, instant } from "./member.ts";
+import {
+  PROGRAM,
+  firstCard,
+  firstConsents,
+  firstEntries,
+  firstGoals,
+  firstProjects,
+  instant,
+} from "./member.ts";
+import type { ClubCard } from "../src/club/types.ts";
 import type { CardDevice, CardVoucher, MemberCard, Passkey, Profile } from "../src/lib/types.ts";
 
 type Handler = (body: Record<string, never>) => unknown;
@@ -34,7 +43,8 @@ const code = (body: { code: string }): boolean => body.code !== "000000";
 const wrong = { refused: { reason: "SIGN_IN_REFUSAL_CODE_WRONG", triesLeft: 4 } };
 
 class Pretence {
-  card: MemberCard = firstCard(MEMBER_ID);
+  card: ClubCard = firstCard(MEMBER_ID);
+  projects = firstProjects();
   consents = firstConsents();
   devices: CardDevice[] = [];
   passkeys: Passkey[] = [];
@@ -73,6 +83,16 @@ class Pretence {
     this.card.balance = { ...this.card.balance, active, held: points };
     return { voucher: { digits } };
   }
+
+  donate(asked: { projectId: string; points: string }): unknown {
+    const project = this.projects.find((each) => each.projectId === asked.projectId);
+    if (!project || this.card.spendLocked)
+      return { decision: { refused: { reason: "REFUSAL_MEMBER_LOCKED" } } };
+    const active = String(Number(this.card.balance?.active) - Number(asked.points));
+    this.card.balance = { ...this.card.balance, active };
+    project.donated = { amountMinor: String(Number(project.donated?.amountMinor) + Number(asked.points)) };
+    return { decision: { posted: {} } };
+  }
 }
 
 function routes(play: Pretence): Record<string, Handler> {
@@ -106,6 +126,9 @@ function routes(play: Pretence): Record<string, Handler> {
       return { device };
     },
     "LedgerService/ListEntries": () => ({ entries: firstEntries() }),
+    "SharingService/ListProjects": () => ({ projects: play.projects }),
+    "SharingService/ListGoals": () => ({ goals: firstGoals() }),
+    "SharingService/DonatePoints": (body) => play.donate(body as never),
     "StoreService/IssueVoucher": (body) => play.issue(body as never),
     "MemberService/GetProfile": () => ({ profile: play.profile }),
     "MemberService/UpdateProfile": (part) => {

@@ -15,7 +15,12 @@ if (!target) throw new Error("index.html has no element #app");
 
 keepBrought();
 phone.listen();
-prefs.apply();
-await session.start();
-mount(App, { target });
-if (import.meta.env.PROD && "serviceWorker" in navigator) await navigator.serviceWorker.register("./sw.js");
+
+/** Not awaited by the script itself: the words of a language wait for the script that asks for them. */
+async function begin(into: Element): Promise<void> {
+  await Promise.all([prefs.apply(), session.start()]);
+  mount(App, { target: into });
+  if (import.meta.env.PROD && "serviceWorker" in navigator) await navigator.serviceWorker.register("./sw.js");
+}
+
+void begin(target);

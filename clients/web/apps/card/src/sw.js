@@ -34,3 +34,14 @@ self.addEventListener("fetch", (event) => {
     );
   }
 });
+
+// Messages of the program, shown as they come; a tap opens the card. Of one tag the phone shows one.
+self.addEventListener("push", (event) => {
+  const { title, ...shown } = event.data.json();
+  event.waitUntil(self.registration.showNotification(title, { icon: "icon-192.png", ...shown }));
+});
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(self.clients.openWindow(self.registration.scope));
+});

@@ -81,7 +81,7 @@ export function wordsOf<S extends Source>(locale: Locale, messages: AnyCatalog<S
   const plural = new Intl.PluralRules(locale);
   // Polish would leave 1240 ungrouped next to 12 400: a till aligns its figures.
   const whole = new Intl.NumberFormat(region, { maximumFractionDigits: 0, useGrouping: "always" });
-  const thousandths = new Intl.NumberFormat(region, { maximumFractionDigits: 3 });
+  const thousandths = new Intl.NumberFormat(region, { maximumFractionDigits: 3, useGrouping: "always" });
   const time = new Intl.DateTimeFormat(region, { hour: "2-digit", minute: "2-digit" });
   const day = new Intl.DateTimeFormat(region, {
     day: "numeric",

@@ -1,12 +1,8 @@
 /** What this phone's owner prefers, and the words in the language chosen. */
 import { chooseLocale, wordsOf } from "@tallystick/i18n/words";
-import type { Catalog, KeyOf, Locale, PlainKeyOf, Words } from "@tallystick/i18n/words";
+import type { AnyCatalog, Catalog, KeyOf, Locale, PlainKeyOf, Words } from "@tallystick/i18n/words";
 
 import { en } from "../messages/en.ts";
-import { lv } from "../messages/lv.ts";
-import { nb } from "../messages/nb.ts";
-import { pl } from "../messages/pl.ts";
-import { sv } from "../messages/sv.ts";
 
 export type Messages = typeof en;
 export type Key = KeyOf<Messages>;
@@ -20,7 +16,14 @@ interface Kept {
 
 const NAME = "tallystick.card.prefs";
 
-const MESSAGES: { readonly [L in Locale]: Catalog<Messages, L> } = { en, sv, pl, nb, lv };
+/** English comes with the card; of the other languages a phone fetches the one that is read, the rest at leisure. */
+const MESSAGES: { readonly [L in Locale]: () => Promise<Catalog<Messages, L>> } = {
+  en: () => Promise.resolve(en),
+  sv: () => import("../messages/sv.ts").then((file) => file.sv),
+  pl: () => import("../messages/pl.ts").then((file) => file.pl),
+  nb: () => import("../messages/nb.ts").then((file) => file.nb),
+  lv: () => import("../messages/lv.ts").then((file) => file.lv),
+};
 
 function load(): Kept {
   const fresh: Kept = { locale: chooseLocale(navigator.languages), theme: "system" };
@@ -34,7 +37,11 @@ function load(): Kept {
 
 class Prefs {
   #kept = $state.raw<Kept>(load());
-  readonly words: Words<Messages> = $derived(wordsOf(this.#kept.locale, MESSAGES[this.#kept.locale]));
+  #words = $state.raw(wordsOf<Messages>("en", en));
+
+  get words(): Words<Messages> {
+    return this.#words;
+  }
 
   get locale(): Locale {
     return this.#kept.locale;
@@ -47,15 +54,19 @@ class Prefs {
   change(part: Partial<Kept>): void {
     this.#kept = { ...this.#kept, ...part };
     localStorage.setItem(NAME, JSON.stringify(this.#kept));
-    this.apply();
+    void this.apply();
   }
 
-  /** Puts language and appearance on the document. */
-  apply(): void {
+  /** Puts language and appearance on the document; the words that are there stay where others cannot be fetched. */
+  async apply(): Promise<void> {
     const root = document.documentElement;
-    root.lang = this.#kept.locale;
+    const { locale } = this.#kept;
     if (this.#kept.theme === "system") delete root.dataset["theme"];
     else root.dataset["theme"] = this.#kept.theme;
+    const messages = await MESSAGES[locale]().catch(() => null);
+    if (!messages || locale !== this.#kept.locale) return;
+    this.#words = wordsOf<Messages>(locale, messages as AnyCatalog<Messages>);
+    root.lang = locale;
   }
 }
 

@@ -73,13 +73,9 @@ export function kindText({ kind }: Entry): string {
   return t(isKey(key) ? key : "kind.OTHER");
 }
 
-/** Why, in the member's language. Where a reason says no more than the kind of entry does, that is said. */
-export function whyText(entry: Entry, { code, args = {} }: Explanation): string {
-  const key = `explain.${code}`;
-  const text = isKey(key) ? t(key) : kindText(entry);
-  const detail = args["to"] ?? args["store_id"];
-  if (detail) return `${text}: ${nameOf(detail)}`;
-  return args["discount_minor"] ? `${text}: ${money(args["discount_minor"])}` : text;
+/** Why, as the gateway says it in the member's language. Of what was kept before it did so, the kind of entry is said. */
+export function whyText(entry: Entry, { text }: Explanation): string {
+  return text || kindText(entry);
 }
 
 /** What an entry changed of the points that a member has or will have. */

@@ -37,12 +37,20 @@ export interface AskedVoucher {
   points: number;
 }
 
+/** Points that were given and not answered for: the same id is sent until they are. */
+export interface AskedDonation {
+  commandId: string;
+  projectId: string;
+  points: number;
+}
+
 interface Shelf {
   device: Device;
   pending: Pending;
   card: KeptCard;
   entries: Entry[];
   voucher: AskedVoucher;
+  donation: AskedDonation;
   offsetMs: number;
 }
 

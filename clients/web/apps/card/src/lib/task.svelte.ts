@@ -29,6 +29,6 @@ export function problemOf(error: unknown): string {
   if (!(error instanceof Failed)) throw error;
   if (error.code === "resource_exhausted") return t("error.busy");
   if (error.reason === "DEVICE_NEW")
-    return t("card.new_device", { time: prefs.words.instant(Number(error.metadata.burn_from_ms)) });
+    return t("card.new_device", { time: prefs.words.instant(Number(error.metadata["burn_from_ms"])) });
   return t("error.other", { message: error.message || error.reason || error.code });
 }

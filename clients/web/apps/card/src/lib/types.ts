@@ -136,7 +136,8 @@ export interface Explanation {
   lineNo?: number;
   points?: Int64;
   code: string;
-  args?: Record<string, string>;
+  /** The sentence in the language that was asked for. */
+  text?: string;
 }
 
 export interface Entry {

@@ -293,6 +293,7 @@ class Session {
       member_ref: member.member_ref,
       basket: $state.snapshot(this.basket) as Basket,
       reward_ids: [...this.rewardIds],
+      language: prefs.locale,
     };
     // The sale names the points that were shown: what the member was told is what is taken, or nothing is.
     if (this.spendPoints > 0) request.spend = { points: this.spendPoints };

@@ -144,6 +144,8 @@ export interface QuoteRequest {
   spend?: { points: number } | { points_max: number };
   reward_ids: string[];
   voucher?: string;
+  /** The language of texts and of the receipt. */
+  language: string;
 }
 
 export interface Quote {

@@ -223,17 +223,6 @@ export const en = {
   "error.again": "Try again",
   "error.unknown": "Something went wrong: {message}",
 
-  "explain.per_amount": "Points for the amount",
-  "explain.per_item": "Points for the product",
-  "explain.per_sale": "Points for the sale",
-  "explain.multiply": "Extra points",
-  "explain.below_minimum": "Below the minimum for points",
-  "explain.capped": "Limited to the most a sale can earn",
-  "explain.reward": "Reward",
-  "explain.points_as_money": "Points as money",
-  "explain.debt_repaid": "Points owed, paid back",
-  "explain.tier_reached": "New tier reached",
-
   "reason.UNKNOWN": "This card is not known here.",
   "reason.AMBIGUOUS": "This could be two members. Scan the card instead of typing.",
   "reason.REVOKED": "This card was replaced or blocked.",

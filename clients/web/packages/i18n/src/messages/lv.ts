@@ -251,17 +251,6 @@ export const lv: Catalog<"lv"> = {
   "error.again": "Mēģināt vēlreiz",
   "error.unknown": "Kaut kas neizdevās: {message}",
 
-  "explain.per_amount": "Punkti par summu",
-  "explain.per_item": "Punkti par preci",
-  "explain.per_sale": "Punkti par pirkumu",
-  "explain.multiply": "Papildu punkti",
-  "explain.below_minimum": "Zem punktu minimuma",
-  "explain.capped": "Lielākais, ko dod viens pirkums",
-  "explain.reward": "Balva",
-  "explain.points_as_money": "Punkti kā maksājums",
-  "explain.debt_repaid": "Atmaksāts punktu parāds",
-  "explain.tier_reached": "Sasniegts jauns līmenis",
-
   "reason.UNKNOWN": "Šī karte šeit nav zināma.",
   "reason.AMBIGUOUS": "Tie var būt divi dalībnieki. Noskenējiet karti, nevis rakstiet.",
   "reason.REVOKED": "Šī karte ir nomainīta vai bloķēta.",

@@ -223,17 +223,6 @@ export const nb: Catalog<"nb"> = {
   "error.again": "Prøv igjen",
   "error.unknown": "Noe gikk galt: {message}",
 
-  "explain.per_amount": "Poeng for beløpet",
-  "explain.per_item": "Poeng for varen",
-  "explain.per_sale": "Poeng for kjøpet",
-  "explain.multiply": "Ekstrapoeng",
-  "explain.below_minimum": "Under minstebeløpet for poeng",
-  "explain.capped": "Begrenset til det meste et kjøp kan gi",
-  "explain.reward": "Belønning",
-  "explain.points_as_money": "Poeng som betaling",
-  "explain.debt_repaid": "Tilbakebetalt poenggjeld",
-  "explain.tier_reached": "Nytt nivå nådd",
-
   "reason.UNKNOWN": "Kortet er ikke kjent her.",
   "reason.AMBIGUOUS": "Det kan være to medlemmer. Skann kortet i stedet for å taste.",
   "reason.REVOKED": "Kortet er byttet ut eller sperret.",

@@ -266,17 +266,6 @@ export const pl: Catalog<"pl"> = {
   "error.again": "Spróbuj ponownie",
   "error.unknown": "Coś się nie udało: {message}",
 
-  "explain.per_amount": "Punkty za kwotę",
-  "explain.per_item": "Punkty za produkt",
-  "explain.per_sale": "Punkty za zakupy",
-  "explain.multiply": "Dodatkowe punkty",
-  "explain.below_minimum": "Poniżej minimum dla punktów",
-  "explain.capped": "Najwięcej, ile dają jedne zakupy",
-  "explain.reward": "Nagroda",
-  "explain.points_as_money": "Punkty jako zapłata",
-  "explain.debt_repaid": "Spłacone punkty",
-  "explain.tier_reached": "Nowy poziom",
-
   "reason.UNKNOWN": "Tej karty tu nie znamy.",
   "reason.AMBIGUOUS": "To może być dwoje uczestników. Zeskanuj kartę zamiast wpisywać.",
   "reason.REVOKED": "Ta karta została wymieniona lub zablokowana.",

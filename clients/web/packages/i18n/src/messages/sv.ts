@@ -222,17 +222,6 @@ export const sv: Catalog<"sv"> = {
   "error.again": "Försök igen",
   "error.unknown": "Något gick fel: {message}",
 
-  "explain.per_amount": "Poäng för beloppet",
-  "explain.per_item": "Poäng för varan",
-  "explain.per_sale": "Poäng för köpet",
-  "explain.multiply": "Extrapoäng",
-  "explain.below_minimum": "Under minsta belopp för poäng",
-  "explain.capped": "Begränsat till det mesta ett köp kan ge",
-  "explain.reward": "Belöning",
-  "explain.points_as_money": "Poäng som betalning",
-  "explain.debt_repaid": "Återbetald poängskuld",
-  "explain.tier_reached": "Ny nivå uppnådd",
-
   "reason.UNKNOWN": "Kortet är inte känt här.",
   "reason.AMBIGUOUS": "Det kan vara två medlemmar. Skanna kortet i stället för att skriva.",
   "reason.REVOKED": "Kortet är utbytt eller spärrat.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from tallystick_oscar import outbox
+from tallystick_oscar import outbox, wishes
 from tallystick_oscar.models import Posting
 
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{refused.update(state=Posting.State.WAITING)} refused postings wait again.")
         while True:
             done, waiting = outbox.post_due(everything=options["now"])
+            wishes.tell_due(everything=options["now"])
             if done or waiting or not options["loop"]:
                 self.stdout.write(f"{done} decided, {waiting} waiting.")
                 self.stdout.flush()
