@@ -133,7 +133,10 @@ class TestStaff:
         ann, ben = club.joined(), club.joined()
         club.store.put_cashier(SHOP, Cashier("s1", "ann", "Ann", active=True, pin_hash=""))
         club.gateway.reviews.set_staff(SHOP, StaffMember("s1", "ann", ann))
-        for member_id in (ann, ben, ann, ben):
+        for store_id in ("s1", "s2", "s2"):
+            club.buys(ann, 1000, store_id)
+        assert looks(club) == 0, "elsewhere they are customers"
+        for member_id in (ann, ben, ben):
             club.buys(member_id, 1000)
             club.wait(2 * HOUR_MS)
         assert looks(club) == 1
