@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tallystick.config import Settings
     from tallystick.core.rules.model import RuleSet
     from tallystick.reports.liability import Cohort, Liability
+    from tallystick.storage.snapshot import Snapshot
 
 ENTITIES_MAX = 10_000
 ESTIMATES_MAX = 10_000
@@ -76,6 +77,64 @@ def liability(
             "closing": line.closing,
         }
         for line in found.roll_forward()
+    ]
+    tell(printer, rows, to)
+
+
+@app.command()
+def charity(
+    program: ProgramOption = "",
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What projects were given, by month: of sales less returns, and from members in points and their worth."""
+    from tallystick.reports.charity import read_charity
+
+    printer = printer_for(as_json=as_json)
+    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (snapshot, rules):
+        found = read_charity(snapshot.ledger(), zone=rules.zone)
+    rows: list[dict[str, str | int]] = [
+        {
+            "month": f"{month:%Y-%m}",
+            "project": project_id,
+            "given_minor": given.given_minor,
+            "donated_points": given.donated_points,
+            "donated_minor": given.donated_minor,
+        }
+        for (month, project_id), given in found.items()
+    ]
+    tell(printer, rows, to)
+
+
+@app.command()
+def settlement(
+    program: ProgramOption = "",
+    to: CsvOption = None,
+    database: DatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Points exchanged with partner programs by month: burned for them, earned from them, and what these are worth."""
+    from tallystick.reports.settlement import read_settlement
+
+    printer = printer_for(as_json=as_json)
+    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (snapshot, rules):
+        found = read_settlement(snapshot.ledger(), zone=rules.zone)
+    value = _value(rules)
+    rows: list[dict[str, str | int]] = [
+        {
+            "month": f"{month:%Y-%m}",
+            "partner": partner_id,
+            "gave_points": exchanged.gave_points,
+            "gave_minor": int(exchanged.gave_points * value),
+            "got_points": exchanged.got_points,
+            "got_minor": int(exchanged.got_points * value),
+        }
+        for (month, partner_id), exchanged in found.items()
     ]
     tell(printer, rows, to)
 
@@ -205,15 +264,23 @@ def _rows(file: Path, needed: Sequence[str], most: int) -> Iterator[Mapping[str,
 
 
 def _read(settings: Settings, program: str, entities: Path | None) -> tuple[Liability, RuleSet]:
-    from tallystick.cli.simulating import parsed
     from tallystick.reports.entries import by_member
     from tallystick.reports.liability import read_liability
-    from tallystick.storage.open import open_store
 
     of_store = {}
     if entities is not None:
         named = _rows(entities, ("store_id", "entity"), ENTITIES_MAX)
         of_store = {row["store_id"]: row["entity"] for row in named}
+    with _opened(settings, program) as (snapshot, rules):
+        return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store), rules
+
+
+@contextmanager
+def _opened(settings: Settings, program: str) -> Iterator[tuple[Snapshot, RuleSet]]:
+    """Open a program's rows as they are at one instant, with the rules in force."""
+    from tallystick.cli.simulating import parsed
+    from tallystick.storage.open import open_store
+
     store = open_store(settings.database_url)
     try:
         program_id = the_program(store, program)
@@ -223,7 +290,7 @@ def _read(settings: Settings, program: str, entities: Path | None) -> tuple[Liab
             raise CommandFailed(f"{program_id} has no rule set yet", mend="`tallystick program publish`")
         rules = parsed(f"rule set {stored.version}", stored.text)
         with store.snapshot(program_id) as snapshot:
-            return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store), rules
+            yield snapshot, rules
     finally:
         store.close()
 

@@ -57,7 +57,15 @@ _RECORDS = (
     ("shared", "shared"),
     ("sums", "sums"),
 )
-_SCALARS = ("payable_minor", "credit_day", "due_points", "restored_points", "refund_minor", "reason")
+_SCALARS = (
+    "payable_minor",
+    "credit_day",
+    "due_points",
+    "restored_points",
+    "refund_minor",
+    "reason",
+    "partner_id",
+)
 
 
 def detail_from_text(text: str) -> Detail:

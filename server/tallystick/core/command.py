@@ -74,9 +74,9 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
-    why: str = ACTION
     action_id: str = ""
     subject: str = ""
+    why: str = ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +297,32 @@ class TransferBack:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvertOut:
+    """Turn ``points`` > 0 into points of a partner program, for a member there; ``command_id`` names the transfer."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    to_member_id: MemberId
+    points: int
+    assurance: Assurance = Assurance.TYPED
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertIn:
+    """Take over ``points`` > 0 that a partner program has turned into points of this one."""
+
+    command_id: CommandId
+    member_id: MemberId
+    origin: Origin
+    partner_id: str
+    transfer_id: CommandId
+    from_member_id: MemberId
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Donate:
     """Spend ``points`` > 0 for a project of the rule set."""
 
@@ -412,6 +438,8 @@ Command = (
     | TransferOut
     | TransferIn
     | TransferBack
+    | ConvertOut
+    | ConvertIn
     | Donate
     | AwardGoal
     | Advice
@@ -464,10 +492,9 @@ def _hold(c: PlaceHold) -> list[object]:
 
 
 def _earn(c: Earn) -> list[object]:
-    asked = [c.points, c.reason, int(c.assurance)]
-    if c.why != ACTION:
-        return [*asked, c.why]
-    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
+    why = [] if c.why == ACTION else [c.why]
+    by_rule = [c.action_id, c.subject] if c.action_id or c.subject else []
+    return [c.points, c.reason, int(c.assurance), *why, *by_rule]
 
 
 def _settle(c: SettleSale) -> list[object]:
@@ -506,6 +533,8 @@ _ENCODERS: dict[type[Any], Callable[[Any], list[object]]] = {
     TransferOut: lambda c: [c.to_member_id, c.points, int(c.assurance)],
     TransferIn: lambda c: [c.transfer_id, c.from_member_id, c.lots],
     TransferBack: lambda c: [c.transfer_id],
+    ConvertOut: lambda c: [c.partner_id, c.to_member_id, c.points, int(c.assurance)],
+    ConvertIn: lambda c: [c.partner_id, c.transfer_id, c.from_member_id, c.points],
     Donate: lambda c: [c.project_id, c.points, int(c.assurance)],
     AwardGoal: lambda c: [c.goal_id, c.points],
     SettleSale: _settle,

@@ -13,6 +13,8 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
     Donate,
     Earn,
     GrantLease,
@@ -34,6 +36,7 @@ from tallystick.core.command import (
     UseRedemption,
     Void,
 )
+from tallystick.core.convert import convert_in, convert_out
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
@@ -79,7 +82,7 @@ def needs_lots(command: Command) -> bool:
             return command.spend is not None or bool(command.reward_ids)
         case SettleSale():
             return command.burned_points > 0
-        case Earn() | SettleEnrolment() | TransferIn() | AwardGoal():
+        case Earn() | SettleEnrolment() | TransferIn() | ConvertIn() | AwardGoal():
             return False
         case _:
             return True
@@ -271,6 +274,10 @@ def _apply_sharing(draft: Draft, command: Command, rules: RuleSet, refs: Refs) -
             return transfer_in(draft, rules, command)
         case TransferBack():
             return transfer_back(draft, rules, command, refs.target, refs.before)
+        case ConvertOut():
+            return convert_out(draft, rules, command)
+        case ConvertIn():
+            return convert_in(draft, rules, command)
         case Donate():
             return donate(draft, rules, command)
         case AwardGoal():

@@ -181,6 +181,8 @@ class Detail:
 
     ``sums`` are what it did for sums over all members, and ``shared`` says the same of each line of a sale.
 
+    ``partner_id`` is the program with which points were exchanged.
+
     For a return ``due_points``, ``restored_points`` and ``refund_minor`` say what it took back, gave back, and
     what     is to be paid out. ``coupons`` of a sale were used by it, of a hold reserved, of a reverse freed again.
     ``tallies`` are what the entry counted, up or down; ``counted`` says for a sale which line counted how much of it.
@@ -204,6 +206,7 @@ class Detail:
     transfer: Transferred | None = None
     shared: tuple[SharedLines, ...] = ()
     sums: tuple[SharedSum, ...] = ()
+    partner_id: str = ""
 
 
 NO_DETAIL = Detail()

@@ -155,11 +155,11 @@ def transfer_back(
     draft: Draft, rules: RuleSet, command: TransferBack, sent: Entry | None, before: Sequence[Entry]
 ) -> Refused | None:
     """Put the points of a transfer back into the lots that they came from; also when the giver is blocked meanwhile."""
-    if sent is None or sent.detail.transfer is None or sent.moves.adjusted <= 0:
+    if sent is None or sent.detail.transfer is None or sent.moves.active >= 0:
         return refused(Refusal.ENTRY_UNKNOWN, entry_id=command.transfer_id)
     if before:
         return refused(Refusal.ALREADY_REVERSED, entry_id=command.transfer_id)
-    points = sent.moves.adjusted
+    points, converted = -sent.moves.active, sent.moves.burned
     at_ms = Ms(max(command.origin.occurred_ms, draft.account.as_of_ms))
     draft.give_back(sent.detail.allocs, at_ms, grace_ms(rules, at_ms))
     for key, period, counted in sent.detail.tallies:
@@ -168,13 +168,14 @@ def transfer_back(
     draft.post(
         command_id=command.command_id,
         kind=EntryKind.TRANSFER,
-        moves=Moves(active=points, adjusted=-points),
+        moves=Moves(active=points, burned=-converted, adjusted=converted - points),
         origin=command.origin,
         rule_set=rules.version,
         reverses_seq=sent.seq,
         detail=Detail(
             explanations=(Explanation("transfers", 0, points, "transfer_undone", (("why", command.why),)),),
             transfer=Transferred(command.transfer_id, sent.detail.transfer.other_id),
+            partner_id=sent.detail.partner_id,
         ),
     )
     return None

@@ -22,6 +22,7 @@ from tallystick.service.codes import Codes
 from tallystick.service.consents import ConsentNow, Consents
 from tallystick.service.directory import CardDevice, IdentifierRow, Member
 from tallystick.service.goods import goods_fact
+from tallystick.service.household_store import Belonging
 from tallystick.service.identity import Identity
 from tallystick.service.members import Members, Profile
 from tallystick.service.notification_ports import NoteState
@@ -97,6 +98,7 @@ class MemberExport:
             "consents": [_consent(one) for one in self._consents.all_of(program_id, member_id)],
             **self._carriers(program_id, member_id),
             "notifications": self._told(program_id, member_id),
+            "household": _household(self._store.belonging(program_id, member_id)),
             **self._points(program_id, member_id),
             **self._entries(program_id, member_id),
             "segments": [
@@ -271,6 +273,17 @@ def _instant(at_ms: int) -> str | None:
     if not 0 < at_ms < NEVER_MS:
         return None
     return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03d}Z"
+
+
+def _household(place: Belonging | None) -> Document | None:
+    """Return which household the member is in; who else is in it is theirs to tell."""
+    if place is None:
+        return None
+    return {
+        "household_id": place.household_id,
+        "part": place.part.name,
+        "since": _instant(place.since_ms),
+    }
 
 
 def _member(member: Member) -> Document:

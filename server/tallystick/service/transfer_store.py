@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -22,6 +23,7 @@ class Transfer:
     """Points on their way from one member to another.
 
     ``made_ms`` is when it was first asked for and ``asked_ms`` when it was last, by the server's clock.
+    ``to_program_id`` is the partner program whose member receives; empty within one program.
     """
 
     transfer_id: CommandId
@@ -31,6 +33,7 @@ class Transfer:
     state: TransferState
     made_ms: Ms
     asked_ms: Ms
+    to_program_id: str = ""
 
 
 class TransferStore(Protocol):
@@ -44,6 +47,12 @@ class TransferStore(Protocol):
         ...
 
     def transfer(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None: ...
+
+    def transfers_of(
+        self, program_id: ProgramId, member_ids: Sequence[MemberId], *, since: Ms, limit: int
+    ) -> list[Transfer]:
+        """Return transfers from or to members that were first asked for at or after an instant, newest first."""
+        ...
 
     def end_transfer(
         self, program_id: ProgramId, transfer_id: CommandId, state: TransferState

@@ -12,8 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tallystick.core.basket import Assurance, Channel, Origin
-from tallystick.core.command import Command, TransferBack, TransferIn, TransferOut, fingerprint
-from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
+from tallystick.core.command import (
+    Command,
+    ConvertIn,
+    ConvertOut,
+    TransferBack,
+    TransferIn,
+    TransferOut,
+    fingerprint,
+)
+from tallystick.core.convert import entrance_id
+from tallystick.core.entry import Entry, Posted, Refusal, Refused, Transferred, refused
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.transfer import arrival_id, way_back_id
 from tallystick.service.business_time import ANY_TIME, Window
@@ -49,22 +58,39 @@ class Sent:
 
 
 class Transfers:
-    """The use cases around transfers; from the event loop only."""
+    """The use cases around transfers; from the event loop only. ``watch`` looks at each one that was given."""
 
-    def __init__(self, store: Store, lane: Lane, pool: ReadPool, *, now_ms: Callable[[], Ms]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lane: Lane,
+        pool: ReadPool,
+        *,
+        now_ms: Callable[[], Ms],
+        watch: Callable[[ProgramId, Transfer], object],
+    ) -> None:
         self._store = store
         self._lane = lane
         self._pool = pool
         self._now_ms = now_ms
+        self._watch = watch
 
     async def find(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None:
         """Return a transfer."""
         return await self._pool.run(self._store.transfer, program_id, transfer_id)
 
     async def give(
-        self, program_id: ProgramId, command: TransferOut, sent: bytes, *, allowed: Window, deadline: float
+        self,
+        program_id: ProgramId,
+        command: TransferOut | ConvertOut,
+        sent: bytes,
+        *,
+        allowed: Window,
+        deadline: float,
     ) -> Sent:
-        """Give points to another member; the same command again answers the same, and finishes what is open.
+        """Give points to another member, here or in a partner program; the same command again answers the same.
+
+        It also finishes what is open of it.
 
         ``sent`` is the fingerprint of the command before its origin was filled in.
         """
@@ -77,17 +103,22 @@ class Transfers:
             TransferState.ASKED,
             now_ms,
             now_ms,
+            command.partner_id if isinstance(command, ConvertOut) else "",
         )
         row = await self._pool.run(self._store.add_transfer, program_id, new)
-        if (row.from_member_id, row.to_member_id, row.points) != _content(command):
+        if _content(row) != _content(new):
             no = refused(Refusal.COMMAND_ID_REUSED, command_id=command.command_id)
             return Sent(Answer(no, replayed=False, recorded_ms=now_ms), None)
-        same = await self._pool.run(self._same_household, program_id, row)
-        command = replace(command, same_household=same)
+        if isinstance(command, TransferOut):
+            same = await self._pool.run(self._same_household, program_id, row)
+            command = replace(command, same_household=same)
         answer = await self._submit(program_id, command, deadline, sent=sent, allowed=allowed)
         decision = answer.decision
         if isinstance(decision, Posted):
-            return Sent(answer, await self._finish(program_id, row, decision.entry, deadline))
+            transfer = await self._finish(program_id, row, decision.entry, deadline)
+            if isinstance(command, TransferOut) and not command.pooling and not answer.replayed:
+                await self._pool.run(self._watch, program_id, transfer)
+            return Sent(answer, transfer)
         assert isinstance(decision, Refused), "a transfer is posted or refused"
         if decision.reason is not Refusal.COMMAND_ID_REUSED:
             # It is refused under this id for ever: nothing can leave any more.
@@ -163,10 +194,14 @@ class Transfers:
         part = left.detail.transfer
         assert part is not None, "an entry by which a transfer left says so"
         transfer_id, receiver, giver = transfer.transfer_id, part.other_id, left.member_id
-        arriving = TransferIn(
-            arrival_id(receiver, transfer_id), receiver, left.origin, transfer_id, giver, part.lots
-        )
-        answer = await self._submit(program_id, arriving, deadline)
+        if transfer.to_program_id:
+            to_program = ProgramId(transfer.to_program_id)
+            answer = await self._submit(to_program, _entering(program_id, left, part), deadline)
+        else:
+            arriving = TransferIn(
+                arrival_id(receiver, transfer_id), receiver, left.origin, transfer_id, giver, part.lots
+            )
+            answer = await self._submit(program_id, arriving, deadline)
         state = TransferState.ARRIVED
         if isinstance(answer.decision, Refused):
             why = answer.decision.reason.name.lower()
@@ -204,5 +239,16 @@ class Transfers:
         return shared.get(giver, giver) == shared.get(receiver, receiver)
 
 
-def _content(command: TransferOut) -> tuple[MemberId, MemberId, int]:
-    return command.member_id, command.to_member_id, command.points
+def _content(transfer: Transfer) -> tuple[MemberId, MemberId, int, str]:
+    return transfer.from_member_id, transfer.to_member_id, transfer.points, transfer.to_program_id
+
+
+def _entering(program_id: ProgramId, left: Entry, part: Transferred) -> ConvertIn:
+    """Return the command by which points of a program arrive in its partner."""
+    command_id = entrance_id(part.other_id, program_id, part.transfer_id)
+    # Where the points were burned is not where they are earned: of the origin only the time is told.
+    origin = Origin(left.origin.occurred_ms, left.origin.channel)
+    (got,) = part.lots
+    return ConvertIn(
+        command_id, part.other_id, origin, program_id, part.transfer_id, left.member_id, got.points
+    )

@@ -18,8 +18,13 @@ transfer = Table(
     small("state"),
     big("made_ms"),
     big("asked_ms"),
+    words("to_program_id"),
     PrimaryKeyConstraint("transfer_id", "program_id"),
 )
+
+Index("transfer_giver_idx", transfer.c.from_member_id, transfer.c.program_id, transfer.c.made_ms)
+
+Index("transfer_receiver_idx", transfer.c.to_member_id, transfer.c.program_id, transfer.c.made_ms)
 
 Index(
     "transfer_asked_idx",

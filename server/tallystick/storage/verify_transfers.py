@@ -17,6 +17,7 @@ class TransferPairs:
 
     def __init__(self) -> None:
         self._left: defaultdict[str, int] = defaultdict(int)
+        self._converted: defaultdict[str, int] = defaultdict(int)
 
     def entry(self, row: LedgerRow) -> None:
         """Take the next entry. Raises ``UnreadableRow``."""
@@ -29,6 +30,8 @@ class TransferPairs:
             raise UnreadableRow("ledger", (entry.member_id, entry.seq), str(error)) from error
         if transfer is None:
             raise UnreadableRow("ledger", (entry.member_id, entry.seq), "it names no transfer")
+        if entry.moves.burned:
+            self._converted[transfer.transfer_id] += entry.moves.burned
         self._left[transfer.transfer_id] += entry.moves.adjusted
         if not self._left[transfer.transfer_id]:
             # Nearly all come out even: only what is open is kept.
@@ -37,8 +40,22 @@ class TransferPairs:
     def differences(self, transfers: Iterable[Transfer]) -> Iterator[Difference]:
         """Yield the transfers that are neither even nor known to be on their way."""
         for transfer in transfers:
+            if transfer.to_program_id:
+                yield from self._conversion(transfer)
+                continue
             left = self._left.pop(transfer.transfer_id, 0)
             if left and not (transfer.state is TransferState.ASKED and left == transfer.points):
                 yield "transfer", (transfer.transfer_id,), "as much arrived as left", f"{left} points less"
         for transfer_id, left in sorted(self._left.items()):
             yield "transfer", (transfer_id,), "as much arrived as left", f"{left} points less"
+        for transfer_id, burned in sorted(self._converted.items()):
+            if burned:
+                yield "transfer", (transfer_id,), f"a row for {burned} points", "none"
+
+    def _conversion(self, transfer: Transfer) -> Iterator[Difference]:
+        """Yield how a transfer to a partner program differs from what was burned for it here."""
+        burned = self._converted.pop(transfer.transfer_id, 0)
+        expected = 0 if transfer.state is TransferState.UNDONE else transfer.points
+        waits = transfer.state is TransferState.ASKED and not burned
+        if burned != expected and not waits:
+            yield "transfer", (transfer.transfer_id,), f"{expected} points burned", f"{burned}"

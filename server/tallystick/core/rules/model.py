@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tallystick.core.rules.charity import Charity
     from tallystick.core.rules.goal import Goal
     from tallystick.core.rules.membership import Membership
+    from tallystick.core.rules.partner import Partner
 
 DAY_MS = 86_400_000
 
@@ -386,6 +387,7 @@ class RuleSet:
     transfers: Transfers | None = None
     charity: Charity | None = None
     goals: tuple[Goal, ...] = ()
+    partners: tuple[Partner, ...] = ()
     notifications: Notifications = Notifications()
     reminders: Reminders | None = None
     experiments: tuple[Experiment, ...] = ()

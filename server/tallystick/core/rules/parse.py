@@ -50,6 +50,7 @@ from tallystick.core.rules.model import (
 )
 from tallystick.core.rules.notifications import parse_notifications
 from tallystick.core.rules.offer import parse_offers
+from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
@@ -133,6 +134,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
             condition=lambda node: _condition(node, zone, tier_ids),
         ),
         goals=_goals(root, zone, tier_ids),
+        partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
     root.done()
     return rules

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tallystick.core.command import Donate, TransferOut
+from tallystick.core.command import ConvertOut, Donate, TransferOut
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.goal import Counts
+from tallystick.core.rules.partner import Partner
 from tallystick.rpc.convert.commands import assurance_from_pb, origin_from_pb
 from tallystick.rpc.convert.entries import balance_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, money_to_pb, ms_to_pb
@@ -128,3 +129,26 @@ def _goal_state(now: GoalNow, now_ms: Ms) -> pb.GoalState.ValueType:
         return pb.GOAL_STATE_OPEN
     counting = now_ms < now.goal.judged_ms or now.total.total >= now.goal.target
     return pb.GOAL_STATE_COUNTING if counting else pb.GOAL_STATE_MISSED
+
+
+def partner_to_pb(partner: Partner) -> pb.Partner:
+    """Return a partner program with its rate."""
+    return pb.Partner(
+        partner_id=partner.program_id,
+        name=partner.name,
+        give_points=partner.give_points,
+        get_points=partner.get_points,
+    )
+
+
+def conversion_from_pb(request: pb.ConvertPointsRequest, *, to: MemberId, assurance: int) -> ConvertOut:
+    """Return the conversion as it was sent, to the member that was found."""
+    return ConvertOut(
+        CommandId(request.transfer_id.lower()),
+        MemberId(request.member_id.lower()),
+        origin_from_pb(request.origin),
+        request.partner_id,
+        to,
+        request.points,
+        assurance_from_pb(assurance),
+    )

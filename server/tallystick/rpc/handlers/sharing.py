@@ -9,13 +9,16 @@ from dataclasses import replace
 from tallystick.core.basket import Channel
 from tallystick.core.command import fingerprint
 from tallystick.core.ids import CommandId, MemberId, ProgramId
+from tallystick.core.rules.partner import find_partner
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.commands import command_id_from_pb, member_id_from_pb
 from tallystick.rpc.convert.scalars import ms_to_pb
 from tallystick.rpc.convert.sharing import (
+    conversion_from_pb,
     donation_from_pb,
     goal_to_pb,
     household_to_pb,
+    partner_to_pb,
     project_to_pb,
     transfer_from_pb,
     transfer_to_pb,
@@ -64,6 +67,41 @@ class SharingHandlers:
             deadline=call.deadline,
         )
         return await self._told(caller.program_id, sent, named=caller.role != options.ROLE_APP)
+
+    async def list_partners(self, _request: pb.ListPartnersRequest, call: Call) -> pb.ListPartnersResponse:
+        rules = await self._pool.run(self._gateway.rulebook.current, call.caller.program_id)
+        return pb.ListPartnersResponse(partners=map(partner_to_pb, rules.partners if rules else ()))
+
+    async def convert_points(self, request: pb.ConvertPointsRequest, call: Call) -> pb.ConvertPointsResponse:
+        caller, gateway = call.caller, self._gateway
+        giver = await self._account(call, request.member_id)
+        level = await self._assurance(call, request.assurance)
+        rules = await self._pool.run(gateway.rulebook.current, caller.program_id)
+        partner = find_partner(rules.partners if rules else (), request.partner_id)
+        # Only a partner's members are looked up; without one the command is refused whoever is named.
+        to = await self._partner_member(request, giver, call) if partner else giver
+        command = conversion_from_pb(request, to=to, assurance=level)
+        origin = filled_origin(command.origin, caller, gateway.now_ms())
+        sent = await gateway.transfers.give(
+            caller.program_id,
+            replace(command, origin=origin),
+            fingerprint(command),
+            allowed=await self._ledger.allowed(caller),
+            deadline=call.deadline,
+        )
+        told = await self._told(caller.program_id, sent, named=False)
+        got = partner.worth(request.points) if partner and sent.transfer else 0
+        return pb.ConvertPointsResponse(decision=told.decision, transfer=told.transfer, get_points=got)
+
+    async def _partner_member(
+        self, request: pb.ConvertPointsRequest, giver: MemberId, call: Call
+    ) -> MemberId:
+        stored = await self._gateway.transfers.find(
+            call.caller.program_id, CommandId(request.transfer_id.lower())
+        )
+        if stored is not None and stored.from_member_id == giver:
+            return stored.to_member_id
+        return await self._shown_by(call, giver, ProgramId(request.partner_id), request.to_card)
 
     async def get_transfer(self, request: pb.GetTransferRequest, call: Call) -> pb.GetTransferResponse:
         transfer_id = command_id_from_pb(request.transfer_id)
@@ -205,17 +243,23 @@ class SharingHandlers:
             if own_app and not await self._may_see(call, to):
                 raise _nobody()
             return to
+        return await self._shown_by(call, giver, caller.program_id, request.to_card)
+
+    async def _shown_by(self, call: Call, giver: MemberId, program_id: ProgramId, card: str) -> MemberId:
+        """Return whose account in a program a card leads to. Raises ``NotFound``; too many wrong ones must wait."""
+        caller, gateway = call.caller, self._gateway
         gateway.guesses.require(caller.program_id, giver, caller.device_id)
-        code = scanned_code(request.to_card)
+        code = scanned_code(card)
         scan: Scan | CodeScan | IdentityRefused
         if code is not None:
-            scan = await self._pool.run(gateway.codes.read, caller.program_id, code)
+            scan = await self._pool.run(gateway.codes.read, program_id, code)
         else:
-            text = Text(request.to_card)
-            scan = await self._pool.run(gateway.identity.read, caller.program_id, text, channel=Channel.APP)
+            text = Text(card)
+            scan = await self._pool.run(gateway.identity.read, program_id, text, channel=Channel.APP)
         typed = isinstance(scan, Scan) and scan.identifier.kind not in CARD_KINDS
-        if not isinstance(scan, IdentityRefused) and not (typed and own_app):
-            read = await gateway.scans.scan(caller.program_id, scan.kind, scan.token)
+        blind = typed and caller.role == options.ROLE_APP
+        if not isinstance(scan, IdentityRefused) and not blind:
+            read = await gateway.scans.scan(program_id, scan.kind, scan.token)
             if read.account is not None:
                 return read.account.member_id
         gateway.guesses.wrong(caller.program_id, giver, caller.device_id)
