@@ -190,6 +190,8 @@ def test_what_an_erased_member_bought_and_was_is_forgotten(open_club: Open) -> N
     assert club.night() == {"sleeping": 0, "drinkers": 0}
     club.store.change_segment(program, "drinkers", come=[ANN], gone=[], now_ms=club.desk.now)
     assert club.store.segments_of(program, ANN) == [], "a round that began before comes too late"
+    club.desk.posted(club.desk.settle(line(900, sku="green tea", categories=("tea",)), earned=9))
+    assert club.store.purchases_of(program, ANN) == [], "nor does a till that was away"
 
 
 def test_goods_are_forgotten_when_no_segment_asks_about_them_any_more(open_club: Open) -> None:
@@ -247,4 +249,8 @@ def test_a_second_night_changes_nothing_and_a_new_day_asks_for_one(open_club: Op
     club.on("2026-04-01T22:00")
     assert club.segments.due(program), "midnight in Stockholm"
     club.night()
-    assert club.store.segments_of(club.desk.program_id, ANN) == before
+    club.store.change_segment(
+        program.program_id, "drinkers", come=[ANN, BEN], gone=[], now_ms=at("2026-04-02")
+    )
+    club.store.change_segment(program.program_id, "drinkers", come=[ANN], gone=[], now_ms=at("2026-04-03"))
+    assert club.store.segments_of(club.desk.program_id, ANN) == [("drinkers", at("2026-04-02")), *before]
