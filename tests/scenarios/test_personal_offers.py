@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tallystick.core.rules.experiment import group_of, held_out
 from tallystick.service.segments import Segments
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
-from tests.core.world import at, line
+from tests.core.world import at, basket, line
 from tests.service.coupons import CouponDesk
 from tests.service.desk import ANN, BEN
 
@@ -122,7 +123,8 @@ def test_who_buys_tea_twice_is_offered_more_until_a_sale_comes_back(open_club: O
 
 def test_a_sale_sent_twice_and_a_sale_refused_leave_the_goods_of_one(open_club: Open) -> None:
     club = open_club()
-    sale = club.desk.buys(amount=line(900, sku="green tea", categories=("tea",)))  # type: ignore[arg-type]
+    tea = line(900, sku="green tea", categories=("tea",))
+    sale = replace(club.desk.buys(), basket=basket(tea, tea))
     club.desk.posted(sale)
     club.desk.posted(sale)
     assert club.refused(ANN, "BACK-5") is Refusal.COUPON_NOT_FOR_MEMBER
