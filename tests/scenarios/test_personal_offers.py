@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tallystick.core.rules.experiment import group_of, held_out
 from tallystick.service.segments import Segments
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
-from tests.core.world import at, line
+from tests.core.world import at, basket, line
 from tests.service.coupons import CouponDesk
 from tests.service.desk import ANN, BEN
 
@@ -122,7 +123,8 @@ def test_who_buys_tea_twice_is_offered_more_until_a_sale_comes_back(open_club: O
 
 def test_a_sale_sent_twice_and_a_sale_refused_leave_the_goods_of_one(open_club: Open) -> None:
     club = open_club()
-    sale = club.desk.buys(amount=line(900, sku="green tea", categories=("tea",)))  # type: ignore[arg-type]
+    tea = line(900, sku="green tea", categories=("tea",))
+    sale = replace(club.desk.buys(), basket=basket(tea, tea))
     club.desk.posted(sale)
     club.desk.posted(sale)
     assert club.refused(ANN, "BACK-5") is Refusal.COUPON_NOT_FOR_MEMBER
@@ -190,6 +192,8 @@ def test_what_an_erased_member_bought_and_was_is_forgotten(open_club: Open) -> N
     assert club.night() == {"sleeping": 0, "drinkers": 0}
     club.store.change_segment(program, "drinkers", come=[ANN], gone=[], now_ms=club.desk.now)
     assert club.store.segments_of(program, ANN) == [], "a round that began before comes too late"
+    club.desk.posted(club.desk.settle(line(900, sku="green tea", categories=("tea",)), earned=9))
+    assert club.store.purchases_of(program, ANN) == [], "nor does a till that was away"
 
 
 def test_goods_are_forgotten_when_no_segment_asks_about_them_any_more(open_club: Open) -> None:
@@ -247,4 +251,8 @@ def test_a_second_night_changes_nothing_and_a_new_day_asks_for_one(open_club: Op
     club.on("2026-04-01T22:00")
     assert club.segments.due(program), "midnight in Stockholm"
     club.night()
-    assert club.store.segments_of(club.desk.program_id, ANN) == before
+    club.store.change_segment(
+        program.program_id, "drinkers", come=[ANN, BEN], gone=[], now_ms=at("2026-04-02")
+    )
+    club.store.change_segment(program.program_id, "drinkers", come=[ANN], gone=[], now_ms=at("2026-04-03"))
+    assert club.store.segments_of(club.desk.program_id, ANN) == [("drinkers", at("2026-04-02")), *before]

@@ -265,6 +265,28 @@ def test_what_is_asked_for_wrongly_is_said() -> None:
     desk.close()
 
 
+def test_what_came_back_whole_was_not_sold_and_what_came_back_in_part_was() -> None:
+    desk = CouponDesk(MemoryStore())
+    desk.now = at("2026-03-05T12:00")
+    whole, part = (desk.posted(desk.sale(line(1_000, quantity=2))) for _ in range(2))
+    desk.posted(desk.give_back(whole.command_id, ReturnLine(1, 1_000)))
+    desk.posted(desk.give_back(whole.command_id, ReturnLine(1, 1_000)))
+    desk.posted(desk.give_back(part.command_id, ReturnLine(1, 1_000)))
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    assert (found.sales, found.revenue_minor, found.buyers) == (1, 500, 1)
+    desk.close()
+
+
+def test_what_a_store_stood_in_for_was_not_burned_by_a_member() -> None:
+    desk = CouponDesk(MemoryStore())
+    desk.now = at("2026-03-05T12:00")
+    desk.posted(desk.adjust(100))
+    desk.posted(desk.settle(1_000, burned=300, discount=300))
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    assert found.burned == 100
+    desk.close()
+
+
 def test_a_program_in_which_nothing_was_sold_has_figures_too() -> None:
     desk = CouponDesk(MemoryStore())
     found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)

@@ -20,9 +20,7 @@ WAIT_MS = 20_000
 def registration_of(session: CDPSession, page: Page) -> str:
     """The browser's own number of the card's service worker."""
     found: list[dict[str, Any]] = []
-    session.on(
-        "ServiceWorker.workerRegistrationUpdated", lambda event: found.extend(event["registrations"])
-    )
+    session.on("ServiceWorker.workerRegistrationUpdated", lambda event: found.extend(event["registrations"]))
     session.send("ServiceWorker.enable")
     page.evaluate("async () => { await navigator.serviceWorker.ready; }")
     for _ in range(200):

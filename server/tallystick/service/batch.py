@@ -16,7 +16,7 @@ from tallystick.core.command import (
 from tallystick.core.decide import NO_REFS, Refs, decide, not_open, refers_to
 from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused, refused
 from tallystick.core.ids import CommandId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot
+from tallystick.core.state import Hold, Lot, MemberStatus
 from tallystick.service.batch_facts import Facts
 from tallystick.service.batch_load import Loaded, RulesFor, load
 from tallystick.service.goods import purchases_of
@@ -127,7 +127,8 @@ class Batch:
         if book:
             book.apply(state, outcome)
         self._loaded.states[command.member_id] = outcome.state
-        if rules.goods_days:
+        # A till may tell of a member who was erased meanwhile: the sale stands, what was bought is nobody's business.
+        if rules.goods_days and state.account.status is not MemberStatus.ERASED:
             self._changes.purchases += purchases_of(command, outcome.entries)
         for entry in outcome.entries:
             own = entry.command_id == command.command_id
