@@ -146,11 +146,11 @@ class _Source:
     def __init__(self, core: Sequence[ast.Module], around: Sequence[ast.Module]) -> None:
         trees = (*core, *around)
         nodes = [node for tree in trees for node in ast.walk(tree)]
-        functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        self._functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
         self._classes = [node for tree in core for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
         self._calls = [node for node in nodes if isinstance(node, ast.Call)]
         self._globals = [node for tree in trees for node in tree.body]
-        self._within = {id(node): one for one in functions for node in ast.walk(one)}
+        self._within = {id(node): one for one in self._functions for node in ast.walk(one)}
         self._module = {id(node): tree for tree in trees for node in ast.walk(tree)}
 
     def texts(self, node: ast.expr | None, at: ast.AST, seen: frozenset[str]) -> set[str]:
@@ -168,6 +168,10 @@ class _Source:
                 return self.texts(value, at, seen)
             case ast.Dict(values=values):
                 return {text for value in values for text in self.texts(value, at, seen)}
+            case ast.DictComp(value=value):
+                return self.texts(value, at, seen)
+            case ast.Call(func=ast.Name(id=name)):
+                return self._returned(name, seen)
             case ast.JoinedStr(values=parts):
                 joined = {""}
                 for part in parts:
@@ -199,6 +203,22 @@ class _Source:
             raise _Unclear
         deeper = seen | {function}
         return {text for call in calls for text in self.texts(_argument(call, name, place), call, deeper)}
+
+    def _returned(self, function: str, seen: frozenset[str]) -> set[str]:
+        """Return what a function gives back."""
+        mark = f"{function}()"
+        if mark in seen:
+            raise _Unclear
+        ends = [
+            node.value
+            for one in self._functions
+            if one.name == function
+            for node in ast.walk(one)
+            if isinstance(node, ast.Return) and node.value is not None
+        ]
+        if not ends:
+            raise _Unclear
+        return {text for value in ends for text in self.texts(value, value, seen | {mark})}
 
     def _field(self, name: str, seen: frozenset[str]) -> set[str]:
         """Return what a field of whatever class may be: its default, and what the objects are made with."""

@@ -19,6 +19,8 @@ from tallystick.core.command import (
     Capture,
     CatchUp,
     Command,
+    ConvertIn,
+    ConvertOut,
     CouponRef,
     Donate,
     Earn,
@@ -111,6 +113,8 @@ COMMANDS: dict[str, Command] = {
     "TransferIn": TransferIn(
         ID, MEMBER, ORIGIN, OTHER, MEMBER, (MovedLot(10, Ms(5), Ms(9)), MovedLot(20, Ms(6), Ms(99)))
     ),
+    "ConvertOut": ConvertOut(ID, MEMBER, ORIGIN, "cinema", MEMBER, 10, Assurance.STATIC_CARD),
+    "ConvertIn": ConvertIn(ID, MEMBER, ORIGIN, "grocer", OTHER, MEMBER, 10),
     "Donate": Donate(ID, MEMBER, ORIGIN, "trees", 10, Assurance.STATIC_CARD),
     "AwardGoal": AwardGoal(ID, MEMBER, ORIGIN, "advent", 10),
 }
@@ -142,6 +146,8 @@ STORED = {
     "RedeemReward": "d660272ac8956f3bc693863847b3e5e8",
     "UseRedemption": "dfc830efc0084b7c1d713e4bb6f6275f",
     "TransferIn": "869c82230bac69688be7202c1bcbf59b",
+    "ConvertOut": "c48aa8eb7bcf3b5e9acbb0f5cbfcdcb8",
+    "ConvertIn": "1c23d68bf10f6b5ae11681c8c964c7b3",
     "Donate": "71e2f2165e691d5230546c9d0d0c9355",
     "AwardGoal": "cfdcc7e3a4dafb65a5546b6af3be4651",
 }

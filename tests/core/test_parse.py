@@ -297,6 +297,16 @@ FULL: dict[str, Any] = {
             "at_once": True,
         },
     ],
+    "partners": [
+        {
+            "program": "cinema",
+            "name": "Cinema",
+            "give_points": 10,
+            "get_points": 1,
+            "limit_points": {"count": 100, "per": "month"},
+        },
+        {"program": "air-line", "name": "Airline", "give_points": 3, "get_points": 2},
+    ],
 }
 
 
@@ -587,7 +597,7 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("rewards/3/limit/count", 0, "rewards[3].limit.count", "from 1 to 10000", ""),
     ("rewards/3/limit/per", "moth", "rewards[3].limit.per", "is not known here", "did you mean 'month'?"),
     ("rewards/3/limit/from", "may", "rewards[3].limit.from", "is not known here", ""),
-    ("coupons/0/id", "reward/x", "coupons[0].id", "under which rewards are counted", "another id"),
+    ("coupons/0/id", "reward/x", "coupons[0].id", "begin names under which other things", "another id"),
     ("actions", [{}] * 101, "actions", "101 items, at most 100", ""),
     ("actions/0/id", "a b", "actions[0].id", "is not a plain word", "letters"),
     ("actions/1/id", "review", "actions[1].id", "is there already", "own id"),
@@ -655,6 +665,12 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("goals/0/target", 0, "goals[0].target", "from 1 to", ""),
     ("goals/0/counts", "steps", "goals[0].counts", "is not known here", "did you mean 'sales'?"),
     ("goals/1/return_days", 3, "goals[1].return_days", "does not go with at_once", "one of the two"),
+    ("partners/1/program", "cinema", "partners[1].program", "is there already", "once"),
+    ("partners/1/program", "Air Line", "partners[1].program", "not the id of a program", "other-brand"),
+    ("partners/0/give_points", 0, "partners[0].give_points", "from 1 to", ""),
+    ("partners/0/give_points", 101, "partners[0].limit_points.count", "less than give_points", "nothing"),
+    ("partners/0/get_points", "1", "partners[0].get_points", "must be a whole number", ""),
+    ("partners/0/rate", 2, "partners[0].rate", "is not known here", ""),
     ("holds/open_max", 101, "holds.open_max", "from 1 to 100", ""),
     ("holds/late_capture", True, "holds.late_capture", "is not known here", "refuse, if_covered"),
     ("reminders/abandoned_after_h", 721, "reminders.abandoned_after_h", "from 0 to 720", ""),

@@ -10,8 +10,10 @@ import pytest
 from tallystick.core.ids import Ms
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
+from tallystick.service.directory import Clock
 from tallystick.service.notices import Carried
 from tallystick.service.notification_ports import NoteState, Way
+from tallystick.service.notification_source import JOURNAL_ROWS
 from tallystick.service.reminders import Reminder, ReminderKind
 from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, telling
 from tests.rpc.handlers.world import RULES, SHOP, WEBSHOP, Caller, sale_request
@@ -414,3 +416,36 @@ def test_by_text_message_goes_what_is_consented_to_there(opened: list[Club], tmp
     club.buys(ada, 1_000, spend={"points": 10})
     club.turn()
     assert [recipient.phone for _, recipient in sms.sent] == ["+46701234567"]
+
+
+def test_what_waited_for_a_server_that_was_away_too_long_is_dropped(club: Club) -> None:
+    ada = club.join(EMAIL)
+    club.buys(ada, 1_000)
+    club.gateway.notices.follow(SHOP)
+    club.wait(days=2)
+    club.turn()
+    (note,) = club.notes(ada)
+    assert (note.state, note.answer, club.mail.asked) == (NoteState.DROPPED, "stale", 0)
+
+
+def test_sales_of_the_past_that_are_replayed_are_told_to_nobody(opened: list[Club], tmp_path: Path) -> None:
+    club = started(opened, tmp_path, telling("points_earned"), clock=Clock.REPLAY)
+    ada = club.join(EMAIL)
+    club.turn()
+    club.buys(ada, 1_000)
+    club.device(ada)
+    club.device(ada)
+    club.look_ahead()
+    club.turn()
+    assert club.notes(ada) == []
+    assert club.store.notification_place(SHOP) is None
+
+
+def test_a_journal_longer_than_a_page_is_followed_to_its_end(club: Club) -> None:
+    ada = club.join(EMAIL)
+    for _ in range(JOURNAL_ROWS + 5):
+        club.buys(ada, 1_000)
+    assert club.gateway.notices.follow(SHOP)
+    assert not club.gateway.notices.follow(SHOP)
+    earned = [note for note in club.notes(ada) if note.occasion is Occasion.POINTS_EARNED]
+    assert len(earned) == JOURNAL_ROWS + 5

@@ -137,6 +137,7 @@ def test_whoever_shows_a_card_is_the_household_and_it_is_told_who(family: Family
 def test_one_earns_and_another_burns_more_than_any_of_them_had(family: Family) -> None:
     family.together()
     earned = family.sale(family.ann, 10_000).earned_points
+    family.street.sync(family.till)
     spent = family.sale(family.ben, 100_000, burn=450)
     assert spent.burned_points == 450
     assert family.points(family.home) == 500 + earned + spent.earned_points - 450

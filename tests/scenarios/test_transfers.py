@@ -271,3 +271,45 @@ def test_ten_calls_at_once_move_the_points_once(shop: Shop) -> None:
     answers = shop.world.loop.run_until_complete(together())
     assert {one.transfer.state for one in answers} == {ARRIVED}
     assert (shop.points(shop.ann), shop.points(shop.ben)) == (140, 60)
+
+
+def reviews(shop: Shop) -> list[tuple[str, str, str]]:
+    """The kind of each finding, whom it is about, and how many members it takes."""
+    found = shop.world.gateway.reviews.page(SHOP, state=None, kind="", before=None, limit=50)
+    return sorted(
+        (one.kind, one.member_id, one.facts.get("members") or one.facts.get("givers", "")) for one in found
+    )
+
+
+def hand_on(shop: Shop, giver: str, receiver: str, points: int = 10) -> None:
+    assert shop.give(points, member_id=giver, to_member_id=receiver).transfer.state == ARRIVED
+
+
+def test_points_that_go_in_a_ring_are_listed_once_for_a_person(shop: Shop) -> None:
+    cat, dan = shop.world.enrol(), shop.world.enrol()
+    hand_on(shop, shop.ann, shop.ben)
+    hand_on(shop, shop.ben, cat)
+    assert reviews(shop) == []
+    hand_on(shop, cat, shop.ann)
+    assert reviews(shop) == [("transfer_ring", cat, "3")]
+    hand_on(shop, shop.ann, dan)
+    assert len(reviews(shop)) == 1, "a friend is no ring"
+
+
+def test_points_that_come_back_after_more_than_a_week_are_no_ring(shop: Shop) -> None:
+    hand_on(shop, shop.ann, shop.ben)
+    shop.world.now_ms += 8 * DAY_MS
+    hand_on(shop, shop.ben, shop.ann)
+    assert reviews(shop) == []
+
+
+def test_one_who_is_given_to_by_many_in_a_day_is_listed(shop: Shop) -> None:
+    givers = [shop.world.enrol() for _ in range(6)]
+    for giver in givers:
+        shop.world.sell(giver, 5_000)
+    for giver in givers[:5]:
+        hand_on(shop, giver, shop.ben)
+    hand_on(shop, givers[0], shop.ben)
+    assert reviews(shop) == []
+    hand_on(shop, givers[5], shop.ben)
+    assert reviews(shop) == [("many_givers", shop.ben, "6")]

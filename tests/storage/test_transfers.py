@@ -78,3 +78,20 @@ def test_a_snapshot_has_all_of_them(transfers: Store) -> None:
         transfers.add_transfer(PROGRAM, new(number))
     with transfers.snapshot(PROGRAM) as snapshot:
         assert [one.transfer_id for one in snapshot.transfers()] == [command_id(1), command_id(2)]
+
+
+def test_transfers_of_members_are_found_from_both_ends_the_newest_first(transfers: Store) -> None:
+    for number, at_ms in ((1, NOW), (2, NOW + 2), (3, NOW + 1)):
+        transfers.add_transfer(PROGRAM, replace(new(number), made_ms=Ms(at_ms)))
+    other = replace(new(4), from_member_id=member_id(3), to_member_id=member_id(4))
+    transfers.add_transfer(PROGRAM, other)
+
+    def found(*members: int, since: int = NOW, limit: int = 9) -> list[str]:
+        wanted = [member_id(number) for number in members]
+        rows = transfers.transfers_of(PROGRAM, wanted, since=Ms(since), limit=limit)
+        return [one.transfer_id for one in rows]
+
+    assert found(1) == found(2) == [command_id(2), command_id(3), command_id(1)]
+    assert found(4, since=NOW) == [command_id(4)]
+    assert found(1, since=NOW + 1, limit=1) == [command_id(2)]
+    assert found(5) == []

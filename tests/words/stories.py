@@ -15,9 +15,13 @@ from unittest.mock import patch
 
 import tests.core
 from tallystick.core.basket import Assurance
+from tallystick.core.budget import budget_key
 from tallystick.core.command import (
     Authority,
     AuthorityKind,
+    AwardGoal,
+    Command,
+    Donate,
     RecallLeases,
     RedeemReward,
     ReturnLine,
@@ -25,9 +29,11 @@ from tallystick.core.command import (
     Spend,
     UseRedemption,
 )
+from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft
 from tallystick.core.entry import NO_DETAIL, Explanation
 from tallystick.core.ids import CommandId
+from tallystick.core.lots import local_day
 from tallystick.core.rules.model import RuleSet
 from tests.core.test_advice import back, sold
 from tests.core.test_transfer import Two
@@ -63,6 +69,8 @@ def told_by_the_tests_of_the_core() -> set[Explanation]:
                 _play(importlib.import_module(f"tests.core.{found.name}"))
         _rewards()
         _actions()
+        _together()
+        _budgets()
         _access()
         _pooling()
         _referral()
@@ -114,6 +122,45 @@ def _access() -> None:
     ]
     world = World(rules_of(tiers=tiers, access=access))
     world.posted(world.sale(line(100, sku="G"), line(100, sku="S"), line(100, sku="P")))
+
+
+def _together() -> None:
+    """A sale gives to a project, a member does, and a goal of all is reached."""
+    projects = [{"id": "sea", "name": "Sea", "text": "Boats"}]
+    charity = {"projects": projects, "share": [{"project": "sea", "minor": 100}]}
+    world = World(rules_of(charity=charity))
+    world.posted(world.sale(10_000))
+    donation = Donate(world.new_id(), MEMBER, world.origin, "sea", 10, Assurance.DEVICE_CODE)
+    world.posted(donation)
+    world.posted(AwardGoal(world.new_id(), MEMBER, world.origin, "advent", 50))
+
+
+class _Spent(World):
+    """A world in which a budget has been given."""
+
+    def known_of(self, command: Command) -> tuple[CouponUse, ...]:
+        today = local_day(self.now, self.rules.zone)
+        return tuple(
+            CouponUse(budget_key(rule, today, "s1"), in_all=1_000_000) for rule in self.rules.budgets
+        )
+
+
+def _budgets() -> None:
+    """A campaign has given what it may, and a till without a line cannot know of another one."""
+    earning = {
+        "rules": [
+            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100},
+            {
+                "id": "spring",
+                "kind": "per_sale",
+                "points": 5,
+                "budget": {"points": 100, "per": "month"},
+            },
+        ]
+    }
+    world = _Spent(rules_of(earning=earning))
+    world.posted(world.sale(1_000))
+    world.posted(world.settle(1_000, earned=10))
 
 
 def _pooling() -> None:

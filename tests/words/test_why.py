@@ -140,6 +140,23 @@ def test_values_are_told_as_what_their_names_say_they_are() -> None:
     assert why(reward, "sv", kronor) == f"Belöningen ”Free coffee”: 1{HARD}234,56{HARD}kr i rabatt"
 
 
+def test_what_has_a_name_in_the_rule_set_is_told_by_it() -> None:
+    rewards = [{"id": "r-17", "kind": "money_off", "points": 10, "amount_minor": 100, "name": "A coffee"}]
+    names = names_of(rules_of(rewards=rewards))
+    bought = Explanation("r-17", 0, -10, "reward", (("discount_minor", "100"),))
+    assert why(bought, "en", names) == "Reward “A coffee”: €1.00 off"
+    no = refused(Refusal.REWARD_SOLD_OUT, reward_id="r-17")
+    assert why_not(no, "sv", names) == "Inget är kvar av belöningen ”A coffee”"
+
+
+def test_days_are_told_as_days() -> None:
+    opens = Explanation("summer", 1, 0, "not_open_yet", (("opens_on", "2026-06-01"),))
+    assert why(opens, "lv") == "“Summer” atveras: 2026. gada 1. jūnijs"
+    assert why(opens._replace(args=()), "en") == "“Summer” is not open yet"
+    paid = Explanation("club", 0, 0, "membership_paid", (("name", "The club"), ("until", "2027-03-01")))
+    assert why(paid, "nb") == "Medlemskapet «The club» til 1. mars 2027"
+
+
 def test_without_its_rule_set_an_explanation_says_less_and_nothing_wrong() -> None:
     for code in ("per_amount", "per_item", "per_sale", "multiply"):
         for language in LANGUAGES:

@@ -118,7 +118,7 @@ def settlement(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Points exchanged with partner programs, by month: burned here for them, earned from them, what they are worth."""
+    """Points exchanged with partner programs by month: burned for them, earned from them, and what these are worth."""
     from tallystick.reports.settlement import read_settlement
 
     printer = printer_for(as_json=as_json)

@@ -8,7 +8,7 @@ promised is not owed, and no outage costs more than the budget.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from tallystick.core.coupon import CouponUse
@@ -42,20 +42,20 @@ def is_budget(name: str) -> bool:
     return name.startswith(BUDGET)
 
 
-def used_up(rules: RuleSet, uses: Sequence[CouponUse], *, away: bool) -> Mapping[str, str]:
-    """Return the rules that give nothing now, each with the code of its explanation.
+def used_up(rules: RuleSet, uses: Sequence[CouponUse], *, away: bool) -> frozenset[str]:
+    """Return the rules that give nothing now.
 
     ``uses`` is what is known of their counters; of a budget that is not among them nobody keeps count, as in a
     simulation. ``away``: the gateway is, or was when the sale was made.
     """
     if away:
-        return {rule.rule_id: "budget_needs_gateway" for rule in rules.budgets}
+        return frozenset(rule.rule_id for rule in rules.budgets)
     given = {_rule_of(use.coupon_id): use.in_all for use in uses if is_budget(use.coupon_id)}
-    return {
-        rule.rule_id: "budget_used_up"
+    return frozenset(
+        rule.rule_id
         for rule in rules.budgets
         if rule.rule_id in given and _reached(rules, rule, given[rule.rule_id])
-    }
+    )
 
 
 def stop_rules(
@@ -66,11 +66,13 @@ def stop_rules(
     if not stopped:
         return moment, ()
     told = tuple(
-        Explanation(rule.rule_id, 0, 0, stopped[rule.rule_id])
+        Explanation(rule.rule_id, 0, 0, "budget_needs_gateway")
+        if away
+        else Explanation(rule.rule_id, 0, 0, "budget_used_up")
         for rule in rules.budgets
         if rule.rule_id in stopped and holds_at(rule.when, moment)
     )
-    return moment._replace(used_up=frozenset(stopped)), told
+    return moment._replace(used_up=stopped), told
 
 
 def counted_budgets(told: Iterable[Explanation], uses: Sequence[CouponUse]) -> tuple[AppliedCoupon, ...]:

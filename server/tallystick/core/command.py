@@ -74,9 +74,9 @@ class Earn:
     points: int
     reason: str
     assurance: Assurance = Assurance.TYPED
-    why: str = ACTION
     action_id: str = ""
     subject: str = ""
+    why: str = ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,10 +492,9 @@ def _hold(c: PlaceHold) -> list[object]:
 
 
 def _earn(c: Earn) -> list[object]:
-    asked = [c.points, c.reason, int(c.assurance)]
-    if c.why != ACTION:
-        return [*asked, c.why]
-    return [*asked, c.action_id, c.subject] if c.action_id or c.subject else asked
+    why = [] if c.why == ACTION else [c.why]
+    by_rule = [c.action_id, c.subject] if c.action_id or c.subject else []
+    return [c.points, c.reason, int(c.assurance), *why, *by_rule]
 
 
 def _settle(c: SettleSale) -> list[object]:

@@ -66,6 +66,7 @@ from tallystick.service.sign_ups import SignUps
 from tallystick.service.signed import Signer
 from tallystick.service.tokens import Tokens
 from tallystick.service.transfer_store import TransferStore
+from tallystick.service.transfer_watch import TransferWatch
 from tallystick.service.transfers import Transfers
 from tallystick.service.wallet_store import WalletStore
 from tallystick.service.wallets import Wallets
@@ -384,7 +385,13 @@ def open_gateway(
             lane,
             now_ms=now_ms,
         ),
-        transfers=Transfers(store, lane, pool, now_ms=now_ms),
+        transfers=Transfers(
+            store,
+            lane,
+            pool,
+            now_ms=now_ms,
+            watch=TransferWatch(store, reviews, now_ms=now_ms).look,
+        ),
         households=Households(store, now_ms=now_ms),
         segments=Segments(store, rulebook, now_ms=now_ms),
         insight=Insight(store, rulebook, entries_max=INSIGHT_ENTRIES_MAX),

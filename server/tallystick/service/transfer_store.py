@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
@@ -46,6 +47,12 @@ class TransferStore(Protocol):
         ...
 
     def transfer(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None: ...
+
+    def transfers_of(
+        self, program_id: ProgramId, member_ids: Sequence[MemberId], *, since: Ms, limit: int
+    ) -> list[Transfer]:
+        """Return transfers from or to members that were first asked for at or after an instant, newest first."""
+        ...
 
     def end_transfer(
         self, program_id: ProgramId, transfer_id: CommandId, state: TransferState

@@ -58,13 +58,22 @@ class Sent:
 
 
 class Transfers:
-    """The use cases around transfers; from the event loop only."""
+    """The use cases around transfers; from the event loop only. ``watch`` looks at each one that was given."""
 
-    def __init__(self, store: Store, lane: Lane, pool: ReadPool, *, now_ms: Callable[[], Ms]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        lane: Lane,
+        pool: ReadPool,
+        *,
+        now_ms: Callable[[], Ms],
+        watch: Callable[[ProgramId, Transfer], object],
+    ) -> None:
         self._store = store
         self._lane = lane
         self._pool = pool
         self._now_ms = now_ms
+        self._watch = watch
 
     async def find(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None:
         """Return a transfer."""
@@ -106,7 +115,10 @@ class Transfers:
         answer = await self._submit(program_id, command, deadline, sent=sent, allowed=allowed)
         decision = answer.decision
         if isinstance(decision, Posted):
-            return Sent(answer, await self._finish(program_id, row, decision.entry, deadline))
+            transfer = await self._finish(program_id, row, decision.entry, deadline)
+            if isinstance(command, TransferOut) and not command.pooling and not answer.replayed:
+                await self._pool.run(self._watch, program_id, transfer)
+            return Sent(answer, transfer)
         assert isinstance(decision, Refused), "a transfer is posted or refused"
         if decision.reason is not Refusal.COMMAND_ID_REUSED:
             # It is refused under this id for ever: nothing can leave any more.

@@ -41,6 +41,18 @@ class MemoryTransfers:
     def transfer(self: Tables, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None:
         return self._of(program_id).transfers.get(transfer_id)
 
+    def transfers_of(
+        self: Tables, program_id: ProgramId, member_ids: Sequence[MemberId], *, since: Ms, limit: int
+    ) -> list[Transfer]:
+        with self._changes():
+            found = [
+                one
+                for one in self._of(program_id).transfers.values()
+                if one.made_ms >= since
+                and (one.from_member_id in member_ids or one.to_member_id in member_ids)
+            ]
+        return sorted(found, key=lambda one: (-one.made_ms, one.transfer_id))[:limit]
+
     def end_transfer(
         self: Tables, program_id: ProgramId, transfer_id: CommandId, state: TransferState
     ) -> Transfer | None:

@@ -22,6 +22,10 @@ transfer = Table(
     PrimaryKeyConstraint("transfer_id", "program_id"),
 )
 
+Index("transfer_giver_idx", transfer.c.from_member_id, transfer.c.program_id, transfer.c.made_ms)
+
+Index("transfer_receiver_idx", transfer.c.to_member_id, transfer.c.program_id, transfer.c.made_ms)
+
 Index(
     "transfer_asked_idx",
     transfer.c.program_id,

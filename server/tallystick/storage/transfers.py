@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_, update
+from collections.abc import Sequence
 
-from tallystick.core.ids import CommandId, Ms, ProgramId
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, tuple_, update
+
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.service.transfer_store import Transfer, TransferState
 from tallystick.storage import tables as t
 from tallystick.storage.rows import Row
@@ -43,6 +45,15 @@ class SqlTransfers(SqlSession):
     def transfer(self, program_id: ProgramId, transfer_id: CommandId) -> Transfer | None:
         """Return a transfer."""
         return self._run(program_id, lambda connection: _stored(connection, program_id, transfer_id))
+
+    def transfers_of(
+        self, program_id: ProgramId, member_ids: Sequence[MemberId], *, since: Ms, limit: int
+    ) -> list[Transfer]:
+        """Return transfers from or to members that were first asked for at or after an instant, newest first."""
+        either = or_(_c.from_member_id.in_(member_ids), _c.to_member_id.in_(member_ids))
+        query = select(*_TRANSFER).where(_c.program_id == program_id, _c.made_ms >= since, either)
+        rows = self._all(program_id, query.order_by(_c.made_ms.desc(), _c.transfer_id), limit=limit)
+        return [transfer_from_row(row) for row in rows]
 
     def end_transfer(
         self, program_id: ProgramId, transfer_id: CommandId, state: TransferState

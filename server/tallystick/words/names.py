@@ -38,6 +38,8 @@ def names_of(rules: RuleSet) -> Names:
     """Return the names of a rule set."""
     labels = {one.reward_id: one.name for one in rules.rewards}
     labels |= {one.access_id: one.name for one in rules.access}
+    labels |= {one.goal_id: one.name for one in rules.goals}
+    labels |= {one.project_id: one.name for one in (rules.charity.projects if rules.charity else ())}
     return Names(
         rules.currency,
         rules.zone,

@@ -22,6 +22,7 @@ _PLACE: Final = re.compile(r"\{(\w+)\}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,16}")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAMED: Final = ("from", "to")
+_UNTIL: Final = ("until",)
 _MULTIPLY: Final = "multiply"
 _MILLI: Final = 1000
 _DOUBLE: Final = 2
@@ -122,7 +123,7 @@ def _said(
 def _value(name: str, text: str, language: str, names: Names) -> str:
     if name in _NAMED or name.endswith("_id"):
         return names.label(text)
-    if name.endswith("_on") and _DAY.fullmatch(text):
+    if (name.endswith("_on") or name in _UNTIL) and _DAY.fullmatch(text):
         return day(date.fromisoformat(text), language)
     if not _WHOLE.fullmatch(text):
         return text

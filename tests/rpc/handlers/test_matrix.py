@@ -145,6 +145,15 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
             "points": 1,
             "origin": origin_of(),
         },
+        "ConvertPoints": {
+            **member,
+            **scan,
+            "transfer_id": new_id(),
+            "partner_id": "cinema",
+            "to_card": ids["number"] or "1",
+            "points": 1,
+            "origin": origin_of(),
+        },
         "GetTransfer": {"transfer_id": ids["command"]},
         "CreateHousehold": {**member, "household_id": new_id()},
         "AskToJoinHousehold": {**member, "code": "0000000000"},
@@ -174,6 +183,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "ListWebhooks",
         "ListReviews",
         "ListProjects",
+        "ListPartners",
         "ListSegments",
     ):
         return {}
@@ -275,6 +285,7 @@ NAMES_NOTHING = frozenset(
         "ListDevices",
         "ListInbox",
         "ListMembers",
+        "ListPartners",
         "ListPrograms",
         "ListReviews",
         "ListProjects",
@@ -288,6 +299,10 @@ NAMES_NOTHING = frozenset(
         "SetCashier",
         "SetWebhook",
         "ValidateRuleSet",
+        "GetNotificationStats",
+        "ListFailedNotifications",
+        "RetryNotifications",
+        "SendTestNotification",
     }
 )
 REFUSED_AS_UNKNOWN = frozenset(
@@ -308,6 +323,7 @@ REFUSED_AS_UNKNOWN = frozenset(
         "RedeemClaim",
         "RedeemReward",
         "RequestLeases",
+        "ConvertPoints",
         "DonatePoints",
         "TransferPoints",
     }
@@ -330,8 +346,8 @@ def test_what_belongs_to_another_program_is_not_there(world: World, name: str) -
     assert after >= before
 
 
-# What a member's own call comes to where it is not OK: no wallet is set up here, no such session, an unknown device,
-# no household.
+# What a member's own call comes to where it is not OK: neither wallets nor push are set up here, no such session, an
+# unknown device, no household.
 OWN = {
     "IssueWalletPass": "FAILED_PRECONDITION WALLET_OFF",
     "EraseMe": "REFUSED",
@@ -339,8 +355,11 @@ OWN = {
     "Earn": "PERMISSION_DENIED ACTION_NOT_ALLOWED",
     "RedeemReward": "REFUSED",
     "FinishAddPasskey": "REFUSED",
+    "GetPushKey": "FAILED_PRECONDITION PUSH_OFF",
+    "SetPushSubscription": "FAILED_PRECONDITION PUSH_OFF",
     "TransferPoints": "REFUSED",
     "DonatePoints": "REFUSED",
+    "ConvertPoints": "REFUSED",
     "GetTransfer": "NOT_FOUND TRANSFER_NOT_FOUND",
     "InviteToHousehold": "FAILED_PRECONDITION HOUSEHOLD_CONFLICT",
     "AskToJoinHousehold": "PERMISSION_DENIED INVITATION_INVALID",

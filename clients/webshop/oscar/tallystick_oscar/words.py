@@ -18,9 +18,9 @@ _TOLD = frozenset(
         *(Refusal.ABOVE_SHARE_CAP, Refusal.ABOVE_ASSURANCE_CAP, Refusal.CURRENCY_MISMATCH),
         *(Refusal.MEMBER_LOCKED, Refusal.MEMBER_BLOCKED, Refusal.MEMBER_UNKNOWN),
         *(Refusal.REWARD_UNKNOWN, Refusal.REWARD_NOT_IN_TIER, Refusal.REWARD_NOT_APPLICABLE),
-        *(Refusal.REWARD_SOLD_OUT, Refusal.REWARD_LIMIT, Refusal.HOLDS_TOO_MANY),
-        *(Refusal.COUPON_UNKNOWN, Refusal.COUPON_USED, Refusal.COUPON_NOT_NOW),
-        *(Refusal.COUPON_NOT_APPLICABLE, Refusal.COUPON_NOT_FOR_MEMBER),
+        *(Refusal.REWARD_SOLD_OUT, Refusal.REWARD_LIMIT, Refusal.COUPON_NOT_FOR_MEMBER),
+        *(Refusal.COUPON_UNKNOWN, Refusal.COUPON_USED, Refusal.COUPON_NOT_NOW, Refusal.COUPON_NOT_APPLICABLE),
+        Refusal.HOLDS_TOO_MANY,
     }
 )
 """Refusals about which a customer can do something, or has to know; of others the developers are told."""

@@ -30,6 +30,8 @@ def upgrade() -> None:
         column("to_program_id", sa.Text()),
         sa.PrimaryKeyConstraint("transfer_id", "program_id", name=op.f("transfer_pkey")),
     )
+    op.create_index("transfer_giver_idx", "transfer", ["from_member_id", "program_id", "made_ms"])
+    op.create_index("transfer_receiver_idx", "transfer", ["to_member_id", "program_id", "made_ms"])
     asked = sa.text("state = 1")
     op.create_index(
         "transfer_asked_idx",
