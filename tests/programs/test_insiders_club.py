@@ -25,7 +25,7 @@ def test_a_maker_wins_the_badge_and_goes_to_the_evening(tmp_path: Path) -> None:
     maker = next(one for one in card.challenges if one.challenge_id == "three-workshops")
     assert (maker.progress, maker.target, maker.awarded, maker.last_day) == (3, 3, 1, "2026-03-31")
 
-    # It did not take place and the money comes back: so do its points and the award, and with the next one it is won anew.
+    # It did not take place: its points go, and the award with them. With the next one it is won anew.
     village.take_back(till, third, ReturnLine(1, 1_000))
     village.sync(till)
     assert village.card(ann).balance.active == 40
