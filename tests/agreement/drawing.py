@@ -28,6 +28,8 @@ STORES = ("s1", "s2", "s3")
 TIERS = ("base", "silver", "gold", "platinum")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CHANNELS = ("store", "webshop", "app")
+MEMBERSHIP = {"id": "plus", "name": "Plus", "sku": SKUS[1], "days": 200, "grace_days": 7, "refund_days": 30}
+VARIANTS = ({"id": "red", "percent": 50}, {"id": "blue", "percent": 50})
 FIRST_DAY = date(2026, 1, 1)
 DAYS = 4 * 366
 """Sales happen in four years, so that there is a leap day in every life that is long enough."""
@@ -46,6 +48,16 @@ def draw_document(dice: random.Random) -> dict[str, Any]:
     if tiers:
         document["tiers"] = tiers
     levels = [level["id"] for level in tiers["levels"]] if tiers else []
+    document["memberships"] = [dict(MEMBERSHIP)]
+    document["experiments"] = [
+        {
+            "id": "colour",
+            "variants": [dict(one) for one in VARIANTS],
+            "holdout_percent": dice.choice((0, 20)),
+            **dice.choice(({}, {"from": "2026-06-01", "until": "2028-02-29"})),
+        }
+    ]
+    document["challenges"] = [_challenge(dice, number, levels) for number in range(dice.randrange(3))]
     document["earning"] = _earning(dice, levels)
     document["burning"] = _burning(dice)
     document["rewards"] = [_reward(dice, number, levels) for number in range(dice.randrange(4))]
@@ -80,6 +92,8 @@ def _tiers(dice: random.Random) -> dict[str, Any]:
         "grace_days": dice.choice((0, 0, 45)),
         "levels": [{"id": name, "from": step * at * at} for at, name in enumerate(TIERS[:count])],
     }
+    if dice.random() < 0.4:
+        tiers["levels"][1]["gift"] = {"points": dice.choice((1, 250))}
     if tiers["period"] == "rolling":
         tiers["rolling_days"] = dice.choice((30, 365))
     return tiers
@@ -131,6 +145,10 @@ def _when(dice: random.Random, levels: list[str]) -> dict[str, Any]:
     for key, names in (("store", STORES), ("channel", CHANNELS), ("weekday", WEEKDAYS), ("tier", levels)):
         if names and dice.random() < 0.2:
             found[key] = dice.sample(list(names), min(len(names), dice.randrange(1, 4)))
+    if dice.random() < 0.15:
+        found["membership"] = ["plus"]
+    if dice.random() < 0.15:
+        found["experiment"] = f"colour/{dice.choice(VARIANTS)['id']}"
     if dice.random() < 0.2:
         found["hours"] = dice.choice((["00:00-06:00"], ["01:30-03:30", "22:00-24:00"], "09:15-17:45"))
     if dice.random() < 0.15:
@@ -173,8 +191,25 @@ def _worth(dice: random.Random) -> dict[str, Any]:
 def _reward(dice: random.Random, number: int, levels: list[str]) -> dict[str, Any]:
     reward = {"id": f"reward-{number}", "points": dice.choice((0, 20, 150)), **_when(dice, levels)}
     if dice.random() < 0.3:
-        reward["minimum_minor"] = 3_000
+        reward |= {"minimum_minor": 3_000, "name": "A reward"}
     return {**_lines(dice, 0.3), **reward, **_worth(dice)}
+
+
+def _challenge(dice: random.Random, number: int, levels: list[str]) -> dict[str, Any]:
+    counts = dice.choice(("sales", "spend", "pieces", "points", "days"))
+    return {
+        "id": f"challenge-{number}",
+        "name": "A challenge",
+        "counts": counts,
+        "target": {"spend": 20_000, "points": 100}.get(counts, 2),
+        "per": "month" if counts == "days" else dice.choice(("month", "year", "ever")),
+        "times": dice.choice((1, 3)),
+        "award": dice.choice(({"points": 40}, {"points": 5, "badge": "star"}, {"badge": "moon"})),
+        **_lines(dice, 0.2),
+        **{
+            key: value for key, value in _when(dice, levels).items() if key in ("store", "tier", "membership")
+        },
+    }
 
 
 def _coupon(dice: random.Random, number: int, levels: list[str]) -> dict[str, Any]:

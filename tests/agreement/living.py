@@ -31,6 +31,7 @@ from tallystick.core.decide import NO_REFS, Outcome, Refs, decide
 from tallystick.core.entry import Decision, Detail, Entry, Posted, Refusal, Refused
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.lots import local_day, midnight_ms
+from tallystick.core.rules.membership import last_days
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.standin import ReturnPreview, StandIn, stand_in_return, stand_in_sale
@@ -49,6 +50,7 @@ from tests.agreement.drawing import (
 
 MEMBER = MemberId("0190a000-0000-7000-8000-00000000000a")
 SALES_A_LIFE = 12
+ONLY_THE_GATEWAY_TELLS = {"debt_repaid", "tier_reached", "membership_paid"}
 ONLY_OF_A_HOLD = (Refusal.HOLD_TTL, Refusal.HOLDS_TOO_MANY, Refusal.BELOW_MINIMUM)
 
 
@@ -201,6 +203,8 @@ class _Street:
             basket=sale.basket,
             origin=sale.origin,
             tier_id=known.tier.tier_id,
+            memberships=last_days(known.tallies),
+            member_id=MEMBER,
             spend=sale.spend,
             reward_ids=sale.reward_ids,
             available=known.active,
@@ -339,6 +343,4 @@ def _same_detail(said: Detail, posted: Detail) -> None:
     told = posted.explanations[: len(said.explanations)]
     assert said.explanations == told
     more = {why.code for why in posted.explanations[len(said.explanations) :]}
-    assert more <= {"debt_repaid", "tier_reached"}, (
-        "only what a till cannot know is told by the gateway alone"
-    )
+    assert more <= ONLY_THE_GATEWAY_TELLS, "only what a till cannot know is told by the gateway alone"

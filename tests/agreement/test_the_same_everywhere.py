@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from tests.agreement.drawing import draw_document
 from tests.agreement.living import SALES_A_LIFE, Lived, live
-from tools.schema import SCHEMA
+from tools.schema import render
 
-LIVES = 240
+LIVES = 160
 SHARES = 4
-SECTIONS_OF_SALES = ("earning", "tiers", "burning", "rewards", "coupons", "expiry", "returns")
+SECTIONS_OF_SALES = ("earning", "tiers", "burning", "rewards", "coupons", "expiry", "returns", "experiments")
 """The sections of the language that a sale or a return is decided by."""
+COUNTED = re.compile(r"(earning\.rules\.budget|rewards\.(stock|limit)|coupons\.(segment|days))")
+"""What is counted where a sale is written, by the gateway alone: a till without a line gives none of it."""
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +53,9 @@ def test_the_lives_hold_what_is_to_be_compared() -> None:
 
 
 def test_every_word_of_the_language_that_decides_a_sale_is_drawn() -> None:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(render())
     wanted = {key for key in _known(schema, "") if key.split(".")[0] in SECTIONS_OF_SALES}
+    wanted -= {key for key in wanted if COUNTED.match(key)}
     drawn = {key for seed in range(LIVES) for key in _used(draw_document(random.Random(seed)), "")}
     assert wanted - drawn == set(), "draw it in tests/agreement/drawing.py, so that it is compared"
     assert len(wanted) > 40

@@ -82,11 +82,12 @@ def test_a_hold_whose_time_is_over_reserves_nothing_more() -> None:
 
 def test_what_a_hold_has_promised_is_given_also_beyond_the_limit() -> None:
     world = club({**CUP, "limit": TWICE})
-    hold = world.posted(aside(world))
+    holds = [world.posted(aside(world)) for _ in range(2)]
     world.rules = rules_of(rewards=[{**CUP, "limit": {"count": 1, "per": "month"}}])
-    assert world.why(world.sale(1_000, rewards=("cup",))) is Refusal.REWARD_LIMIT
-    paid = world.posted(world.capture(hold.command_id, basket(1_000)))
-    assert [one.reward_id for one in paid.detail.rewards] == ["cup"]
+    for hold in holds:
+        paid = world.posted(world.capture(hold.command_id, basket(1_000)))
+        assert [one.reward_id for one in paid.detail.rewards] == ["cup"]
+    assert had(world, "cup") == 2
 
 
 def test_a_reversed_sale_or_purchase_was_not_had() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tallystick.core.command import ReturnLine
 from tallystick.core.entry import Entry
+from tallystick.core.rules.ladder import in_tier, next_reward
 from tallystick.core.rules.parse import parse_rules
 from tests.core.world import World, at, basket, document_of, line, rules_of
 
@@ -175,6 +176,15 @@ def test_a_coupon_of_members_is_for_members() -> None:
     assert world.why(world.sale(1_000, coupons=("TEA",))).name == "COUPON_NOT_APPLICABLE"
     pays(world)
     assert world.posted(world.sale(1_000, coupons=("TEA",))).detail.payable_minor == 900
+
+
+def test_a_reward_of_members_is_in_reach_of_members() -> None:
+    reward = {"id": "lounge", "kind": "money_off", "points": 10, "amount_minor": 100, "membership": "club"}
+    (lounge,) = rules_of(memberships=[CLUB], rewards=[reward]).rewards
+    assert not in_tier(lounge, "")
+    assert in_tier(lounge, "", frozenset({"club"}))
+    assert next_reward([lounge], "", 5) is None
+    assert next_reward([lounge], "", 5, frozenset({"club"})) is lounge
 
 
 FAULTS = [

@@ -597,7 +597,7 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ("rewards/3/limit/count", 0, "rewards[3].limit.count", "from 1 to 10000", ""),
     ("rewards/3/limit/per", "moth", "rewards[3].limit.per", "is not known here", "did you mean 'month'?"),
     ("rewards/3/limit/from", "may", "rewards[3].limit.from", "is not known here", ""),
-    ("coupons/0/id", "reward/x", "coupons[0].id", "under which other things are counted", "another id"),
+    ("coupons/0/id", "reward/x", "coupons[0].id", "begin names under which other things", "another id"),
     ("actions", [{}] * 101, "actions", "101 items, at most 100", ""),
     ("actions/0/id", "a b", "actions[0].id", "is not a plain word", "letters"),
     ("actions/1/id", "review", "actions[1].id", "is there already", "own id"),

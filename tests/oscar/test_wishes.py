@@ -68,7 +68,8 @@ def wish(user: Any, one: Any, name: str = "Default") -> Any:
 
 
 def in_s(seconds: int) -> datetime:
-    return timezone.now() + timedelta(seconds=seconds)
+    now: datetime = timezone.now()
+    return now + timedelta(seconds=seconds)
 
 
 def test_a_basket_is_told_once_it_has_been_quiet(member: Any, scripted: Callable[..., Scripted]) -> None:

@@ -31,7 +31,16 @@ from tallystick.service.rule_text import read_document
 from tallystick.storage.open import open_store
 from tallystick.storage.schema import migrate
 from tallystick.storage.verify import verify
-from tallystick.v1 import app_pb2, app_pb2_grpc, ledger_pb2, ledger_pb2_grpc, options_pb2
+from tallystick.v1 import (
+    app_pb2,
+    app_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    options_pb2,
+    reward_pb2,
+    reward_pb2_grpc,
+    types_pb2,
+)
 from tallystick_till.types import ReturnAsk, ReturnDone, SaleAsk, SaleDone
 from tallystick_webshop import Basket, Line, Shop, ShopError
 from tests.scenarios.street import Person, Street
@@ -93,14 +102,14 @@ class Village(Street):
 
     def _open_shop(self) -> Shop:
         """The SDK as a shop has it, over the gateway's pipeline instead of a network."""
-        line = SimpleNamespace(call=self._as_webshop, channel=self._stubs, close=lambda: None)
+        line = SimpleNamespace(call=self._sent_by_sdk, channel=self._stubs, close=lambda: None)
         profile = Profile(
             server="in-process", program_id=CLUB, device_id=DEVICE, role="webshop", issuer=ISSUER
         )
         with patch("tallystick_webshop.client.Connection", lambda *_, **__: line):
             return Shop(profile, key_of(0))
 
-    def _as_webshop(self, method: Any, request: Message, *, once: bool = False) -> Any:
+    def _sent_by_sdk(self, method: Any, request: Message, *, once: bool = False) -> Any:
         assert once in (True, False)
         return self.call(method, request, options_pb2.ROLE_WEBSHOP)
 
@@ -161,6 +170,42 @@ class Village(Street):
         answer = self.call(stub.GetCard, request, options_pb2.ROLE_APP, member_id=person.member_id)
         card: app_pb2.MemberCard = answer.card
         return card
+
+    def as_member(self, person: Person, service: Any, method: str, request: Message) -> Any:
+        """Call as the member's own phone does."""
+        stub = getattr(service(self._stubs), method)
+        return self.call(stub, request, options_pb2.ROLE_APP, member_id=person.member_id)
+
+    def as_webshop(self, service: Any, method: str, request: Message) -> Any:
+        """Call as the webshop's device does, where its SDK has no word for it."""
+        return self.call(getattr(service(self._stubs), method), request, options_pb2.ROLE_WEBSHOP)
+
+    def redeem(self, person: Person, reward_id: str) -> Any:
+        """Buy a reward that needs no basket, at a counter that has looked at the card."""
+        request = reward_pb2.RedeemRewardRequest(
+            command_id=self.new_id(),
+            member_id=person.member_id,
+            reward_id=reward_id,
+            assurance=types_pb2.ASSURANCE_DEVICE_CODE,
+            origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE, store_id="torget"),
+        )
+        stub = reward_pb2_grpc.RewardServiceStub(self._stubs)
+        return self.call(stub.RedeemReward, request, options_pb2.ROLE_ADMIN)
+
+    def hand_out(self, person: Person, code: str) -> Any:
+        """Hand out what was bought with a code, once."""
+        request = reward_pb2.UseRedemptionRequest(
+            command_id=self.new_id(),
+            member_id=person.member_id,
+            code=code,
+            origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE, store_id="torget"),
+        )
+        stub = reward_pb2_grpc.RewardServiceStub(self._stubs)
+        return self.call(stub.UseRedemption, request, options_pb2.ROLE_ADMIN)
+
+    def acts(self, person: Person, action: str, subject: str = "") -> int:
+        """Post an action from the webshop; return its points. Raises what the SDK raises."""
+        return int(self.shop.earn(self.new_id(), person.member_id, action, subject=subject).points)
 
     def why(self, person: Person) -> list[tuple[str, int]]:
         """Why the newest entry gave and took what it did, as the webshop reads it: code and points."""

@@ -159,6 +159,16 @@ def test_a_challenge_a_gift_and_a_membership_are_tried_on_past_sales_as_the_ledg
     assert returned.flow.taken_back == 600 + 1_000 + 5_000
 
 
+def test_a_rewards_limit_is_kept_for_each_member_and_its_stock_taken_to_suffice() -> None:
+    cup = {"id": "cup", "kind": "money_off", "points": 10, "amount_minor": 100}
+    limited = rules(rewards=[{**cup, "stock": 1, "limit": {"count": 2, "per": "ever"}}])
+    taken = [replace(sale(f"s{day}", day, 30_000), reward_ids=("cup",)) for day in range(5)]
+    history = history_of({"anna": list(taken), "bert": [replace(taken[1], command_id=CommandId("b1"))]})
+    result = project(limited, replay(history, limited))
+    assert result.dropped == {"INSUFFICIENT_POINTS": 2, "REWARD_LIMIT": 2}
+    assert result.flow.burned == 20
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_outcome_does_not_depend_on_how_many_processes_share_the_work(workers: int) -> None:
     history = town(120, seed=3)

@@ -39,10 +39,10 @@ class Club(Shop):
             assert self.gateway.referrals.note(SHOP, member_id, self.gateway.referrals.code_of(SHOP, by))
         return member_id
 
-    def buys(self, member_id: MemberId, amount_minor: int) -> CommandId:
+    def buys(self, member_id: MemberId, amount_minor: int, store_id: str = "s1") -> CommandId:
         line = Line("A-1", 1000, Minor(amount_minor), "full")
         basket = Basket("EUR", (line,), tax_groups=(TaxGroup("full", 250_000),))
-        sale = Sale(CommandId(new_id()), member_id, self.origin(), basket)
+        sale = Sale(CommandId(new_id()), member_id, self.origin(store_id), basket)
         assert isinstance(self.send(sale).decision, Posted)
         return sale.command_id
 

@@ -65,6 +65,19 @@ class TestFarming:
             acts(club, ann)
         assert looks(club) == 1
 
+    def test_actions_of_the_rule_set_count_alike(self, club: Club) -> None:
+        club.publish(
+            RULES
+            + WATCH
+            + "actions:\n  - {id: survey, name: Survey, points: 5, limit: {count: 9, per: day}}\n"
+        )
+        ann = club.joined()
+        for _ in range(4):
+            command = Earn(CommandId(new_id()), ann, club.origin(), 0, "", action_id="survey")
+            assert isinstance(club.send(command).decision, Posted)
+        assert looks(club) == 1
+        assert club.active(ann) == 20
+
     def test_actions_that_are_a_day_apart_are_not_many(self, club: Club) -> None:
         ann = club.joined()
         for _ in range(6):
@@ -120,7 +133,10 @@ class TestStaff:
         ann, ben = club.joined(), club.joined()
         club.store.put_cashier(SHOP, Cashier("s1", "ann", "Ann", active=True, pin_hash=""))
         club.gateway.reviews.set_staff(SHOP, StaffMember("s1", "ann", ann))
-        for member_id in (ann, ben, ann, ben):
+        for store_id in ("s1", "s2", "s2"):
+            club.buys(ann, 1000, store_id)
+        assert looks(club) == 0, "elsewhere they are customers"
+        for member_id in (ann, ben, ben):
             club.buys(member_id, 1000)
             club.wait(2 * HOUR_MS)
         assert looks(club) == 1

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from tallystick.core.basket import Basket, Line
+from tallystick.core.ids import Minor
 from tallystick.storage.open import Store
+from tallystick_till.types import SaleAsk
 from tests.scenarios.street import Person, Street
 from tests.scenarios.table import Scenario, brings_back, buys, has, play, reports, until
 from tests.simulation.machine import Machine
@@ -132,3 +135,16 @@ def test_a_till_without_a_line_sells_to_members_as_members(street: Street) -> No
     street.sync(till)
     assert (street.balance(ann), street.balance(ben)) == (30, 10)
     assert street.inbox() == [], "the gateway comes to the same"
+
+
+def test_a_line_that_falls_between_scan_and_sale_takes_no_membership_away(street: Street) -> None:
+    till, ann = street.till("s1"), street.member()
+    rings_up(street, till, ann, "club-fee", 9_900)
+    street.sync(till)
+    street.scan(till, ann)
+    street.offline(till)
+    goods = Basket("EUR", (Line("shoes", 1_000, Minor(1_000)),))
+    done = till.running.sale(SaleAsk(ann.member_id, goods, sale_id=till.new_id()))
+    assert done.earned_points == 30
+    street.online(till)
+    street.sync(till)

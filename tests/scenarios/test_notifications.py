@@ -49,6 +49,14 @@ class Town:
     def buys(self, who: str, amount_minor: int, **more: object) -> None:
         self.club.buys(self.people[who], amount_minor, **more)
 
+    def buys_while_the_phone_takes_no_push(self, who: str, amount_minor: int) -> None:
+        self.push.answers.append(Carried.NO_WAY)
+        self.buys(who, amount_minor)
+
+    def buys_at_night(self, who: str, amount_minor: int) -> None:
+        self.club.at("2026-03-02", 22)
+        self.buys(who, amount_minor)
+
     def buys_without_line(self, who: str, amount_minor: int) -> None:
         """At a till whose line is down: nobody hears of it before the till is back."""
         self.till.now_ms = self.club.now_ms
@@ -101,7 +109,7 @@ STORIES: dict[str, list[Row]] = {
         ),
         Row(
             "Ben's phone is new and takes no push yet",
-            lambda t: (t.push.answers.append(Carried.NO_WAY), t.buys("Ben", 1_000)),
+            lambda t: t.buys_while_the_phone_takes_no_push("Ben", 1_000),
             ["mail: Points earned: 10"],
         ),
     ],
@@ -112,7 +120,7 @@ STORIES: dict[str, list[Row]] = {
         Row("at eight she hears of it", later(8, "2026-03-03"), ["mail: Intjänade poäng: 40"]),
     ],
     "a change of mind counts at once": [
-        Row("Ann buys at night", lambda t: (t.club.at("2026-03-02", 22), t.buys("Ann", 4_000)), []),
+        Row("Ann buys at night", lambda t: t.buys_at_night("Ann", 4_000), []),
         Row(
             "and ends mails before the morning",
             lambda t: t.club.say(t.people["Ann"], EMAIL, granted=False),

@@ -189,6 +189,14 @@ def test_a_burst_of_one_referrer_waits(club: Club) -> None:
     assert {review.facts["joined_that_day"] for review in club.open_reviews()} == {"3"}
 
 
+def test_as_many_as_the_rule_set_allows_on_a_day_are_no_burst(club: Club) -> None:
+    club.publish(RULES + PLAN + "  burst_per_day: 3\n")
+    ann = club.joined()
+    for friend in [club.joined(by=ann) for _ in range(3)]:
+        club.buys(friend, 4000)
+    assert club.days_go_by(15) == 3
+
+
 def held(club: Club) -> tuple[MemberId, MemberId, Review]:
     ann = club.joined()
     ben = club.joined(by=ann)
@@ -263,6 +271,7 @@ def test_a_process_that_dies_anywhere_leaves_nothing_unpaid_and_pays_nothing_twi
     with contextlib.suppress(Killed):
         club.comes_round()
     payouts._store, payouts._lane = club.store, club.gateway.lane
+    club.wait(HOUR_MS)
     club.comes_round()
     assert (club.state(ben), club.given(ann), club.given(ben)) == ("PAID", 500, 100)
     assert verify(club.store).ok

@@ -123,6 +123,18 @@ def test_what_a_till_has_given_away_counts_also_beyond_the_stock(store: Store) -
     all_is_well(store)
 
 
+def test_a_free_reward_in_a_checkout_counts_as_had_by_its_member(store: Store) -> None:
+    free = {**MUG, "points": 0, "stock": 9, "limit": {"count": 1, "per": "year"}}
+    with CouponDesk(store, coupons=(), rewards=[free]) as desk:
+        aside = desk.posted(puts_a_mug_aside(desk))
+        assert desk.account().held == 0
+        assert told(desk.send(takes_a_mug(desk))[0]) == "REWARD_LIMIT"
+        assert told(desk.send(takes_a_mug(desk, BEN))[0]) == "SALE", "the limit is each member's own"
+        desk.captures(aside)
+        assert told(desk.send(takes_a_mug(desk))[0]) == "REWARD_LIMIT"
+    all_is_well(store)
+
+
 def test_a_voucher_buys_no_mug_because_nobody_could_count_it(store: Store) -> None:
     with mug_shop(store) as desk:
         (answer,) = desk.send(voucher_for(desk, "mug"))

@@ -21,6 +21,8 @@ from tallystick.core.command import (
     AuthorityKind,
     AwardGoal,
     Command,
+    ConvertIn,
+    ConvertOut,
     Donate,
     RecallLeases,
     RedeemReward,
@@ -69,6 +71,7 @@ def told_by_the_tests_of_the_core() -> set[Explanation]:
                 _play(importlib.import_module(f"tests.core.{found.name}"))
         _rewards()
         _actions()
+        _partners()
         _together()
         _budgets()
         _access()
@@ -161,6 +164,16 @@ def _budgets() -> None:
     world = _Spent(rules_of(earning=earning))
     world.posted(world.sale(1_000))
     world.posted(world.settle(1_000, earned=10))
+
+
+def _partners() -> None:
+    """Points become those of a partner program, and come from it."""
+    partners = [{"program": "cinema", "name": "Cinema", "give_points": 10, "get_points": 3}]
+    world = World(rules_of(partners=partners))
+    world.posted(world.adjust(100))
+    to = (world.new_id(), MEMBER, world.origin, "cinema")
+    world.posted(ConvertOut(*to, MEMBER, 10, Assurance.DEVICE_CODE))
+    world.posted(ConvertIn(world.new_id(), MEMBER, world.origin, "cinema", world.new_id(), MEMBER, 6))
 
 
 def _pooling() -> None:

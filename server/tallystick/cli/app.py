@@ -21,6 +21,7 @@ from tallystick.cli import (
     passes,
     programs,
     review,
+    rewards,
     segments,
     serving,
     shop,
@@ -93,6 +94,12 @@ app.add_typer(
     review.app,
     name="review",
     help="What looks like fraud or needs a second person.",
+    rich_help_panel=SERVER,
+)
+app.add_typer(
+    rewards.app,
+    name="rewards",
+    help="Rewards without a basket: buy, see, hand out.",
     rich_help_panel=SERVER,
 )
 app.add_typer(passes.app, name="pass", help="Passes of members in phone wallets.", rich_help_panel=SERVER)

@@ -32,6 +32,7 @@ from tallystick.v1 import (
     member_pb2_grpc,
     notification_pb2_grpc,
     review_pb2_grpc,
+    reward_pb2_grpc,
     store_pb2_grpc,
     till_pb2,
     till_pb2_grpc,
@@ -96,6 +97,7 @@ class Client:
         self.cards = card_pb2_grpc.CardServiceStub(self._channel)
         self.coupons = coupon_pb2_grpc.CouponServiceStub(self._channel)
         self.reviews = review_pb2_grpc.ReviewServiceStub(self._channel)
+        self.rewards = reward_pb2_grpc.RewardServiceStub(self._channel)
         self.till = till_pb2_grpc.TillServiceStub(self._channel)
         self.notifications = notification_pb2_grpc.NotificationServiceStub(self._channel)
         self.webhooks = webshop_pb2_grpc.WebhookServiceStub(self._channel)

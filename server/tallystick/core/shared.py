@@ -23,6 +23,7 @@ from tallystick.core.entry import (
 )
 from tallystick.core.money import PPM, spread
 from tallystick.core.rules.benefit import check_burn
+from tallystick.core.rules.charity import Share
 from tallystick.core.rules.goal import Counts, Goal
 from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import RuleSet
@@ -56,7 +57,7 @@ def shared_by(
             max(0, paid) if fits(share.lines, line) else 0
             for line, paid in zip(lines, paid_minor, strict=True)
         ]
-        gift = share.minor or sum(weights) * share.ppm // PPM
+        gift = share.minor * _pieces(lines, weights, share) or sum(weights) * share.ppm // PPM
         if gift and any(weights):
             found.append(SharedLines(GIFT + share.project_id, AMOUNT, tuple(spread(gift, weights))))
     for goal in rules.goals:
@@ -69,6 +70,13 @@ def shared_by(
         if any(parts):
             found.append(SharedLines(goal.key, _MEASURES.get(goal.counts, AMOUNT), parts))
     return tuple(found)
+
+
+def _pieces(lines: Sequence[Line], weights: Sequence[int], share: Share) -> int:
+    """Return how often a share gives: once, or for each whole piece that is paid for."""
+    if not share.by_piece:
+        return 1
+    return sum(line.quantity_milli // 1000 for line, weight in zip(lines, weights, strict=True) if weight)
 
 
 def _part(goal: Goal, line: Line, eligible_minor: int, points: int) -> int:

@@ -118,13 +118,12 @@ def _load_whole(
     """Load lots and holds of the members that need them, and what their commands refer to."""
     named = {hold_id for command in commands for hold_id in _holds_named(command)}
     # Open holds and held points come and go together, so most members need no look for them: all but those of
-    # coupons alone, which only another such hold asks about, and those of rewards that cost nothing.
+    # coupons alone, which only another such hold asks about, and those of free rewards, which count as had.
     holding = {member for member in whole if loaded.accounts[member].held}
     holding.update(
         command.member_id
         for command in commands
-        if isinstance(command, PlaceHold)
-        and (command.coupons or command.reward_ids)
+        if ((isinstance(command, PlaceHold) and command.coupons) or rewards_named(command))
         and command.member_id in whole
     )
     holds = tx.holds(open_of=holding, ids=named)

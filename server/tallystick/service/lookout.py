@@ -40,6 +40,9 @@ MANY_ACTIONS, MANY_SALES = "many_actions", "many_sales"
 STAFF_SALES, MANY_ENROLMENTS = "staff_sales", "many_enrolments"
 """Kinds of reviews."""
 
+_ACTION_CODES = frozenset({ACTION, "action_points"})
+"""Of points that a caller has asked for, by a number or by an action of the rule set; not of what comes by itself."""
+
 log = logging.getLogger(__name__)
 
 
@@ -201,7 +204,7 @@ def _crowds(times: Iterable[Ms], most: int, span_ms: int) -> list[tuple[int, Ms]
 def _is_action(entry: Entry) -> bool:
     """Whether points came for an action: not for goods, and not by themselves because of something else."""
     whys = entry.detail.explanations
-    return entry.kind is EntryKind.EARN and any(why.code == ACTION for why in whys)
+    return entry.kind is EntryKind.EARN and any(why.code in _ACTION_CODES for why in whys)
 
 
 def lookout_round(lookout: Lookout, *, every_s: float = EVERY_S) -> Round:

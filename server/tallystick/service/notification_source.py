@@ -60,6 +60,9 @@ FROM_TIME = frozenset({Occasion.POINTS_EXPIRING, Occasion.TIER_AT_RISK})
 _SPENDING = (EntryKind.SALE, EntryKind.BURN, EntryKind.CAPTURE)
 _EARNING = (EntryKind.SALE, EntryKind.EARN)
 _REFERRAL = "referral"
+_PRESENTS = ("birthday", "anniversary")
+"""Explanations of earns that are no thanks for something done."""
+
 _REMINDERS = {
     ReminderKind.BASKET_ABANDONED: Occasion.BASKET_ABANDONED,
     ReminderKind.WISH: Occasion.WISH_REMINDER,
@@ -330,7 +333,7 @@ def told_by(entry: Entry, before: Entry | None, rules: RuleSet) -> Iterable[tupl
     if any(one.code.startswith(_REFERRAL) for one in entry.detail.explanations):
         if moves.issued < 0:
             yield Occasion.REFERRAL_PAID, given
-    elif entry.kind is EntryKind.AWARD:
+    elif entry.kind is EntryKind.AWARD or any(one.code in _PRESENTS for one in entry.detail.explanations):
         if moves.issued < 0:
             yield Occasion.AWARD, given
     elif entry.kind in _EARNING and moves.issued < 0:

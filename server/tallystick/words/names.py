@@ -40,6 +40,7 @@ def names_of(rules: RuleSet) -> Names:
     labels |= {one.access_id: one.name for one in rules.access}
     labels |= {one.goal_id: one.name for one in rules.goals}
     labels |= {one.project_id: one.name for one in (rules.charity.projects if rules.charity else ())}
+    labels |= {one.program_id: one.name for one in rules.partners}
     return Names(
         rules.currency,
         rules.zone,

@@ -246,6 +246,17 @@ class TestCard:
         assert club.active
         assert (club.last_day, club.grace_day, club.remind_day) == ("2026-04-30", "2026-05-03", "2026-04-23")
 
+    def test_a_coupon_of_members_is_on_the_card_of_members(self, world: World) -> None:
+        ann = world.enrol()
+        world.publish(
+            f"{RULES.partition('coupons:')[0]}"
+            "memberships:\n  - {id: club, name: Club, sku: A-1, months: 1}\n"
+            "coupons:\n  - {id: tea, kind: money_off, amount_minor: 100, code: TEA, show: true, membership: club}\n"
+        )
+        assert not card_of(world, ann).coupons
+        world.sell(ann, 1_000)
+        assert [one.code for one in card_of(world, ann).coupons] == ["TEA"]
+
 
 class TestSpendLock:
     def test_a_locked_member_earns_and_does_not_burn_until_unlocked(self, world: World) -> None:

@@ -264,4 +264,4 @@ def test_a_page_has_a_hundred_rows_by_default_and_a_thousand_at_most(asked: int,
 
 
 def test_every_method_of_the_contract_is_known_to_these_tests() -> None:
-    assert len(METHODS) == 15 + 5 + 7 + 5 + 7 + 12 + 5 + 10 + 11 + 3 + 9 + 8
+    assert len(METHODS) == 15 + 5 + 7 + 5 + 7 + 12 + 5 + 11 + 8 + 5 + 3 + 5 + 4 + 13 + 4 + 8 + 10

@@ -116,6 +116,7 @@ def body_of(name: str, ids: dict[str, str]) -> dict[str, Any]:
         "RenewCredential": {**member, "device_id": ids.get("phone", "A" * 43)},
         "IssueWidgetToken": {**member, "origin": PAGE},
         "CreateClaim": {"claim_id": new_id(), "basket": basket_of(1), "origin": origin_of()},
+        "NoteBasket": {**member, "basket_ref": "b-1"},
         "RedeemClaim": {**member, "code": ids.get("claim", "A" * 26)},
         "CancelClaim": {"claim_id": ids["command"] or new_id()},
         "SetWebhook": {

@@ -30,11 +30,14 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What the retailer gives to a project of a sale with lines that fit: ``minor`` once, or ``ppm`` of their price."""
+    """What the retailer gives to a project of a sale with lines that fit: ``minor`` once, or for each of their whole
+    pieces (``by_piece``), or ``ppm`` of their price.
+    """
 
     project_id: str
     minor: int = 0
     ppm: int = 0
+    by_piece: bool = False
     lines: Selector = Selector()
     when: Condition = Condition()
 
@@ -98,6 +101,9 @@ def _share(
         ppm = int(node.ratio("percent", low=Fraction(1, 100), high=Fraction(100)) * PPM / 100)
     if bool(minor) == bool(ppm):
         node.wrong("", "must say how much is given", "write either minor: 100 or percent: '1'")
-    share = Share(project_id, minor, ppm, selector(node), condition(node))
+    by_piece = node.choice("each", ("sale", "piece"), "sale") == "piece"
+    if by_piece and ppm:
+        node.wrong("each", "only goes with minor", "remove it: a percentage is of the price")
+    share = Share(project_id, minor, ppm, by_piece, selector(node), condition(node))
     node.done()
     return share

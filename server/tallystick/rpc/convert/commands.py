@@ -97,8 +97,8 @@ def earn_from_pb(request: pb.EarnRequest) -> Earn:
         request.points,
         request.action_id,
         _ASSURANCES[request.assurance],
-        "" if request.points else request.action_id,
-        request.subject,
+        action_id="" if request.points else request.action_id,
+        subject=request.subject,
     )
 
 
