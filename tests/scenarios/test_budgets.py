@@ -188,3 +188,8 @@ def test_time_goes_on_in_the_program(opened: Open) -> None:
     assert [campaign.buys(), campaign.buys()] == [20, 0]
     campaign.desk.now = at("2026-03-02T23:00")
     assert campaign.buys() == 20, "midnight in Stockholm"
+
+
+def test_without_that_all_stores_spend_the_same_budget(opened: Open) -> None:
+    campaign = opened({"points": 30, "per": "day"})
+    assert [campaign.buys(store=store) for store in ("s1", "s2", "s1", "s2")] == [20, 20, 0, 0]
