@@ -13,6 +13,7 @@ POINTS = 1_240
 VIEWS = (
     "",
     "rewards",
+    "rewards/club",
     "rewards/make",
     "activity",
     "more",
