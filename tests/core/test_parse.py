@@ -374,7 +374,7 @@ def test_every_key_of_the_language_is_read() -> None:
     assert [one.limited for one in (off, ten, toy)] == [False] * 3
     review, birthday = rules.actions
     assert (review.name, review.points, review.limit) == ("A review", 20, Limit(3, Per.MONTH))
-    assert (review.by, review.once_per_subject, review.on) == ({"webshop", "app"}, True, "")
+    assert (review.by, review.once_per_subject, review.on) == (frozenset({"webshop", "app"}), True, "")
     assert (review.when.tiers, review.when.until_ms) == (frozenset({"gold"}), at("2026-12-31T23:00"))
     assert (birthday.on, birthday.points, birthday.by) == ("birthday", 100, frozenset())
     autumn, atelier = rules.access

@@ -13,6 +13,7 @@ from tallystick.core.rules.challenge import CHALLENGES_MAX
 from tallystick.core.rules.membership import MEMBERSHIPS_MAX
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
+from tallystick.core.rules.reward import REWARDS_MAX
 from tallystick.service.rule_text import read_document
 from tests.core.test_parse import FULL
 
@@ -59,7 +60,7 @@ def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
     ("said", "found"),
     [
         ("list of at most 200", f"list of at most {parse.RULES_MAX}"),
-        ("list of at most 200 |", f"list of at most {parse.REWARDS_MAX} |"),
+        ("list of at most 200 |", f"list of at most {REWARDS_MAX} |"),
         ("list of at most 50", f"list of at most {scanning.SCAN_RULES_MAX}"),
         ("list of at most 50 | none | [targets", f"list of at most {CHALLENGES_MAX} | none | [targets"),
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -241,6 +241,11 @@ def test_customers_do_not_see_the_staffs_page() -> None:
 class TestOpenings:
     """What is not open to a customer yet is not put into the basket."""
 
+    @pytest.fixture
+    def asks_for_access(self) -> Iterator[None]:
+        with override_settings(TALLYSTICK_ACCESS=True):
+            yield
+
     def adds(self, client: Client, product: Any) -> Any:
         return client.post(f"/basket/add/{product.pk}/", {"quantity": "1"})
 
@@ -248,7 +253,7 @@ class TestOpenings:
         lines = get_model("basket", "Line").objects.filter(product=product)
         return bool(lines.exists())
 
-    @override_settings(TALLYSTICK_ACCESS=True)
+    @pytest.mark.usefixtures("asks_for_access")
     def test_an_article_that_opens_later_stays_out_and_its_day_is_told(
         self, gateway: Callable[..., Scripted]
     ) -> None:
@@ -261,7 +266,7 @@ class TestOpenings:
         assert (name, articles[0].sku) == ("openings", product.stockrecords.first().partner_sku)
         assert more["member_id"]
 
-    @override_settings(TALLYSTICK_ACCESS=True)
+    @pytest.mark.usefixtures("asks_for_access")
     def test_an_article_for_others_stays_out(self, gateway: Callable[..., Scripted]) -> None:
         client, product = shopper(), article()
         gateway(lambda *_args, **_more: (Opening("A", False, "MEMBERS_ONLY", "atelier", None, None),))
@@ -279,7 +284,7 @@ class TestOpenings:
         assert self.in_basket(client, product)
         assert len(shop.calls) == asks
 
-    @override_settings(TALLYSTICK_ACCESS=True)
+    @pytest.mark.usefixtures("asks_for_access")
     def test_a_shop_that_cannot_ask_sells(self, gateway: Callable[..., Scripted]) -> None:
         client, product = shopper(), article()
         gateway(away)

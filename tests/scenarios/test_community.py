@@ -191,7 +191,7 @@ def test_a_process_that_dies_while_it_awards_leaves_nobody_without_and_nobody_tw
     for person in people:
         shop.sell(person, 1)
     shop.street.server.gateway.reckoning.follow(CLUB)
-    shop.street.server.store.fail = "after"
+    shop.street.server.failing.fail = "after"
     shop.round()
     assert [shop.awards(person) for person in people] == [[50]] * 10, "they have it, and nobody has noted so"
     shop.street.server.restart()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from tallystick.core.ids import MemberId, Ms
+from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
 from tallystick.service.errors import StoreUnavailable
@@ -256,7 +256,7 @@ def test_a_transfer_whose_other_half_is_missing_is_found_by_verification(shop: S
     request = shop.request(60)
     break_off(shop, request, after=1)
     store = shop.world.store
-    store.forget_transfer(SHOP, request.transfer_id, asked_before=Ms(2**62))
+    store.forget_transfer(SHOP, CommandId(request.transfer_id), asked_before=Ms(2**62))
     problem = verify(store, SHOP).problems[0]
     assert (problem.table, problem.found) == ("transfer", "60 points less")
     shop.world.send(request)
@@ -266,7 +266,10 @@ def test_ten_calls_at_once_move_the_points_once(shop: Shop) -> None:
     request = shop.request(60)
 
     async def together() -> list[pb.TransferPointsResponse]:
-        return await asyncio.gather(*(shop.world.asend(request) for _ in range(10)))
+        answers: list[pb.TransferPointsResponse] = await asyncio.gather(
+            *(shop.world.asend(request) for _ in range(10))
+        )
+        return answers
 
     answers = shop.world.loop.run_until_complete(together())
     assert {one.transfer.state for one in answers} == {ARRIVED}

@@ -85,11 +85,11 @@ class Line:
             raise GatewayAway("the question takes its time")
         chance = rng.random()
         if chance < weather.crash_before:
-            self._server.store.fail = "before"
+            self._server.failing.fail = "before"
         elif chance < weather.crash_before + weather.crash_after:
-            self._server.store.fail = "after"
+            self._server.failing.fail = "after"
         answer = bring()
-        self._server.store.fail = ""
+        self._server.failing.fail = ""
         if rng.random() < weather.repeat:
             answer = bring()
         if rng.random() < weather.lose_answer:

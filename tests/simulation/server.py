@@ -80,7 +80,8 @@ class Server:
         self._time = time
         self._rng = rng
         self._loop = asyncio.new_event_loop()
-        self.store = store or FailingStore(now_ms=lambda: Ms(self._time.now_ms))
+        self.failing = FailingStore(now_ms=lambda: Ms(self._time.now_ms))
+        self.store: Store = store or self.failing
         self.store.create_program(Program(CLUB, "Club", Clock.LIVE, 0, Ms(time.now_ms)))
         self.publish(rules)
         self.gateway: Gateway

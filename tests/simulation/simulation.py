@@ -86,7 +86,7 @@ class Simulation(Mishaps):
             if hasattr(machine.hub, "cut"):
                 machine.hub.cut = False
         self.weather = CALM
-        self.server.store.fail = ""
+        self.server.failing.fail = ""
         for round_number in range(HEAL_ROUNDS):
             self.time.pass_(3 * MINUTE_MS)
             self._reinstate()

@@ -57,7 +57,7 @@ def test_whoever_comes_second_from_one_place_adds_nothing(sums: Store) -> None:
 def test_of_many_at_once_one_adds(sums: Store) -> None:
     for moves in range(5):
         with ThreadPoolExecutor(4) as threads:
-            added = list(threads.map(lambda _, at=moves: add(sums, moves=at, ann=1), range(4)))  # type: ignore[misc]
+            added = list(threads.map(lambda _, at=moves: add(sums, moves=at, ann=1), range(4)))
         assert sorted(added) == [False, False, False, True]
     assert sums.shared_totals(PROGRAM) == {GOAL: SharedTotal(5, 1)}
 
