@@ -95,6 +95,26 @@ def test_the_size_counts_pages_styles_and_scripts_but_no_webassembly(tmp_path: P
     assert web.gzipped_bytes(tmp_path) == expected
 
 
+def test_what_is_fetched_when_it_is_looked_at_is_not_part_of_the_first_load(tmp_path: Path) -> None:
+    (tmp_path / "assets").mkdir()
+    files = {
+        "index.html": '<script src="./assets/card-1.js"></script><link href="./assets/card-1.css">',
+        "sw.js": "const FILES = ['./assets/Club-1.js'];",
+        "assets/card-1.js": 'import{a}from"./base-1.js";c=()=>import("./Club-1.js"),s=()=>import(`./sv-1.js`);',
+        "assets/base-1.js": "export const a = 1;" * 9,
+        "assets/card-1.css": "b {}",
+        "assets/Club-1.js": "club" * 99,
+        "assets/sv-1.js": 'import{a}from"./card-1.js";',
+        "assets/lv-1.js": 'import{a}from"./card-1.js";const words = ["garumzīmes"];',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    later = {"Club-1.js", "sv-1.js", "lv-1.js"}
+    assert {path.name for path in web.later_files(tmp_path)} == later
+    first = [text for name, text in files.items() if Path(name).name not in later - {"lv-1.js"}]
+    assert web.gzipped_bytes(tmp_path) == sum(len(gzip.compress(text.encode(), 9)) for text in first)
+
+
 def test_a_step_that_takes_too_long_ends_with_all_its_processes(tmp_path: Path) -> None:
     (tmp_path / web.WORKSPACE).mkdir(parents=True)
     script = (
