@@ -270,7 +270,7 @@ FULL: dict[str, Any] = {
     "charity": {
         "projects": [{"id": "sea", "name": "Sea", "text": "Boats"}, {"id": "trees", "name": "Trees"}],
         "share": [
-            {"project": "sea", "minor": 100, "category": "watches"},
+            {"project": "sea", "minor": 100, "category": "watches", "each": "piece"},
             {"project": "trees", "percent": "0.5", "store": "s1"},
         ],
     },
