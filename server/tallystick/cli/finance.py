@@ -12,30 +12,19 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from tallystick.cli.books import the_program
+from tallystick.cli.beside import Books, CsvOption, with_books
 from tallystick.cli.export import Format, write_records
-from tallystick.cli.options import (
-    ConfigOption,
-    DatabaseOption,
-    DataDirOption,
-    JsonOption,
-    printer_for,
-    settings_from,
-)
 from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
 
 if TYPE_CHECKING:
-    from tallystick.config import Settings
     from tallystick.core.rules.model import RuleSet
     from tallystick.reports.liability import Cohort, Liability
-    from tallystick.storage.snapshot import Snapshot
 
 ENTITIES_MAX = 10_000
 ESTIMATES_MAX = 10_000
 
 app = typer.Typer(no_args_is_help=True)
 
-ProgramOption = Annotated[str, typer.Option(help="The program; needed when there are several.")]
 EntitiesOption = Annotated[
     Path | None,
     typer.Option(
@@ -47,22 +36,17 @@ BreakageOption = Annotated[
     str,
     typer.Option(metavar="PERCENT|FILE", help="Share of points expected never to be burned; see the guide."),
 ]
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")]
 
 
 @app.command()
+@with_books
 def liability(
-    program: ProgramOption = "",
+    books: Books,
     entities: EntitiesOption = None,
     to: CsvOption = None,
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The points owed, by month and entity: opening, earned, burned, expired, back by returns, adjusted, closing."""
-    printer = printer_for(as_json=as_json)
-    found, _ = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    found, _ = _read(books, entities)
     rows: list[dict[str, str | int]] = [
         {
             "entity": line.entity,
@@ -78,23 +62,20 @@ def liability(
         }
         for line in found.roll_forward()
     ]
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
 @app.command()
+@with_books
 def charity(
-    program: ProgramOption = "",
+    books: Books,
     to: CsvOption = None,
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """What projects were given, by month: of sales less returns, and from members in points and their worth."""
     from tallystick.reports.charity import read_charity
 
-    printer = printer_for(as_json=as_json)
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (snapshot, rules):
+    rules = books.rules
+    with books.store.snapshot(books.program_id) as snapshot:
         found = read_charity(snapshot.ledger(), zone=rules.zone)
     rows: list[dict[str, str | int]] = [
         {
@@ -106,23 +87,20 @@ def charity(
         }
         for (month, project_id), given in found.items()
     ]
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
 @app.command()
+@with_books
 def settlement(
-    program: ProgramOption = "",
+    books: Books,
     to: CsvOption = None,
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Points exchanged with partner programs by month: burned for them, earned from them, and what these are worth."""
     from tallystick.reports.settlement import read_settlement
 
-    printer = printer_for(as_json=as_json)
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (snapshot, rules):
+    rules = books.rules
+    with books.store.snapshot(books.program_id) as snapshot:
         found = read_settlement(snapshot.ledger(), zone=rules.zone)
     value = _value(rules)
     rows: list[dict[str, str | int]] = [
@@ -136,25 +114,21 @@ def settlement(
         }
         for (month, partner_id), exchanged in found.items()
     ]
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
 @app.command()
+@with_books
 def revenue(
+    books: Books,
     breakage: BreakageOption,
-    program: ProgramOption = "",
     entities: EntitiesOption = None,
     to: CsvOption = None,
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Revenue that points defer and its recognition, by entity and year of issue (IFRS 15 B39-B43, B46)."""
     from tallystick.reports.deferral import revenue as lines_of
 
-    printer = printer_for(as_json=as_json)
-    found, rules = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    found, rules = _read(books, entities)
     rows: list[dict[str, str | int]] = [
         {
             "entity": line.cohort.entity,
@@ -170,26 +144,22 @@ def revenue(
         }
         for line in lines_of(found, value=_value(rules), expected=expectation(breakage))
     ]
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
 @app.command()
+@with_books
 def journal(
+    books: Books,
     breakage: BreakageOption,
-    program: ProgramOption = "",
     entities: EntitiesOption = None,
     to: CsvOption = None,
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """The months' journals: revenue deferred and recognised, and what entities owe each other for points burned."""
     from tallystick.reports.deferral import journal as lines_of
     from tallystick.reports.deferral import revenue as revenue_of
 
-    printer = printer_for(as_json=as_json)
-    found, rules = _read(settings_from(config, data_dir=data_dir, database=database), program, entities)
+    found, rules = _read(books, entities)
     value = _value(rules)
     lines = lines_of(found, revenue_of(found, value=value, expected=expectation(breakage)), value=value)
     rows: list[dict[str, str | int]] = [
@@ -203,7 +173,7 @@ def journal(
         }
         for line in lines
     ]
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
 def expectation(breakage: str) -> Callable[[Cohort, date], Fraction]:
@@ -263,7 +233,7 @@ def _rows(file: Path, needed: Sequence[str], most: int) -> Iterator[Mapping[str,
             yield {name: text or "" for name, text in row.items() if name}
 
 
-def _read(settings: Settings, program: str, entities: Path | None) -> tuple[Liability, RuleSet]:
+def _read(books: Books, entities: Path | None) -> tuple[Liability, RuleSet]:
     from tallystick.reports.entries import by_member
     from tallystick.reports.liability import read_liability
 
@@ -271,28 +241,9 @@ def _read(settings: Settings, program: str, entities: Path | None) -> tuple[Liab
     if entities is not None:
         named = _rows(entities, ("store_id", "entity"), ENTITIES_MAX)
         of_store = {row["store_id"]: row["entity"] for row in named}
-    with _opened(settings, program) as (snapshot, rules):
+    rules = books.rules
+    with books.store.snapshot(books.program_id) as snapshot:
         return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store), rules
-
-
-@contextmanager
-def _opened(settings: Settings, program: str) -> Iterator[tuple[Snapshot, RuleSet]]:
-    """Open a program's rows as they are at one instant, with the rules in force."""
-    from tallystick.cli.simulating import parsed
-    from tallystick.storage.open import open_store
-
-    store = open_store(settings.database_url)
-    try:
-        program_id = the_program(store, program)
-        found = store.program(program_id)
-        stored = store.rule_set(program_id, found.rule_set) if found is not None else None
-        if stored is None:
-            raise CommandFailed(f"{program_id} has no rule set yet", mend="`tallystick program publish`")
-        rules = parsed(f"rule set {stored.version}", stored.text)
-        with store.snapshot(program_id) as snapshot:
-            yield snapshot, rules
-    finally:
-        store.close()
 
 
 def _value(rules: RuleSet) -> Fraction:

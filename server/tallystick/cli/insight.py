@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.cli.books import the_program
-from tallystick.cli.finance import ProgramOption, tell
-from tallystick.cli.options import (
-    ConfigOption,
-    DatabaseOption,
-    DataDirOption,
-    JsonOption,
-    printer_for,
-    settings_from,
-)
+from tallystick.cli.beside import Books, CsvOption, with_books
+from tallystick.cli.finance import tell
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 
 if TYPE_CHECKING:
-    from tallystick.config import Settings
-    from tallystick.core.ids import ProgramId
-    from tallystick.core.rules.model import RuleSet
     from tallystick.service.insight import Kpis
-    from tallystick.storage.open import Store
 
 FromOption = Annotated[
     datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, in the program's time zone.")
@@ -35,7 +21,9 @@ FromOption = Annotated[
 ToOption = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")]
 
 
+@with_books
 def kpis(
+    books: Books,
     first: FromOption,
     last: ToOption,
     total_sales: Annotated[
@@ -45,66 +33,44 @@ def kpis(
         ),
     ] = 0,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots here.")] = None,
-    program: ProgramOption = "",
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Key figures of a period: retention, repeat rate, lifetime value, redemption, breakage, what campaigns cost."""
     from tallystick.reports.kpi_page import as_json as document_of
     from tallystick.reports.kpi_page import campaign_rows, figures, page
 
-    printer = printer_for(as_json=as_json)
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (
-        store,
-        program_id,
-        rules,
-    ):
-        found = _kpis(store, program_id, rules, first.date(), last.date())
+    rules = books.rules
+    found = _kpis(books, first.date(), last.date())
     if html is not None:
         html.write_text(page(rules.name, found, total_sales), encoding="utf-8")
     rows = figures(found, total_sales)
     width = max(len(value) for _, value, _ in rows)
-    printer.table([(name, f"{value.ljust(width)}  {how}") for name, value, how in rows])
+    books.printer.table([(name, f"{value.ljust(width)}  {how}") for name, value, how in rows])
     if found.campaigns:
-        printer.line()
-        tell(printer, campaign_rows(found.campaigns), None, as_document=False)
+        books.printer.line()
+        tell(books.printer, campaign_rows(found.campaigns), None, as_document=False)
     if html is not None:
-        printer.line(f"\nThe page with plots: {html}")
-    printer.document(document_of(found, total_sales))
+        books.printer.line(f"\nThe page with plots: {html}")
+    books.printer.document(document_of(found, total_sales))
 
 
+@with_books
 def campaigns(
+    books: Books,
     first: FromOption,
     last: ToOption,
-    to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")] = None,
-    program: ProgramOption = "",
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    to: CsvOption = None,
 ) -> None:
     """What each rule, reward, coupon and action has given in a period, the dearest first."""
     from tallystick.reports.kpi_page import campaign_rows
 
-    printer = printer_for(as_json=as_json)
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (
-        store,
-        program_id,
-        rules,
-    ):
-        found = _kpis(store, program_id, rules, first.date(), last.date())
-    tell(printer, campaign_rows(found.campaigns), to)
+    found = _kpis(books, first.date(), last.date())
+    tell(books.printer, campaign_rows(found.campaigns), to)
 
 
+@with_books
 def budgets(
-    to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")] = None,
-    program: ProgramOption = "",
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    books: Books,
+    to: CsvOption = None,
 ) -> None:
     """What rules with a budget have given in the period that runs now, and what they may."""
     from tallystick.cli.wiring import now_ms
@@ -112,45 +78,37 @@ def budgets(
     from tallystick.core.lots import local_day
     from tallystick.service.insight import worth_minor
 
-    printer = printer_for(as_json=as_json)
     rows: list[dict[str, str | int]] = []
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (
-        store,
-        program_id,
-        rules,
-    ):
-        with store.snapshot(program_id) as books:
-            counted = list(books.coupon_counts())
-        today = local_day(now_ms(), rules.zone)
-        for rule in rules.budgets:
-            budget = rule.budget
-            assert budget is not None, "these have one"
-            given = given_of(rule, counted, today) or {"": 0}
-            rows += [
-                {
-                    "campaign": rule.rule_id,
-                    "store": place,
-                    "per": budget.per.value,
-                    "given_points": points,
-                    "given_minor": worth_minor(rules, points),
-                    "budget_points": budget.points or "",
-                    "budget_minor": budget.minor or "",
-                }
-                for place, points in sorted(given.items())
-            ]
-    tell(printer, rows, to, nothing="No rule has a budget.")
+    rules = books.rules
+    with books.store.snapshot(books.program_id) as snapshot:
+        counted = list(snapshot.coupon_counts())
+    today = local_day(now_ms(), rules.zone)
+    for rule in rules.budgets:
+        budget = rule.budget
+        assert budget is not None, "these have one"
+        given = given_of(rule, counted, today) or {"": 0}
+        rows += [
+            {
+                "campaign": rule.rule_id,
+                "store": place,
+                "per": budget.per.value,
+                "given_points": points,
+                "given_minor": worth_minor(rules, points),
+                "budget_points": budget.points or "",
+                "budget_minor": budget.minor or "",
+            }
+            for place, points in sorted(given.items())
+        ]
+    tell(books.printer, rows, to, nothing="No rule has a budget.")
 
 
+@with_books
 def experiment(
+    books: Books,
     experiment_id: Annotated[
         str, typer.Argument(metavar="ID", help="An experiment of the rule set in force.")
     ],
-    to: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")] = None,
-    program: ProgramOption = "",
-    database: DatabaseOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
+    to: CsvOption = None,
 ) -> None:
     """What an experiment has shown: each variant's members, revenue and cost, and how much more they bought."""
     from tallystick.service.errors import NotFound
@@ -158,23 +116,18 @@ def experiment(
     from tallystick.service.insight import experiment_of, find_experiment
     from tallystick.service.lift import in_words
 
-    printer = printer_for(as_json=as_json)
-    with _opened(settings_from(config, data_dir=data_dir, database=database), program) as (
-        store,
-        program_id,
-        rules,
-    ):
-        try:
-            wanted = find_experiment(rules, experiment_id)
-        except NotFound as error:
-            names = ", ".join(one.experiment_id for one in rules.experiments) or "none"
-            raise CommandFailed(
-                f"the rule set has no experiment '{experiment_id}'",
-                mend=f"there are: {names}",
-                code=EXIT_USAGE,
-            ) from error
-        with store.snapshot(program_id) as books:
-            found = experiment_of(histories(books), rules, wanted)
+    rules = books.rules
+    try:
+        wanted = find_experiment(rules, experiment_id)
+    except NotFound as error:
+        names = ", ".join(one.experiment_id for one in rules.experiments) or "none"
+        raise CommandFailed(
+            f"the rule set has no experiment '{experiment_id}'",
+            mend=f"there are: {names}",
+            code=EXIT_USAGE,
+        ) from error
+    with books.store.snapshot(books.program_id) as snapshot:
+        found = experiment_of(histories(snapshot), rules, wanted)
     rows: list[dict[str, str | int]] = []
     for one in found.groups:
         lift, measured = one.lift, one.variant == found.against
@@ -194,36 +147,20 @@ def experiment(
                 "finding": "measured against" if measured else in_words(lift),
             }
         )
-    tell(printer, rows, to)
+    tell(books.printer, rows, to)
 
 
-def _kpis(store: Store, program_id: ProgramId, rules: RuleSet, first: date, last: date) -> Kpis:
+def _kpis(books: Books, first: date, last: date) -> Kpis:
     from tallystick.service.errors import InvalidInput
     from tallystick.service.histories import histories
     from tallystick.service.insight import kpis_of, period_of
 
+    rules = books.rules
     try:
         period = period_of(rules, first, last)
     except InvalidInput as error:
         raise CommandFailed(
             f"{first} to {last} is no period", mend=f"--to {error.violations[0][1]}", code=EXIT_USAGE
         ) from error
-    with store.snapshot(program_id) as books:
-        return kpis_of(histories(books), rules, period)
-
-
-@contextmanager
-def _opened(settings: Settings, program: str) -> Iterator[tuple[Store, ProgramId, RuleSet]]:
-    """Give the store, the program and its rule set in force."""
-    from tallystick.service.rulebook import RuleBook
-    from tallystick.storage.open import open_store
-
-    store = open_store(settings.database_url)
-    try:
-        program_id = the_program(store, program)
-        rules = RuleBook(store).current(program_id)
-        if rules is None:
-            raise CommandFailed(f"{program_id} has no rule set yet", mend="`tallystick program publish`")
-        yield store, program_id, rules
-    finally:
-        store.close()
+    with books.store.snapshot(books.program_id) as snapshot:
+        return kpis_of(histories(snapshot), rules, period)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,7 @@ from tallystick.cli.options import (
     client_for,
     printer_for,
 )
+from tallystick.cli.sharing import Shared, with_shared
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "profile": (ProfileOption, ""),
-    "server": (ServerOption, ""),
-    "data_dir": (DataDirOption, None),
-    "config": (ConfigOption, None),
-    "as_json": (JsonOption, False),
+_OPTIONS = {
+    "profile": Shared(ProfileOption, ""),
+    "server": Shared(ServerOption, ""),
+    "data_dir": Shared(DataDirOption, None),
+    "config": Shared(ConfigOption, None),
+    "as_json": Shared(JsonOption, False),
 }
 
 
@@ -62,26 +62,11 @@ def with_remote(
     """Give a command's first parameter its `Remote`, and the command the options --profile, --server, --data-dir,
     --config and, where it prints documents, --json. ``profile`` is which device calls unless one is named.
     """
+    options = {name: one for name, one in _OPTIONS.items() if prints_json or name != "as_json"}
+    options["profile"] = Shared(ProfileOption, profile)
 
-    def decorate(work: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(work, eval_str=True)
-        own = list(signature.parameters.values())[1:]
-        names = [name for name in _OPTIONS if prints_json or name != "as_json"]
-        shared = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-            for name in names
-            for kind, default in [_OPTIONS[name]]
-        ]
-        shared[0] = shared[0].replace(default=profile)
+    @contextmanager
+    def remote(*, as_json: bool = False, **chosen: Any) -> Iterator[Remote]:
+        yield Remote(printer_for(as_json=as_json), **chosen)
 
-        @functools.wraps(work)
-        def command(**given: Any) -> None:
-            chosen = {name: given.pop(name) for name in names}
-            printer = printer_for(as_json=chosen.pop("as_json", False))
-            work(Remote(printer, **chosen), **given)
-
-        # What reads the command line reads this, and nothing of the function below.
-        command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
-        return command
-
-    return decorate
+    return with_shared(options, remote)
