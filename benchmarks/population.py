@@ -13,7 +13,8 @@ import psycopg
 from sqlalchemy import create_engine
 
 from tallystick.core.basket import Basket, Channel, Line, Origin
-from tallystick.core.command import SettleSale, fingerprint
+from tallystick.core.command import SettleSale
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.service.directory import Clock, Directory, Program, StoredRuleSet
 from tallystick.service.submission import Submission

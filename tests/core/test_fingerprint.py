@@ -10,7 +10,6 @@ import pytest
 
 from tallystick.core.basket import Assurance, Basket, Channel, Line, Origin, TaxGroup
 from tallystick.core.command import (
-    FINGERPRINT_BYTES,
     Adjust,
     Authority,
     AuthorityKind,
@@ -44,9 +43,9 @@ from tallystick.core.command import (
     TransferOut,
     UseRedemption,
     Void,
-    fingerprint,
 )
 from tallystick.core.entry import MovedLot
+from tallystick.core.fingerprint import FINGERPRINT_BYTES, fingerprint
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 
 ID = CommandId("0190a000-0000-7000-8000-0000000000aa")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tallystick.core.command import Adjust, Earn, fingerprint
+from tallystick.core.command import Adjust, Earn
 from tallystick.core.entry import Posted, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import CommandId, MemberId
 from tallystick.service.directory import Cashier
 from tallystick.service.errors import FailedPrecondition, NotFound, Overloaded, PermissionDenied

@@ -25,9 +25,9 @@ from tallystick.core.command import (
     SettleSale,
     Spend,
     Void,
-    fingerprint,
 )
 from tallystick.core.entry import Entry, Posted, Refusal, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.core.state import Account, MemberStatus
 from tallystick.service.directory import Clock, Member, Program, StoredRuleSet

@@ -13,8 +13,9 @@ from typing import Any
 from tallystick.core.advice import TillChain, digest_of
 from tallystick.core.basket import Assurance, Channel, Origin
 from tallystick.core.chain import GENESIS
-from tallystick.core.command import Adjust, Burn, Command, IssueVoucher, fingerprint
+from tallystick.core.command import Adjust, Burn, Command, IssueVoucher
 from tallystick.core.entry import Entry, Posted, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.security.envelope import BATCH, RECEIPT, sign_body
 from tallystick.security.key_dir import create_key_dir

@@ -11,8 +11,9 @@ import pytest
 from tallystick.core.basket import Channel
 from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
 from tallystick.core.codec import detail_to_text
-from tallystick.core.command import Command, ReturnLine, fingerprint
+from tallystick.core.command import Command, ReturnLine
 from tallystick.core.entry import Entry, EntryKind, Posted, Refusal, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import Ms
 from tallystick.core.state import MemberStatus
 from tallystick.service.batch import Batch

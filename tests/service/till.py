@@ -8,7 +8,8 @@ from typing import Any
 
 from tallystick.core.advice import Slot, Verdict, digest_of
 from tallystick.core.chain import GENESIS
-from tallystick.core.command import Advice, fingerprint
+from tallystick.core.command import Advice
+from tallystick.core.fingerprint import fingerprint
 from tallystick.service.submission import Answer, Contact, Fact, Place, Submission, Told
 from tests.service.desk import Desk
 

@@ -22,7 +22,8 @@ from tallystick.core.advice import (
 )
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.chain import GENESIS
-from tallystick.core.command import FINGERPRINT_BYTES, CatchUp, SettleEnrolment
+from tallystick.core.command import CatchUp, SettleEnrolment
+from tallystick.core.fingerprint import FINGERPRINT_BYTES
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.security.envelope import RECEIPT, body_holds
 from tallystick.service.directory import Device, DeviceStatus, Directory

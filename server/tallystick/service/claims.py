@@ -17,8 +17,9 @@ from enum import Enum
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tallystick.core.basket import Assurance, Basket, Channel, Origin
-from tallystick.core.command import Sale, fingerprint
+from tallystick.core.command import Sale
 from tallystick.core.entry import Decision, Entry, Posted, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.balances import Balances

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.command import CatchUp, fingerprint
+from tallystick.core.command import CatchUp
 from tallystick.core.entry import CaughtUp
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId, derived_id
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader

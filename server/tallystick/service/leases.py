@@ -14,9 +14,9 @@ from tallystick.core.command import (
     IssueVoucher,
     RecallLeases,
     ReturnLease,
-    fingerprint,
 )
 from tallystick.core.entry import Posted, Refusal, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.state import Hold, HoldKind, HoldStatus
 from tallystick.service.balances import member_not_found

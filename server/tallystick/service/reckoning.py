@@ -16,8 +16,9 @@ from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.chain import REF_BYTES
-from tallystick.core.command import AwardGoal, fingerprint
+from tallystick.core.command import AwardGoal
 from tallystick.core.entry import Entry
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import MemberId, Ms, ProgramId, derived_id
 from tallystick.core.rules.goal import Goal
 from tallystick.core.rules.model import RuleSet

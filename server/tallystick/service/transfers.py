@@ -19,10 +19,10 @@ from tallystick.core.command import (
     TransferBack,
     TransferIn,
     TransferOut,
-    fingerprint,
 )
 from tallystick.core.convert import entrance_id
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, Transferred, refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.transfer import arrival_id, way_back_id
 from tallystick.service.business_time import ANY_TIME, Window

@@ -14,8 +14,9 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.command import Earn, fingerprint
+from tallystick.core.command import Earn
 from tallystick.core.entry import Posted
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.lots import local_day, midnight_ms
 from tallystick.core.rules.action import Action

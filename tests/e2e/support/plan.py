@@ -17,8 +17,8 @@ from tallystick.core.command import (
     Sale,
     Spend,
     Void,
-    fingerprint,
 )
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.service.submission import Submission
 

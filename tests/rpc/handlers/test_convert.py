@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tallystick.core.basket import Assurance, Channel
-from tallystick.core.command import ReturnLine, Spend, fingerprint
+from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import EntryKind, Moves, Refusal, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS
 from tallystick.core.state import MemberStatus
 from tallystick.rpc.convert import commands, refusals

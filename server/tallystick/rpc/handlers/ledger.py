@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from tallystick.core.command import Adjust, Command, CouponRef, fingerprint
+from tallystick.core.command import Adjust, Command, CouponRef
 from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import CommandId, MemberId, ProgramId
 from tallystick.core.lots import burn_order, midnight_ms
 from tallystick.core.rules.model import RuleSet

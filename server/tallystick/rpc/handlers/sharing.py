@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tallystick.core.basket import Channel
-from tallystick.core.command import fingerprint
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import CommandId, MemberId, ProgramId
 from tallystick.core.rules.partner import find_partner
 from tallystick.rpc.call import Call
