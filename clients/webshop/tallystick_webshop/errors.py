@@ -122,6 +122,7 @@ MENDS: Mapping[str, str] = {
     "COUPON_UNKNOWN": "ask the buyer to check the code",
     "COUPON_USED": "take the coupon off the basket and ask for a new quote",
     "COUPON_NOT_NOW": "take the coupon off the basket and ask for a new quote",
+    "COUPON_NOT_FOR_MEMBER": "take the coupon off the basket: it is for other members, or its days are over",
     "COUPON_NOT_APPLICABLE": "take the coupon off the basket and ask for a new quote",
     "TAKEN": "somebody has it already: identify them by it once they have proved that it is theirs",
     "AMBIGUOUS": "say which with number=, email= or phone= and a region",
