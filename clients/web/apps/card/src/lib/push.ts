@@ -1,8 +1,12 @@
 /** Push messages of this browser (Push API, RFC 8030): its address at the push service of whoever made it. */
 import { base64url, bytesOf } from "./bytes.ts";
 
-/** Whether the browser has push messages at all; on an iPhone only the icon on the home screen has. */
-export const canPush = "serviceWorker" in navigator && "PushManager" in globalThis;
+const known = "serviceWorker" in navigator && "PushManager" in globalThis;
+
+/** Whether push messages can come here: on an iPhone only the icon on the home screen has them. */
+export async function canPush(): Promise<boolean> {
+  return known && !!(await navigator.serviceWorker.getRegistration());
+}
 
 /** Whether its owner has said no to this page; only the browser's settings can undo that. */
 export function isDenied(): boolean {
@@ -34,7 +38,7 @@ export async function unsubscribe(): Promise<void> {
 }
 
 async function current(): Promise<PushSubscription | null> {
-  if (!canPush) return null;
+  if (!known) return null;
   const registration = await navigator.serviceWorker.getRegistration();
   return (await registration?.pushManager.getSubscription().catch(() => null)) ?? null;
 }
