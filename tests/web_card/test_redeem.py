@@ -72,7 +72,7 @@ def test_an_experience_is_bought_with_a_tap_and_its_code_stays_until_it_was_hand
     size_px = float(
         member.at("redemption-code").evaluate("(one) => parseFloat(getComputedStyle(one).fontSize)")
     )
-    assert size_px >= 32
+    assert size_px >= 24
     assert office.balance(member.member_id()).active == POINTS - 500
     office.hand_out(member.member_id(), code)
     member.open()
