@@ -112,7 +112,7 @@ def test_who_has_said_no_to_the_browser_is_told_where_to_say_yes(phone: Card) ->
     assert not is_subscribed(phone)
 
 
-def test_a_browser_without_a_push_service_says_so_and_keeps_its_key(phone: Card) -> None:
+def test_a_browser_without_a_push_service_says_so_and_the_switch_stays_off(phone: Card) -> None:
     phone.page.context.grant_permissions(["notifications"])
     phone.page.evaluate(
         "() => { PushManager.prototype.subscribe = async () => { throw new DOMException('', 'AbortError'); }; }"
