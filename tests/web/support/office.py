@@ -23,6 +23,8 @@ from tallystick.v1 import (
     ledger_pb2,
     ledger_pb2_grpc,
     options_pb2,
+    reward_pb2,
+    reward_pb2_grpc,
     store_pb2,
     store_pb2_grpc,
     till_pb2,
@@ -67,6 +69,7 @@ class Office:
         self._tills = till_pb2_grpc.TillServiceStub(self._channel)
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(self._channel)
         self._identity = identity_pb2_grpc.IdentityServiceStub(self._channel)
+        self._rewards = reward_pb2_grpc.RewardServiceStub(self._channel)
         self._store = store_pb2_grpc.StoreServiceStub(self._channel)
         self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)
         token = self._tills.IssueToken(
@@ -133,6 +136,13 @@ class Office:
             origin=_origin(),
         )
         assert self._call(self._ledger.Burn, request).decision.HasField("posted")
+
+    def hand_out(self, member_id: str, code: str) -> None:
+        """Note that the reward was handed out which a member's code stands for."""
+        request = reward_pb2.UseRedemptionRequest(
+            command_id=new_id(), member_id=member_id, code=code, origin=_origin()
+        )
+        assert self._call(self._rewards.UseRedemption, request).decision.HasField("posted")
 
     def voucher(self, member_id: str, store_id: str, points: int) -> str:
         """Turn points into a voucher; return what its code shows."""

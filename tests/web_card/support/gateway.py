@@ -109,6 +109,11 @@ class Gateway:
         with self._database() as database:
             database.execute("UPDATE card_device SET burn_from_ms = burn_from_ms - ?", (2 * DAY_MS,))
 
+    def push_endpoints(self) -> list[str]:
+        """Return where push messages to members' devices would go."""
+        with self._database() as database:
+            return [row[0] for row in database.execute("SELECT endpoint FROM push_subscription")]
+
     def referrals(self, member_id: str) -> int:
         """Return how many members came by a member's recommendation."""
         with self._database() as database:
@@ -145,9 +150,12 @@ class Gateway:
 
 
 @contextmanager
-def open_gateway(place: Path, rules: Mapping[str, Any] = RULES) -> Iterator[tuple[Gateway, Office]]:
+def open_gateway(
+    place: Path, rules: Mapping[str, Any] = RULES, settings: Mapping[str, str] | None = None
+) -> Iterator[tuple[Gateway, Office]]:
     """Start it with a program that has tiers and rewards; at the end it is killed."""
     gateway = Gateway(place)
+    gateway.settings.update(settings or {})
     gateway.start()
     try:
         with Office(gateway) as office:

@@ -9,7 +9,7 @@ import { standIn } from "./dev/stand-in.ts";
 import { en } from "./src/messages/en.ts";
 
 const HOME = "/card/demo/";
-const FETCHED_LATER = /\/card\/src\/(views\/Club|club\/|messages\/(sv|pl|nb|lv)\.ts)/;
+const FETCHED_LATER = /\/card\/src\/(views\/(Club|Redeem)|club\/|redeem\/|messages\/(sv|pl|nb|lv)\.ts)/;
 
 /** While developing, the page's own server plays the gateway too. */
 function gateway(): Plugin {

@@ -1,6 +1,6 @@
 /** The member of the stand-in, in the middle of everything. */
 import type { ClubCard, Goal, Project } from "../src/club/types.ts";
-import type { CardProgram, Consent, Entry } from "../src/lib/types.ts";
+import type { CardProgram, Consent, Entry, Redemption } from "../src/lib/types.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -53,6 +53,10 @@ export function firstCard(memberId: string): ClubCard {
       {
         ...{ rewardId: "espresso-machine", kind: "money_off", costPoints: "5000", amountMinor: "7500" },
         ...{ inTier: true, missingPoints: "3760" },
+      },
+      {
+        ...{ rewardId: "baking-class", name: "A baking class", kind: "experience", costPoints: "400" },
+        ...{ inTier: true, limited: true, stockLeft: "12", limitCount: 2, limitPer: "year", limitLeft: 2 },
       },
       { rewardId: "gold-evening", kind: "free_item", costPoints: "1000", skus: ["evening"] },
     ],
@@ -148,6 +152,16 @@ export function firstGoals(): Goal[] {
     {
       ...{ goalId: "thousand-cups", name: "A thousand cups", unit: "GOAL_UNIT_PIECES", counted: "734000" },
       ...{ target: "1000000", members: "318", awardPoints: "50", state: "GOAL_STATE_OPEN", tookPart: true },
+    },
+  ];
+}
+
+export function firstRedemptions(): Redemption[] {
+  return [
+    {
+      ...{ redemptionId: "1", rewardId: "tote-bag", rewardName: "The tote bag", points: "300" },
+      ...{ code: "K7QX-2MPA-9RTD", state: "REDEMPTION_STATE_USED" },
+      ...{ redeemedAt: instant(-12), usedAt: instant(-11) },
     },
   ];
 }

@@ -18,6 +18,7 @@ import {
   firstEntries,
   firstGoals,
   firstProjects,
+  firstRedemptions,
   instant,
 } from "./member.ts";
 import type { ClubCard } from "../src/club/types.ts";
@@ -45,6 +46,8 @@ const wrong = { refused: { reason: "SIGN_IN_REFUSAL_CODE_WRONG", triesLeft: 4 } 
 class Pretence {
   card: ClubCard = firstCard(MEMBER_ID);
   projects = firstProjects();
+  redemptions = firstRedemptions();
+  subscribed = false;
   consents = firstConsents();
   devices: CardDevice[] = [];
   passkeys: Passkey[] = [];
@@ -93,6 +96,20 @@ class Pretence {
     project.donated = { amountMinor: String(Number(project.donated?.amountMinor) + Number(asked.points)) };
     return { decision: { posted: {} } };
   }
+
+  redeem({ commandId, rewardId }: { commandId: string; rewardId: string }): unknown {
+    const reward = this.card.rewards?.find((each) => each.rewardId === rewardId);
+    if (!reward) return { decision: { refused: { reason: "REFUSAL_REASON_REWARD_UNKNOWN" } } };
+    const points = reward.costPoints ?? "0";
+    const active = String(Number(this.card.balance?.active) - Number(points));
+    this.card.balance = { ...this.card.balance, active };
+    const redemption = {
+      ...{ redemptionId: commandId, rewardId, rewardName: reward.name ?? "", points },
+      ...{ code: "4HNB-8WZC-T3QE", state: "REDEMPTION_STATE_OPEN", redeemedAt: instant(0) },
+    };
+    this.redemptions = [redemption, ...this.redemptions];
+    return { decision: { posted: {} }, redemption };
+  }
 }
 
 function routes(play: Pretence): Record<string, Handler> {
@@ -129,6 +146,19 @@ function routes(play: Pretence): Record<string, Handler> {
     "SharingService/ListProjects": () => ({ projects: play.projects }),
     "SharingService/ListGoals": () => ({ goals: firstGoals() }),
     "SharingService/DonatePoints": (body) => play.donate(body as never),
+    "RewardService/ListRedemptions": () => ({ redemptions: play.redemptions }),
+    "RewardService/RedeemReward": (body) => play.redeem(body as never),
+    "NotificationService/GetPushKey": () => ({
+      ...{ applicationServerKey: `B${"A".repeat(86)}`, subscribed: play.subscribed },
+    }),
+    "NotificationService/SetPushSubscription": () => {
+      play.subscribed = true;
+      return {};
+    },
+    "NotificationService/RemovePushSubscription": () => {
+      play.subscribed = false;
+      return {};
+    },
     "StoreService/IssueVoucher": (body) => play.issue(body as never),
     "MemberService/GetProfile": () => ({ profile: play.profile }),
     "MemberService/UpdateProfile": (part) => {

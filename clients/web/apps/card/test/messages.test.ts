@@ -13,11 +13,17 @@ import { lv } from "../src/messages/lv.ts";
 import { nb } from "../src/messages/nb.ts";
 import { pl } from "../src/messages/pl.ts";
 import { sv } from "../src/messages/sv.ts";
+import { en as redeemEn } from "../src/redeem/messages/en.ts";
+import { lv as redeemLv } from "../src/redeem/messages/lv.ts";
+import { nb as redeemNb } from "../src/redeem/messages/nb.ts";
+import { pl as redeemPl } from "../src/redeem/messages/pl.ts";
+import { sv as redeemSv } from "../src/redeem/messages/sv.ts";
 
 type Texts = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
 
 const CARD = { en, sv, pl, nb, lv } as Record<Locale, Texts>;
 const CLUB = { en: clubEn, sv: clubSv, pl: clubPl, nb: clubNb, lv: clubLv } as Record<Locale, Texts>;
+const REDEEM = { en: redeemEn, sv: redeemSv, pl: redeemPl, nb: redeemNb, lv: redeemLv };
 const locales = Object.keys(CARD) as Locale[];
 
 function formsOf(message: Texts[string] | undefined): Readonly<Record<string, string>> {
@@ -28,7 +34,7 @@ function placeholders(text: string): string[] {
   return [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? "").sort();
 }
 
-for (const [page, catalogs] of Object.entries({ card: CARD, club: CLUB })) {
+for (const [page, catalogs] of Object.entries({ card: CARD, club: CLUB, redeem: REDEEM as typeof CARD })) {
   const keys = Object.keys(catalogs.en);
 
   test(`the ${page} has every message in every language, in the order of the English ones`, () => {

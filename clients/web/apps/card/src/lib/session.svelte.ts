@@ -4,6 +4,7 @@ import { isOff, offsetOf } from "./clock.ts";
 import { CTI_BYTES, digitsOf, signCode } from "./code.ts";
 import { assertionOf, publicJwk, signWith } from "./keys.ts";
 import { bound, brought, programId, used } from "./place.ts";
+import { unsubscribe } from "./push.ts";
 import { Away, Failed, post } from "./rpc.ts";
 import { Store } from "./store.ts";
 import type { Device } from "./store.ts";
@@ -152,9 +153,10 @@ class Session {
     await this.refresh();
   }
 
-  /** Forgets the member on this phone. The key is gone with it. */
+  /** Forgets the member on this phone. The key is gone with it, and no message finds the way here. */
   async end(stage: "out" | "erased"): Promise<void> {
     await this.store.clear();
+    await unsubscribe();
     bound.forget();
     this.#device = null;
     this.#token = { text: "", untilMs: 0 };

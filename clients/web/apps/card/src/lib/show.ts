@@ -52,9 +52,15 @@ export function benefitText(benefit: Benefit): string {
   return parts.join(", ");
 }
 
-function takenOff({ kind, amountMinor, percentPpm }: Benefit): string {
+/** Whether it takes nothing off a basket, but is bought for points alone. */
+export function isDirect({ kind }: Benefit): boolean {
+  return kind === "experience" || kind === "product";
+}
+
+function takenOff(benefit: Benefit): string {
+  const { kind, amountMinor, percentPpm } = benefit;
   if (kind === "money_off") return t("rewards.money_off", { amount: money(amountMinor) });
-  if (kind === "experience" || kind === "product") return "";
+  if (isDirect(benefit)) return "";
   if (kind !== "percent_off") return t("rewards.free_item");
   const percent = new Intl.NumberFormat(prefs.locale, { style: "percent", maximumFractionDigits: 2 });
   return t("rewards.percent_off", { percent: percent.format(num(percentPpm) / PPM) });

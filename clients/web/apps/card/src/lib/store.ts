@@ -3,7 +3,7 @@
  * was begun and not answered. All programs of an origin share the database, each under its own name.
  */
 import type { Bytes } from "./bytes.ts";
-import type { Entry, MemberCard } from "./types.ts";
+import type { Entry, MemberCard, Redemption } from "./types.ts";
 
 export interface Device {
   keys: CryptoKeyPair;
@@ -44,6 +44,12 @@ export interface AskedDonation {
   points: number;
 }
 
+/** A reward that was asked for without a purchase and not answered for: the same id is sent until it is. */
+export interface AskedReward {
+  commandId: string;
+  rewardId: string;
+}
+
 interface Shelf {
   device: Device;
   pending: Pending;
@@ -51,6 +57,8 @@ interface Shelf {
   entries: Entry[];
   voucher: AskedVoucher;
   donation: AskedDonation;
+  reward: AskedReward;
+  redemptions: Redemption[];
   offsetMs: number;
 }
 

@@ -43,6 +43,22 @@ export interface CardReward extends Benefit {
   inTier?: boolean;
   missingPoints?: Int64;
   limited?: boolean;
+  soldOut?: boolean;
+  stockLeft?: Int64;
+  limitCount?: number;
+  limitLeft?: number;
+}
+
+/** A reward that was bought without a purchase in a store. */
+export interface Redemption {
+  redemptionId: string;
+  rewardId: string;
+  rewardName?: string;
+  points?: Int64;
+  code: string;
+  state?: string;
+  redeemedAt?: string;
+  usedAt?: string;
 }
 
 export interface CardCoupon extends Benefit {
@@ -157,6 +173,11 @@ export interface Consent {
   channel: string;
   granted?: boolean;
   changedAt?: string;
+}
+
+export interface PushKey {
+  applicationServerKey: string;
+  subscribed?: boolean;
 }
 
 export interface Profile {

@@ -97,6 +97,10 @@ export const en = {
   "rewards.missing": { one: "{n} point missing", other: "{n} points missing" },
   "rewards.other_tier": "For another level",
   "rewards.ready": "Ready: ask at the till",
+  "rewards.sold_out": "Sold out",
+  "rewards.had": "You have had it",
+  "rewards.get": "Get it",
+  "rewards.bought": "What you have got",
   "rewards.money_off": "{amount} off",
   "rewards.percent_off": "{percent} off",
   "rewards.free_item": "Free",
@@ -112,6 +116,7 @@ export const en = {
   "rewards.at_store": "At {store}",
 
   "club.title": "Challenges and more",
+  "redeem.title": "Without a purchase",
 
   "voucher.title": "Make a voucher",
   "voucher.store": "Store",
@@ -191,6 +196,12 @@ export const en = {
   "consents.EMAIL": "E-mail",
   "consents.SMS": "Text message",
   "consents.PUSH": "App and wallet",
+
+  "push.title": "Messages on this phone",
+  "push.hint": "What you allow below as “App and wallet” comes here.",
+  "push.denied":
+    "The browser blocks them. Allow notifications for this page in its settings, then try again.",
+  "push.failed": "This browser takes no messages at the moment. Leave private mode, or try again later.",
 
   "devices.lead": "These phones and browsers show your code.",
   "devices.this": "This device",

@@ -114,6 +114,10 @@ export const lv: CardCatalog<"lv"> = {
   },
   "rewards.other_tier": "Citam līmenim",
   "rewards.ready": "Gatavs: pasakiet pie kases",
+  "rewards.sold_out": "Beidzies",
+  "rewards.had": "Jau saņemts",
+  "rewards.get": "Saņemt",
+  "rewards.bought": "Ko esi saņēmis",
   "rewards.money_off": "{amount} atlaide",
   "rewards.percent_off": "{percent} atlaide",
   "rewards.free_item": "Bez maksas",
@@ -133,6 +137,7 @@ export const lv: CardCatalog<"lv"> = {
   "rewards.at_store": "Veikals: {store}",
 
   "club.title": "Izaicinājumi un vēl",
+  "redeem.title": "Bez pirkuma",
 
   "voucher.title": "Izveidot vaučeri",
   "voucher.store": "Veikals",
@@ -212,6 +217,11 @@ export const lv: CardCatalog<"lv"> = {
   "consents.EMAIL": "E-pasts",
   "consents.SMS": "Īsziņa",
   "consents.PUSH": "Lietotne un maks",
+
+  "push.title": "Ziņas šajā tālrunī",
+  "push.hint": "Te pienāk tas, ko zemāk atļauj kā “Lietotne un maks”.",
+  "push.denied": "Pārlūks tās bloķē. Atļauj šai lapai paziņojumus pārlūka iestatījumos un mēģini vēlreiz.",
+  "push.failed": "Pārlūks pašlaik nepieņem ziņas. Izej no privātā režīma vai mēģini vēlāk.",
 
   "devices.lead": "Šie tālruņi un pārlūki rāda jūsu kodu.",
   "devices.this": "Šī ierīce",

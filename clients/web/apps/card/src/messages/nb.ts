@@ -100,6 +100,10 @@ export const nb: CardCatalog<"nb"> = {
   "rewards.missing": { one: "{n} poeng mangler", other: "{n} poeng mangler" },
   "rewards.other_tier": "For et annet nivå",
   "rewards.ready": "Klar: si fra i kassen",
+  "rewards.sold_out": "Utsolgt",
+  "rewards.had": "Du har fått den",
+  "rewards.get": "Hent den",
+  "rewards.bought": "Det du har fått",
   "rewards.money_off": "{amount} avslag",
   "rewards.percent_off": "{percent} avslag",
   "rewards.free_item": "Gratis",
@@ -115,6 +119,7 @@ export const nb: CardCatalog<"nb"> = {
   "rewards.at_store": "I {store}",
 
   "club.title": "Utfordringer og mer",
+  "redeem.title": "Uten kjøp",
 
   "voucher.title": "Lag et verdibevis",
   "voucher.store": "Butikk",
@@ -194,6 +199,11 @@ export const nb: CardCatalog<"nb"> = {
   "consents.EMAIL": "E-post",
   "consents.SMS": "Tekstmelding",
   "consents.PUSH": "App og lommebok",
+
+  "push.title": "Meldinger på denne telefonen",
+  "push.hint": "Det du tillater nedenfor som «App og lommebok», kommer hit.",
+  "push.denied": "Nettleseren blokkerer dem. Tillat varsler for siden i innstillingene og prøv igjen.",
+  "push.failed": "Nettleseren tar ikke imot meldinger nå. Gå ut av privat modus eller prøv senere.",
 
   "devices.lead": "Disse telefonene og nettleserne viser koden din.",
   "devices.this": "Denne enheten",

@@ -131,6 +131,10 @@ export const pl: CardCatalog<"pl"> = {
   },
   "rewards.other_tier": "Dla innego poziomu",
   "rewards.ready": "Gotowe: powiedz przy kasie",
+  "rewards.sold_out": "Wyczerpane",
+  "rewards.had": "Już odebrane",
+  "rewards.get": "Odbierz",
+  "rewards.bought": "Twoje odebrane nagrody",
   "rewards.money_off": "{amount} rabatu",
   "rewards.percent_off": "{percent} rabatu",
   "rewards.free_item": "Gratis",
@@ -151,6 +155,7 @@ export const pl: CardCatalog<"pl"> = {
   "rewards.at_store": "Sklep: {store}",
 
   "club.title": "Wyzwania i nie tylko",
+  "redeem.title": "Bez zakupu",
 
   "voucher.title": "Zrób bon",
   "voucher.store": "Sklep",
@@ -231,6 +236,13 @@ export const pl: CardCatalog<"pl"> = {
   "consents.EMAIL": "E-mail",
   "consents.SMS": "SMS",
   "consents.PUSH": "Aplikacja i portfel",
+
+  "push.title": "Wiadomości na tym telefonie",
+  "push.hint": "Tu przychodzi to, na co pozwalasz niżej jako „Aplikacja i portfel”.",
+  "push.denied":
+    "Przeglądarka je blokuje. Zezwól tej stronie na powiadomienia w ustawieniach przeglądarki i spróbuj ponownie.",
+  "push.failed":
+    "Ta przeglądarka nie przyjmuje teraz wiadomości. Wyjdź z trybu prywatnego albo spróbuj później.",
 
   "devices.lead": "Te telefony i przeglądarki pokazują Twój kod.",
   "devices.this": "To urządzenie",

@@ -100,6 +100,10 @@ export const sv: CardCatalog<"sv"> = {
   "rewards.missing": { one: "{n} poäng saknas", other: "{n} poäng saknas" },
   "rewards.other_tier": "För en annan nivå",
   "rewards.ready": "Redo: säg till i kassan",
+  "rewards.sold_out": "Slut",
+  "rewards.had": "Du har fått den",
+  "rewards.get": "Hämta den",
+  "rewards.bought": "Vad du har fått",
   "rewards.money_off": "{amount} rabatt",
   "rewards.percent_off": "{percent} rabatt",
   "rewards.free_item": "Gratis",
@@ -115,6 +119,7 @@ export const sv: CardCatalog<"sv"> = {
   "rewards.at_store": "I {store}",
 
   "club.title": "Utmaningar och mer",
+  "redeem.title": "Utan köp",
 
   "voucher.title": "Gör ett värdebevis",
   "voucher.store": "Butik",
@@ -194,6 +199,12 @@ export const sv: CardCatalog<"sv"> = {
   "consents.EMAIL": "E-post",
   "consents.SMS": "Sms",
   "consents.PUSH": "App och plånbok",
+
+  "push.title": "Meddelanden på den här telefonen",
+  "push.hint": "Det du tillåter nedan som ”App och plånbok” kommer hit.",
+  "push.denied":
+    "Webbläsaren blockerar dem. Tillåt aviseringar för sidan i dess inställningar och försök igen.",
+  "push.failed": "Webbläsaren tar inte emot meddelanden just nu. Lämna privat läge eller försök senare.",
 
   "devices.lead": "De här telefonerna och webbläsarna visar din kod.",
   "devices.this": "Den här enheten",
