@@ -268,7 +268,7 @@ def draw_basket(dice: random.Random, rules: RuleSet) -> Basket:
         )
         for _ in range(dice.randrange(1, dice.choice((3, 6, LINES_MAX))))
     )
-    currency = rules.currency if dice.random() < 0.995 else "XXX"
+    currency = rules.currency if dice.random() < 0.995 else "ISK"
     return Basket(currency, lines, prices_include_tax=dice.random() < 0.8, tax_groups=groups)
 
 

@@ -15,7 +15,7 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.reward import REWARDS_MAX
 from tallystick.service.rule_text import read_document
-from tests.core.test_parse import FULL
+from tests.core.language import FULL
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(?:yaml|toml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from tallystick.cli.programs import shipped_names, shipped_rules
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.service.rule_text import read_document
-from tests.core.test_parse import FULL
+from tests.core.language import FULL
 from tests.core.test_rule_reference import EXAMPLES
 from tools import schema
 

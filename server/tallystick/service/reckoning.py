@@ -6,16 +6,13 @@ The place and the sums move in one transaction, so no entry is summed twice and 
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
-from tallystick.core.chain import REF_BYTES
 from tallystick.core.command import AwardGoal
 from tallystick.core.entry import Entry
 from tallystick.core.fingerprint import fingerprint
@@ -25,6 +22,7 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.shared import DONATED, GIFT, WORTH
 from tallystick.service.business_time import ANY_TIME
 from tallystick.service.directory import Clock, Program
+from tallystick.service.journal import JOURNAL_PAGE, entries_in
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
@@ -40,7 +38,6 @@ from tallystick.service.shared_store import (
 from tallystick.service.submission import Submission
 
 RECKONING_EVERY_S = 30.0
-JOURNAL_PAGE = 100
 ENTRIES_AT_ONCE = 1_000
 PAGES_MAX = 2_000
 """So many pages of the journal are summed in one round; a program that is far behind catches up in several."""
@@ -48,8 +45,6 @@ PAGES_MAX = 2_000
 AWARDS_AT_ONCE = 256
 """How many members are in the lane at once: enough for full batches, little enough to leave room for tills."""
 
-_SEQ = struct.Struct(">I")
-_UUID_BYTES = 16
 NOTHING = SharedTotal(0, 0)
 
 
@@ -112,7 +107,7 @@ class Reckoning:
             if not rows and place.moves:
                 return count
             lanes = {**place.lanes, **{lane_id: seq for lane_id, seq, _ in rows}}
-            refs = [ref for _, _, payload in rows for ref in _entries_in(payload)]
+            refs = [ref for _, _, payload in rows for ref in entries_in(payload)]
             sums, parts = self._summed(program_id, refs)
             to = SharedPlace(lanes, as_of_ms, place.moves)
             if self._store.add_sums(program_id, sums, parts, to=to):
@@ -225,10 +220,3 @@ def _project(
 ) -> ProjectNow:
     given, donated, worth = (totals.get(kind + project_id, NOTHING).total for kind in (GIFT, DONATED, WORTH))
     return ProjectNow(project_id, name, text, given, donated, worth, is_open)
-
-
-def _entries_in(payload: bytes) -> Iterator[tuple[MemberId, int]]:
-    for at in range(0, len(payload), REF_BYTES):
-        member = payload[at : at + _UUID_BYTES]
-        (seq,) = _SEQ.unpack_from(payload, at + _UUID_BYTES)
-        yield MemberId(str(uuid.UUID(bytes=member))), seq
