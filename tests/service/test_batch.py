@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +19,7 @@ from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import Ms
 from tallystick.core.state import MemberStatus
 from tallystick.service.batch import Batch
+from tallystick.service.ports import Transaction
 from tallystick.service.submission import Answer, Submission, with_occurred
 from tallystick.storage.memory import MemoryStore
 from tests.core.world import at, basket
@@ -29,19 +32,21 @@ def desk() -> Iterator[Desk]:
         yield desk
 
 
+def batch_of(desk: Desk, transaction: Transaction, *given: Command | Submission) -> Batch:
+    return Batch(
+        program_id=CLUB,
+        submissions=[one if isinstance(one, Submission) else desk.submission(one) for one in given],
+        rules_for=lambda version: desk.book.version(CLUB, version),
+        transaction=transaction,
+        lane_id=0,
+        now_ms=desk.now,
+    )
+
+
 def run(desk: Desk, *given: Command | Submission) -> tuple[list[Answer], JournalRow | None]:
     """Run one batch, continuing the lane's chain."""
-    submissions = [one if isinstance(one, Submission) else desk.submission(one) for one in given]
     with desk.store.transaction(CLUB) as transaction:
-        batch = Batch(
-            program_id=CLUB,
-            submissions=submissions,
-            rules_for=lambda version: desk.book.version(CLUB, version),
-            transaction=transaction,
-            lane_id=0,
-            now_ms=desk.now,
-        )
-        return batch.run(transaction.tail(0))
+        return batch_of(desk, transaction, *given).run(transaction.tail(0))
 
 
 def answers(desk: Desk, *given: Command | Submission) -> list[Answer]:
@@ -67,6 +72,19 @@ def test_commands_of_a_member_are_decided_in_the_order_in_which_they_came(desk: 
     assert [told(answer) for answer in posted] == ["EARN", "BURN", "INSUFFICIENT_POINTS", "BURN"]
     assert desk.account().active == 0
     assert [entry.seq for entry in desk.entries()] == [1, 2, 3]
+
+
+def test_what_a_batch_has_loaded_does_not_wait_for_the_garbage_collector(desk: Desk) -> None:
+    gc.disable()
+    try:
+        with desk.store.transaction(CLUB) as transaction:
+            batch = batch_of(desk, transaction, desk.earn(100), desk.burn(60))
+            batch.run(transaction.tail(0))
+            gone = weakref.ref(batch)
+            del batch
+        assert gone() is None, "a cycle keeps all that was loaded until every call is stopped to look for it"
+    finally:
+        gc.enable()
 
 
 def test_members_of_one_batch_do_not_touch_each_other(desk: Desk) -> None:

@@ -74,7 +74,7 @@ class Batch:
         ``tail`` is the lane's last (seq, hash). Committing is the transaction's business.
         """
         self._loaded = load(self._tx, self._submissions, self._rules_for, self._now_ms)
-        self._facts = Facts(self._loaded, self._judge)
+        self._facts = Facts(self._loaded)
         answers = [self._decide(submission) for submission in self._submissions]
         self._collect_state()
         if self._refs:
@@ -97,7 +97,7 @@ class Batch:
 
     def _decide(self, submission: Submission) -> Answer:
         if submission.fact is not None:
-            return self._facts.take(submission, submission.fact)
+            return self._facts.take(submission, submission.fact, self._judge)
         command = submission.command
         known = self._loaded.known.get(command.command_id)
         if known is not None:

@@ -36,9 +36,8 @@ Judge = Callable[[Submission, Command], Decision]
 class Facts:
     """The chains of tills and the inbox, as the advices of one batch leave them."""
 
-    def __init__(self, loaded: Loaded, judge: Judge) -> None:
+    def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
-        self._judge = judge
         self._now_ms = loaded.now_ms
         self._chains = dict(loaded.chains)
         self._inbox = dict(loaded.inbox)
@@ -52,7 +51,7 @@ class Facts:
         """Return the items to insert or change."""
         return list(self._changed.values())
 
-    def take(self, submission: Submission, fact: Fact) -> Answer:
+    def take(self, submission: Submission, fact: Fact, judge: Judge) -> Answer:
         """Find an advice's place in its till's chain, and give it its verdict."""
         slot = fact.slot
         chain = self._chains[slot.till_id]
@@ -62,7 +61,7 @@ class Facts:
             return self._tell(submission, chain)
         stored = self._stored_verdict(submission, fact)
         if fact.place is Place.LOOSE:
-            return self._tell(submission, chain, stored or self._settle(submission, fact))
+            return self._tell(submission, chain, stored or self._settle(submission, fact, judge))
         if chain.status is not TillStatus.TRUSTED and not self._just_fenced(chain):
             return self._tell(submission, chain, halt=Halt.SUSPENDED)
         match admit(chain, slot, known=stored is not None):
@@ -76,7 +75,7 @@ class Facts:
             case Admission.FENCED:
                 return self._tell(submission, chain, self._hold(fact, quarantined(VerdictReason.FENCED)))
             case Admission.NEXT:
-                verdict = stored or self._settle(submission, fact)
+                verdict = stored or self._settle(submission, fact, judge)
                 return self._tell(submission, advance(chain, slot), verdict)
 
     def _heard_of(self, chain: TillChain, fact: Fact) -> TillChain:
@@ -131,7 +130,7 @@ class Facts:
             return verdict_of_request(entry, command)
         return None
 
-    def _settle(self, submission: Submission, fact: Fact) -> Verdict:
+    def _settle(self, submission: Submission, fact: Fact, judge: Judge) -> Verdict:
         """Post a fact that is new, or keep it in the inbox when that cannot be done."""
         if fact.held is not None:
             return self._hold(fact, fact.held)
@@ -139,9 +138,7 @@ class Facts:
         if known is not None:
             no = refused(Refusal.COMMAND_ID_REUSED, command_id=submission.command.command_id)
             return self._hold(fact, verdict_of_refusal(no))
-        decision = self._judge(
-            submission, with_occurred(submission.command, self._loaded.occurred_ms(submission))
-        )
+        decision = judge(submission, with_occurred(submission.command, self._loaded.occurred_ms(submission)))
         if isinstance(decision, Refused):
             waits_for = refers_to(submission.command) or submission.command.member_id
             return self._hold(fact, verdict_of_refusal(decision), waits_for=waits_for)
