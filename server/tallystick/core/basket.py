@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from tallystick.core.ids import Minor, Ms
+from tallystick.core.record import record
 
 LINES_MAX = 500
 QUANTITY_MILLI_MAX = 1_000_000_000
@@ -31,7 +31,7 @@ class Assurance(IntEnum):
     DEVICE_CODE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TaxGroup:
     """A tax rate of a basket. ``rate_ppm`` is in parts per million of the net: 25 % is 250,000."""
 
@@ -39,7 +39,7 @@ class TaxGroup:
     rate_ppm: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Line:
     """One line of a basket.
 
@@ -55,7 +55,7 @@ class Line:
     brand: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Basket:
     """Lines in the order in which they were rung up; line numbers in results count from 1."""
 
@@ -65,7 +65,7 @@ class Basket:
     tax_groups: tuple[TaxGroup, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Origin:
     """Where and when a command happened.
 

@@ -5,15 +5,16 @@ A *request* may be refused. An *advice* (``SettleSale``) reports a fact and is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
 from tallystick.core.basket import Assurance, Basket, Origin
 from tallystick.core.entry import MovedLot
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+from tallystick.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Spend:
     """How many points to burn on a basket.
 
@@ -24,7 +25,7 @@ class Spend:
     up_to: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CouponRef:
     """A coupon as a caller names it: ``token`` is the blind index of the code (hexadecimal) and stands for it.
 
@@ -36,7 +37,7 @@ class CouponRef:
     code: str = field(compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sale:
     """One basket sold: its burn, rewards and earn are one command and one entry."""
 
@@ -54,7 +55,7 @@ ACTION = "action"
 """Why points without a basket are given, unless something else is said."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Earn:
     """Post points for an action rather than for goods: ``points`` > 0, or those of an action of the rule set.
 
@@ -73,7 +74,7 @@ class Earn:
     why: str = ACTION
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Burn:
     """Spend ``points`` > 0 outside a basket; ``reason`` says on what."""
 
@@ -85,7 +86,7 @@ class Burn:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlaceHold:
     """Reserve points and coupons for a checkout for ``ttl_s`` seconds.
 
@@ -104,7 +105,7 @@ class PlaceHold:
     coupons: tuple[CouponRef, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Capture:
     """Turn a hold into a burn; with the final basket, also earn. What the basket no longer needs is given back."""
 
@@ -115,7 +116,7 @@ class Capture:
     basket: Basket | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Void:
     """Give a hold back."""
 
@@ -125,7 +126,7 @@ class Void:
     hold_id: CommandId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnLine:
     """Goods of one line brought back: by quantity, or by amount when ``quantity_milli`` is 0."""
 
@@ -134,7 +135,7 @@ class ReturnLine:
     amount_minor: Minor = Minor(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Return:
     """Goods of one sale brought back, whole or in part, as often as there is something left."""
 
@@ -145,7 +146,7 @@ class Return:
     lines: tuple[ReturnLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reverse:
     """Mirror an earlier entry whole: a sale rung up by mistake, a wrong adjustment."""
 
@@ -156,7 +157,7 @@ class Reverse:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Adjust:
     """Correct a balance by hand: ``points`` is signed and not 0; ``reason`` is kept in the entry."""
 
@@ -168,7 +169,7 @@ class Adjust:
     expires_ms: Ms | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CatchUp:
     """Do what time has made due for one member: mature, expire, release holds, review the tier.
 
@@ -180,7 +181,7 @@ class CatchUp:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GrantLease:
     """Escrow points to a store, so that it can burn them while its line is down; ``command_id`` names the lease.
 
@@ -193,7 +194,7 @@ class GrantLease:
     store_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnLease:
     """Give back what is left of a lease, once all that was burned of it has been reported."""
 
@@ -203,7 +204,7 @@ class ReturnLease:
     lease_id: CommandId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RecallLeases:
     """Ask all stores to give the member's leases back: the points are wanted elsewhere."""
 
@@ -212,7 +213,7 @@ class RecallLeases:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IssueVoucher:
     """Turn points into a voucher that one store takes once; ``command_id`` names it.
 
@@ -228,7 +229,7 @@ class IssueVoucher:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RedeemReward:
     """Buy a reward by itself: an experience, an exclusive product. ``command_id`` names the redemption."""
 
@@ -239,7 +240,7 @@ class RedeemReward:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UseRedemption:
     """Hand out what was bought by itself before."""
 
@@ -249,7 +250,7 @@ class UseRedemption:
     redemption_id: CommandId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransferOut:
     """Give ``points`` > 0 to another member; ``command_id`` names the transfer.
 
@@ -267,7 +268,7 @@ class TransferOut:
     pooling: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransferIn:
     """Take over the points of a transfer that has left its giver; each lot keeps its expiry."""
 
@@ -279,7 +280,7 @@ class TransferIn:
     lots: tuple[MovedLot, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TransferBack:
     """Give the points of a transfer back to its giver, because its receiver cannot take them."""
 
@@ -290,7 +291,7 @@ class TransferBack:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConvertOut:
     """Turn ``points`` > 0 into points of a partner program, for a member there; ``command_id`` names the transfer."""
 
@@ -303,7 +304,7 @@ class ConvertOut:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConvertIn:
     """Take over ``points`` > 0 that a partner program has turned into points of this one."""
 
@@ -316,7 +317,7 @@ class ConvertIn:
     points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Donate:
     """Spend ``points`` > 0 for a project of the rule set."""
 
@@ -328,7 +329,7 @@ class Donate:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AwardGoal:
     """Give a member the award of a goal that all members have reached; ``points`` > 0."""
 
@@ -347,7 +348,7 @@ class AuthorityKind(IntEnum):
     FLOOR = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Authority:
     """One part of a burn at a till: by what right, out of which lease or voucher (empty: the floor limit), how much."""
 
@@ -356,7 +357,7 @@ class Authority:
     hold_id: CommandId = CommandId("")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SettleSale:
     """A sale that a till has already made while the server was away (an advice: a fact, never refused).
 
@@ -379,7 +380,7 @@ class SettleSale:
     spend: Spend | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SettleReturn:
     """Goods that a till has taken back already (an advice). What is more than was left of the sale changes nothing."""
 
@@ -391,7 +392,7 @@ class SettleReturn:
     rule_set: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SettleUndo:
     """A sale that a till has undone already (an advice). One that was undone before changes nothing."""
 
@@ -402,7 +403,7 @@ class SettleUndo:
     rule_set: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SettleEnrolment:
     """A person has joined at a till (an advice); the member is there already when this is decided."""
 

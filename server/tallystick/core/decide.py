@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from tallystick.core.command import (
@@ -47,6 +47,7 @@ from tallystick.core.ids import POINTS_MAX, CommandId, Ms
 from tallystick.core.lease import grant_lease, issue_voucher, recall_leases, return_lease
 from tallystick.core.limited import coupons_only
 from tallystick.core.manual import post_adjust, post_burn, post_earn, settle_enrolment
+from tallystick.core.record import record
 from tallystick.core.redeem import redeem_reward, use_redemption
 from tallystick.core.returns import post_return, reverse, settle_return, settle_undo, spent_policy
 from tallystick.core.rules.model import RuleSet
@@ -56,7 +57,7 @@ from tallystick.core.state import MemberState, MemberStatus
 from tallystick.core.transfer import transfer_back, transfer_in, transfer_out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Refs:
     """What a command refers to: the entry it returns against or reverses, and the entries that did so before."""
 

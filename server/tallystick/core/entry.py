@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from tallystick.core.basket import Assurance, Origin
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+from tallystick.core.record import record
 from tallystick.core.state import Alloc, Tally
 
 
@@ -175,7 +175,7 @@ class SharedSum(NamedTuple):
     delta: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Detail:
     """The part of an entry that later commands read: shares, lots taken, explanations.
 
@@ -212,7 +212,7 @@ class Detail:
 NO_DETAIL = Detail()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Entry:
     """The balanced postings of one command on one member, and what the balances are after it.
 
@@ -297,7 +297,7 @@ class Refusal(IntEnum):
     COUPON_NOT_FOR_MEMBER = 57
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Refused:
     """A stored no. ``details`` are facts for the caller's message, never personal data."""
 
@@ -305,14 +305,14 @@ class Refused:
     details: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Posted:
     """A stored yes."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CaughtUp:
     """The answer to ``CatchUp``: how many entries time had made due (0: nothing to do)."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms
+from tallystick.core.record import record
 
 
 class MemberStatus(IntEnum):
@@ -39,7 +39,7 @@ class HoldKind(IntEnum):
     VOUCHER = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TierState:
     """Where a member stands.
 
@@ -79,7 +79,7 @@ class Tally(NamedTuple):
     count: int  # type: ignore[assignment]  # nobody counts the fields of a record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Account:
     """A member's balances, all >= 0, and what orders them.
 
@@ -103,7 +103,7 @@ class Account:
     tallies: tuple[Tally, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lot:
     """Points earned together, which expire together.
 
@@ -137,7 +137,7 @@ class HeldCoupon(NamedTuple):
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Hold:
     """Points reserved until ``expires_ms``: for a checkout, or in a lease or voucher for one store.
 
@@ -169,7 +169,7 @@ class Hold:
         return self.points - self.used
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberState:
     """One member as a decision sees it.
 

@@ -12,6 +12,7 @@ from tallystick.core.advice import TillChain, Verdict
 from tallystick.core.chain import JournalRow
 from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account, Hold, Lot, MemberStatus
 from tallystick.service.coupon_ports import CouponReader, CouponTransaction
 from tallystick.service.segment_ports import Purchase, SegmentReader, SegmentTransaction
@@ -23,7 +24,7 @@ Larger batches share little more, but two processes whose batches want one membe
 members two batches of 256 meet now and then, two of 1,000 nearly always."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """The stored answer to a command id: its fingerprint, the entry or the refusal, and when it was recorded."""
 
@@ -33,7 +34,7 @@ class Known:
     recorded_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewEntry:
     """An entry to write, with what the chain sealed of it."""
 
@@ -42,7 +43,7 @@ class NewEntry:
     detail_text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewRefusal:
     """A refusal to write: declines are stored, so that every replica gives the same answer for ever."""
 
@@ -61,7 +62,7 @@ class InboxState(IntEnum):
     SEEN = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class InboxItem:
     """An advice that was adjusted, parked or quarantined.
 
@@ -107,7 +108,7 @@ class WriteSet:
     journal: JournalRow | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Exposure:
     """What lies in a store's open leases and vouchers, and what the store has paid for since the beginning."""
 
@@ -116,7 +117,7 @@ class Exposure:
     lost_points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TillMember:
     """What a till may know of a member: never who it is."""
 

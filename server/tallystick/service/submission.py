@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from tallystick.core.advice import Slot, TillChain, Verdict, VerdictReason
 from tallystick.core.command import Command, SettleReturn, SettleSale, SettleUndo
 from tallystick.core.entry import Decision
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Submission:
     """A command on its way to the lane.
 
@@ -29,7 +30,7 @@ class Submission:
     fact: Fact | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """What the caller is told. ``recorded_ms`` is when it was first decided (0 when only the ledger knows)."""
 
@@ -39,7 +40,7 @@ class Answer:
     told: Told | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Told:
     """What a till is told of an advice: its verdict, or why it was not taken; and its chain as it is now."""
 
@@ -48,7 +49,7 @@ class Told:
     halt: Halt | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Contact:
     """What a till said of itself when it was heard of: how many advices wait behind, what it burned on its own."""
 
@@ -64,7 +65,7 @@ class Place(Enum):
     CONTACT = "contact"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fact:
     """What makes a submission an advice: its place in a till's chain and how it is to be taken.
 
