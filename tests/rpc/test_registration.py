@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -9,9 +11,11 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+import tallystick.v1
 from tallystick.rpc.call import Call
 from tallystick.rpc.pipeline import Pipeline
 from tallystick.rpc.service import RECURSION_MAX, Service, ServicesRefused, methods_of
+from tallystick.rpc.validation import compile_rules
 from tallystick.v1 import options_pb2
 from tests.rpc.edge import DESCRIPTORS, Issuer, handlers_for, services_with
 
@@ -139,6 +143,23 @@ def test_streams_of_requests_and_streams_for_anybody_stop_the_start() -> None:
     open_to_all = service_of(streams=True, roles=(options_pb2.ROLE_PUBLIC,))
     with pytest.raises(ServicesRefused, match="its method is not public"):
         methods_of([Service(open_to_all, StreamHandlers())])
+
+
+def services_of_contract() -> list[ServiceDescriptor]:
+    """Every service of the package, whatever file it stands in."""
+    files = [
+        importlib.import_module(f"tallystick.v1.{module.name}").DESCRIPTOR
+        for module in pkgutil.iter_modules(tallystick.v1.__path__)
+        if module.name.endswith("_pb2")
+    ]
+    return [service for file in files for service in file.services_by_name.values()]
+
+
+def test_every_rule_of_the_contract_compiles() -> None:
+    # The server compiles most of them with the first request that the quick look does not answer for.
+    found = {one.full_name: one for one in services_of_contract()}
+    assert {"tallystick.v1.LedgerService", "tallystick.v1.AppService"} <= found.keys()
+    compile_rules(methods_of([Service(one, handlers_for(one)) for one in found.values()]), whole=True)
 
 
 def test_double_registrations_stop_the_start() -> None:

@@ -9,26 +9,7 @@ import hmac
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import (
-    parse_authentication_credential_json,
-    parse_client_data_json,
-    parse_registration_credential_json,
-)
-from webauthn.helpers.cose import COSEAlgorithmIdentifier
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
+from typing import TYPE_CHECKING
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.security.encoding import base64url_decode, length_prefixed
@@ -52,6 +33,9 @@ from tallystick.service.sign_in import (
 )
 from tallystick.service.sign_in_ports import PASSKEYS_MAX, Passkey, SignInPurpose, SignInSession
 
+if TYPE_CHECKING:
+    from tallystick.service.passkey_protocol import MadePasskey
+
 log = logging.getLogger(__name__)
 
 CHALLENGE_TTL_S = 300
@@ -62,7 +46,6 @@ LABEL_PURPOSE = "passkey label"
 REFUSED = NotSignedIn(SignInReason.PASSKEY)
 
 _USER_PURPOSE = b"tallystick passkey user v1"
-_ES256 = [COSEAlgorithmIdentifier.ECDSA_SHA_256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +80,11 @@ class Passkeys:
     def start(self, program_id: ProgramId) -> Challenge:
         """Ask for a passkey of the program, whoever's it is. Raises ``NotFound`` for the program."""
         program_of(self._store, program_id)
-        options = generate_authentication_options(
-            rp_id=self._face.rp_id,
-            timeout=CHALLENGE_TTL_S * 1000,
-            user_verification=UserVerificationRequirement.REQUIRED,
-        )
-        session_id = self._begin(program_id, SignInPurpose.PASSKEY, options.challenge)
-        return Challenge(session_id, options_to_json(options))
+        from tallystick.service.passkey_protocol import ask_for_passkey
+
+        question = ask_for_passkey(self._face.rp_id, ttl_s=CHALLENGE_TTL_S)
+        session_id = self._begin(program_id, SignInPurpose.PASSKEY, question.challenge)
+        return Challenge(session_id, question.options_json)
 
     def finish(
         self, program_id: ProgramId, session_id: str, credential_json: str, device: DeviceKey
@@ -137,24 +118,21 @@ class Passkeys:
             raise _too_many()
         profile = self._members.profile(program_id, member_id)
         shown = profile.email or member.number
-        options = generate_registration_options(
-            rp_id=self._face.rp_id,
-            rp_name=program_of(self._store, program_id),
-            user_id=self._user_handle(program_id, member_id),
+        from tallystick.service.passkey_protocol import ask_for_new
+
+        question = ask_for_new(
+            self._face.rp_id,
+            program_of(self._store, program_id),
+            user_handle=self._user_handle(program_id, member_id),
             user_name=shown,
-            user_display_name=profile.given_name or shown,
-            timeout=CHALLENGE_TTL_S * 1000,
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
-            ),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one.credential_id) for one in held],
-            supported_pub_key_algs=_ES256,
+            display_name=profile.given_name or shown,
+            held=[one.credential_id for one in held],
+            ttl_s=CHALLENGE_TTL_S,
         )
         session_id = self._begin(
-            program_id, SignInPurpose.ADD_PASSKEY, options.challenge, member_id=member_id
+            program_id, SignInPurpose.ADD_PASSKEY, question.challenge, member_id=member_id
         )
-        return Challenge(session_id, options_to_json(options))
+        return Challenge(session_id, question.options_json)
 
     def finish_add(
         self, program_id: ProgramId, member_id: MemberId, *, session_id: str, credential_json: str, label: str
@@ -234,53 +212,46 @@ class Passkeys:
         self, program_id: ProgramId, credential_json: str, challenge: bytes
     ) -> tuple[Passkey, int] | None:
         """Return the passkey that signed a challenge and its new count; None when none of the program has."""
+        from tallystick.service.passkey_protocol import read_answer, signed_count
+
         try:
-            credential = parse_authentication_credential_json(credential_json)
-            passkey = self._store.passkey(program_id, credential.raw_id)
+            answer = read_answer(credential_json)
+            passkey = self._store.passkey(program_id, answer.raw_id)
             if passkey is None:
                 return None
-            verified = verify_authentication_response(
-                credential=credential,
-                expected_challenge=challenge,
-                expected_rp_id=self._face.rp_id,
-                expected_origin=self._origin(credential.response.client_data_json),
-                credential_public_key=passkey.public_key,
-                credential_current_sign_count=passkey.sign_count,
-                require_user_verification=True,
+            sign_count = signed_count(
+                answer,
+                challenge,
+                rp_id=self._face.rp_id,
+                accepts_origin=self._face.accepts_origin,
+                public_key=passkey.public_key,
+                sign_count=passkey.sign_count,
             )
         except TallystickError:
             raise
         except Exception as error:  # noqa: BLE001  whatever a stranger's bytes make of a parser is a no
             _note("a passkey's answer was refused", error)
             return None
-        handle = credential.response.user_handle
+        handle = answer.response.user_handle
         if handle is not None and handle != self._user_handle(program_id, passkey.member_id):
             return None
-        return passkey, verified.new_sign_count
+        return passkey, sign_count
 
-    def _made(self, credential_json: str, challenge: bytes) -> tuple[bytes, bytes, int] | None:
-        """Return credential id, public key and count of a new passkey; None when it is not what was asked for."""
+    def _made(self, credential_json: str, challenge: bytes) -> MadePasskey | None:
+        """Return what is kept of a new passkey; None when it is not what was asked for."""
+        from tallystick.service.passkey_protocol import read_new
+
         try:
-            credential = parse_registration_credential_json(credential_json)
-            verified = verify_registration_response(
-                credential=credential,
-                expected_challenge=challenge,
-                expected_rp_id=self._face.rp_id,
-                expected_origin=self._origin(credential.response.client_data_json),
-                require_user_verification=True,
-                supported_pub_key_algs=_ES256,
+            made = read_new(
+                credential_json,
+                challenge,
+                rp_id=self._face.rp_id,
+                accepts_origin=self._face.accepts_origin,
             )
         except Exception as error:  # noqa: BLE001  as above
             _note("a new passkey was refused", error)
             return None
-        if len(verified.credential_id) > CREDENTIAL_ID_BYTES_MAX:
-            return None
-        return verified.credential_id, verified.credential_public_key, verified.sign_count
-
-    def _origin(self, client_data: bytes) -> str | list[str]:
-        """Return the origin that a page says it has, when it is one of ours; none at all otherwise."""
-        origin = parse_client_data_json(client_data).origin
-        return origin if self._face.accepts_origin(origin) else []
+        return None if len(made.credential_id) > CREDENTIAL_ID_BYTES_MAX else made
 
     def _user_handle(self, program_id: ProgramId, member_id: MemberId) -> bytes:
         """Return what a passkey calls the member: the same for all of a member's, and related to nothing else."""
