@@ -20,6 +20,7 @@ from tallystick.service.errors import TallystickError
 from tallystick.storage.open import Store, open_store
 
 if TYPE_CHECKING:
+    from tallystick.cli.wallets import WalletParts
     from tallystick.rpc.connect_server import Mount
     from tallystick.rpc.server import Bound, ServerSettings
     from tallystick.rpc.tracing import Tracing
@@ -145,11 +146,8 @@ def serve_gateway(
         from tallystick.rpc.auth import Authenticator
         from tallystick.rpc.handlers.services import services
         from tallystick.rpc.limits import Limits
-        from tallystick.rpc.notice_pages import NoticePages
         from tallystick.rpc.pipeline import Pipeline
         from tallystick.rpc.server import serve
-        from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
-        from tallystick.service.notifications import STOP_ROUTE
         from tallystick.service.parked import keep_posting
         from tallystick.service.rounds import keep_rounds
 
@@ -185,12 +183,8 @@ def serve_gateway(
             wallets.delivery.start()
         deliveries.start()
         notices.notifying.start()
-        mounts: dict[str, Mount] = {**card_app, WIDGET_ROUTE: WidgetApp()}
-        mounts[STOP_ROUTE] = NoticePages(gateway.notifications, gateway.pool)
-        if wallets is not None:
-            mounts |= wallets.mounts
         try:
-            await serve(_server_settings(settings, worker), pipeline, mounts=mounts, on_ready=on_ready)
+            await serve(_server_settings(settings, worker), pipeline, mounts=pages, on_ready=on_ready)
         finally:
             deliveries.close()
             notices.notifying.close()
@@ -199,11 +193,22 @@ def serve_gateway(
             for task in housekeeping:
                 task.cancel()
 
-    card_app = _card_app(gateway)
     wallets = open_wallets(settings, gateway, demo=demo)
+    pages = _pages(gateway, wallets) if settings.http_listen else {}
     deliveries = open_deliveries(settings, gateway)
     notices = open_notices(settings, gateway, demo=demo)
     uvloop.run(run())
+
+
+def _pages(gateway: Gateway, wallets: WalletParts | None) -> dict[str, Mount]:
+    """Return what lies under paths of its own over HTTP; a gateway without that door loads none of it."""
+    from tallystick.rpc.notice_pages import NoticePages
+    from tallystick.rpc.widget_app import WIDGET_ROUTE, WidgetApp
+    from tallystick.service.notifications import STOP_ROUTE
+
+    pages: dict[str, Mount] = {**_card_app(gateway), WIDGET_ROUTE: WidgetApp()}
+    pages[STOP_ROUTE] = NoticePages(gateway.notifications, gateway.pool)
+    return pages if wallets is None else pages | wallets.mounts
 
 
 def _card_app(gateway: Gateway) -> dict[str, Mount]:

@@ -10,14 +10,17 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tallystick.rpc.connect_server import NO_MOUNTS, ConnectApp, Mount, OpsApp
 from tallystick.rpc.grpc_server import GrpcServer, GrpcSettings
 from tallystick.rpc.health import Health
-from tallystick.rpc.http_server import HttpServer
 from tallystick.rpc.pipeline import Pipeline
 from tallystick.rpc.tls import TlsFiles, TlsSource
 from tallystick.rpc.workers import LIFELINE_VARIABLE
+
+if TYPE_CHECKING:
+    from tallystick.rpc.connect_server import Mount
+    from tallystick.rpc.http_server import HttpServer
 
 DRAIN_WAIT_S = 5.0
 DRAIN_GRACE_S = 25.0
@@ -65,24 +68,35 @@ class Server:
     """Both transports over a pipeline. Make it inside the running event loop, which must be the only one."""
 
     def __init__(
-        self, settings: ServerSettings, pipeline: Pipeline, *, mounts: Mapping[str, Mount] = NO_MOUNTS
+        self, settings: ServerSettings, pipeline: Pipeline, *, mounts: Mapping[str, Mount] | None = None
     ) -> None:
         self._settings = settings
         self._pipeline = pipeline
         self.health = Health(pipeline.service_names)
         # All certificates and sockets are taken here, so that a fault in any of them stops the start.
         tls = TlsSource(settings.tls) if settings.tls is not None else None
-        http_tls = TlsSource(settings.http_tls) if settings.http_tls is not None else None
-        reuse_port = settings.grpc.reuse_port
         self._http: list[HttpServer] = []
+        http_port = ops_port = 0
+        if settings.http_address or settings.ops_address:
+            http_port, ops_port = self._open_http(mounts or {})
+        self._grpc = GrpcServer(pipeline, self.health, settings.grpc, tls=tls)
+        self.bound = Bound(self._grpc.port, http_port, ops_port)
+
+    def _open_http(self, mounts: Mapping[str, Mount]) -> tuple[int, int]:
+        """Open the doors for browsers and for metrics; return their ports. Without either nothing of HTTP is loaded."""
+        from tallystick.rpc.connect_server import ConnectApp, OpsApp
+        from tallystick.rpc.http_server import HttpServer
+
+        settings, pipeline = self._settings, self._pipeline
+        tls = TlsSource(settings.http_tls) if settings.http_tls is not None else None
         http_port = ops_port = 0
         if settings.http_address:
             app = ConnectApp(pipeline, self.health, origins=settings.origins, mounts=mounts)
             http = HttpServer(
                 app,
                 settings.http_address,
-                reuse_port=reuse_port,
-                tls=http_tls,
+                reuse_port=settings.grpc.reuse_port,
+                tls=tls,
                 proxies=settings.proxies,
             )
             self._http.append(http)
@@ -92,8 +106,7 @@ class Server:
             ops = HttpServer(OpsApp(pipeline, self.health), settings.ops_address)
             self._http.append(ops)
             ops_port = ops.port
-        self._grpc = GrpcServer(pipeline, self.health, settings.grpc, tls=tls)
-        self.bound = Bound(self._grpc.port, http_port, ops_port)
+        return http_port, ops_port
 
     async def start(self) -> None:
         """Begin to serve and say so."""
@@ -140,7 +153,7 @@ async def serve(
     settings: ServerSettings,
     pipeline: Pipeline,
     *,
-    mounts: Mapping[str, Mount] = NO_MOUNTS,
+    mounts: Mapping[str, Mount] | None = None,
     on_ready: Callable[[Bound], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT (or, in a worker, until the parent is gone), then drain.
