@@ -108,6 +108,27 @@ def test_a_copy_of_the_programs_runs_where_the_environment_is_closed_to_other_us
     assert "PostgreSQL) 18" in finished.stdout
 
 
+def test_a_server_lies_in_memory_where_there_is_room_and_on_the_disk_where_its_commits_must_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory() as memory, tempfile.TemporaryDirectory() as disk:
+        for place in (memory, disk):
+            Path(place).chmod(0o755)
+        monkeypatch.delenv("TMPDIR", raising=False)
+        monkeypatch.setattr("tempfile.tempdir", disk)
+        monkeypatch.setattr("tests.support.postgres._MEMORY", Path(memory))
+
+        def place_of(*, durable: bool) -> list[str]:
+            with PostgresServer(durable=durable):
+                return [place for place in (memory, disk) if list(Path(place).iterdir())]
+
+        assert place_of(durable=False) == [memory]
+        assert place_of(durable=True) == [disk]
+        monkeypatch.setattr("tests.support.postgres._MEMORY_FREE_MIN", 2**62)
+        assert place_of(durable=False) == [disk]
+        assert [list(Path(place).iterdir()) for place in (memory, disk)] == [[], []]
+
+
 def test_no_server_outlives_a_killed_test_run() -> None:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
