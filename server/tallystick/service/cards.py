@@ -52,6 +52,10 @@ NUMBERS_PER_CARD_MIN = 10_000
 ATTEMPTS_MAX = 16
 """Numbers drawn for a card before giving up; of each, one in millions is taken."""
 
+READABLE_IN = 16
+"""Numbers drawn for a batch without a readable one before its prefix is to blame. Of some prefixes one number in ten
+is refused, since it could be a payment card's."""
+
 DRAWS_MAX = 3
 EAN13_PREFIX = "29"
 _KEYS_AT_A_TIME = 300
@@ -241,7 +245,7 @@ class Cards:
                 if card is not None and card.token not in taken:
                     taken.add(card.token)
                     cards[card.position] = card
-            if not cards:
+            if not cards and (attempt + 1) * batch.count >= READABLE_IN:
                 raise InvalidInput(
                     "Such cards could not be scanned in this program.",
                     mend="Take another prefix, or add a scan rule for them to the rule set.",
