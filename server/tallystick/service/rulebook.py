@@ -27,6 +27,7 @@ class RuleBook:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._programs: dict[ProgramId, tuple[float, Program | None]] = {}
+        self._forgotten = 0
         self._parsed: dict[tuple[ProgramId, int], RuleSet] = {}
 
     def program(self, program_id: ProgramId) -> Program | None:
@@ -35,8 +36,12 @@ class RuleBook:
         cached = self._programs.get(program_id)
         if cached is not None and now - cached[0] < REFRESH_S:
             return cached[1]
+        forgotten = self._forgotten
         program = self._directory.program(program_id)
         with self._lock:
+            # What was read while this replica changed a program may be how it was before.
+            if self._forgotten != forgotten:
+                return program
             if len(self._programs) >= PROGRAMS_MAX:
                 self._programs.clear()
                 self._parsed.clear()
@@ -45,7 +50,9 @@ class RuleBook:
 
     def forget(self, program_id: ProgramId) -> None:
         """Look the program up again at the next use: this replica has just changed it."""
-        self._programs.pop(program_id, None)
+        with self._lock:
+            self._forgotten += 1
+            self._programs.pop(program_id, None)
 
     def clock(self, program_id: ProgramId) -> Clock:
         """Return whose time a program keeps; LIVE for a program that is not there."""

@@ -1,0 +1,77 @@
+"""Rule sets in memory: how old what a replica goes by may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.service.directory import Clock, Directory, Program
+from tallystick.service.rulebook import REFRESH_S, RuleBook
+
+SHOP = ProgramId("shop")
+
+
+class Books:
+    """A directory with one program, whose rule set has a number; ``reading`` runs while it is being read."""
+
+    def __init__(self) -> None:
+        self.published = 1
+        self.reads = 0
+        self.reading: Callable[[], None] = lambda: None
+
+    def program(self, program_id: ProgramId) -> Program:
+        self.reads += 1
+        found = Program(program_id, "Shop", Clock.LIVE, self.published, Ms(0))
+        self.reading()
+        return found
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def opened() -> tuple[Books, Time, RuleBook]:
+    books, time = Books(), Time()
+    return books, time, RuleBook(cast("Directory", books), monotonic=time)
+
+
+def version(book: RuleBook) -> int:
+    program = book.program(SHOP)
+    assert program is not None
+    return program.rule_set
+
+
+def test_a_program_is_looked_up_again_when_its_time_is_over_and_not_before() -> None:
+    books, time, book = opened()
+    assert version(book) == 1
+    books.published = 2
+    time.now_s += REFRESH_S - 0.01
+    assert (version(book), books.reads) == (1, 1)
+    time.now_s += 0.02
+    assert (version(book), books.reads) == (2, 2)
+
+
+def test_who_has_published_sees_it_at_once() -> None:
+    books, _, book = opened()
+    assert version(book) == 1
+    books.published = 2
+    book.forget(SHOP)
+    assert version(book) == 2
+
+
+def test_what_was_read_while_somebody_published_is_not_kept() -> None:
+    books, _, book = opened()
+
+    def publish() -> None:
+        books.reading = lambda: None
+        books.published = 2
+        book.forget(SHOP)
+
+    books.reading = publish
+    assert version(book) == 1, "the one in force when it was asked for"
+    assert version(book) == 2
