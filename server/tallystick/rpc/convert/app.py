@@ -155,6 +155,7 @@ def _challenge(one: ChallengeNow) -> pb.CardChallenge:
         times=challenge.times,
         award_points=challenge.points,
         badge_id=challenge.badge,
+        left=one.left,
     )
 
 
