@@ -13,7 +13,8 @@ from tallystick_till.words import label
 SHOWN_MAX: Final = 2
 """So many lines a cashier with a queue reads, before and after a sale."""
 
-ENDS_SOON_DAYS: Final = 7
+ENDS_SOON_DAYS: Final = 6
+"""So many days ahead a weekday is enough to name one."""
 COUNTS: Final = frozenset({"sales", "spend", "pieces", "points", "days"})
 
 
