@@ -60,7 +60,9 @@ def buy(shop: Shop, card: Card, amount_minor: int) -> None:
 def near(screen: Screen) -> list[tuple[str, int]]:
     """What the screen says is nearly met, and how much is missing."""
     rows = screen.at("challenge").all()
-    return [(str(row.get_attribute("data-challenge")), int(row.get_attribute("data-left") or 0)) for row in rows]
+    return [
+        (str(row.get_attribute("data-challenge")), int(row.get_attribute("data-left") or 0)) for row in rows
+    ]
 
 
 def test_a_scan_tells_the_two_challenges_that_are_nearest(screen: Screen, shop: Shop) -> None:

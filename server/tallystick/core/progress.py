@@ -15,7 +15,10 @@ from tallystick.core.rules.match import holds_at, moment_for
 from tallystick.core.rules.membership import Membership, memberships_at
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.tier import current_tier
-from tallystick.core.state import Account, Tally
+from tallystick.core.state import Account, MemberStatus, Tally
+
+NEAR_MAX = 2
+"""Whoever has a queue waiting, or a basket to buy, reads no more of them."""
 
 
 class ChallengeNow(NamedTuple):
@@ -73,13 +76,14 @@ def challenges_now(rules: RuleSet, tallies: Iterable[Tally], at_ms: int) -> list
     return found
 
 
-def challenges_near(rules: RuleSet, account: Account, origin: Origin, *, most: int) -> list[ChallengeNow]:
+def challenges_near(rules: RuleSet, account: Account, origin: Origin) -> list[ChallengeNow]:
     """Return the challenges that a sale at an origin can count for and that are nearest to their next award.
 
     Only those that were begun, or that one more may meet: all that could be begun are no news at a counter. The one of
-    which the smallest part is missing comes first; of equal ones that which ends first.
+    which the smallest part is missing comes first; of equal ones that which ends first. At most ``NEAR_MAX``, and none
+    of a member who may not earn.
     """
-    if not rules.challenges:
+    if not rules.challenges or account.status is MemberStatus.BLOCKED:
         return []
     at_ms = origin.occurred_ms
     held = memberships_at(rules.memberships, account.tallies, local_day(at_ms, rules.zone).toordinal())
@@ -91,7 +95,7 @@ def challenges_near(rules: RuleSet, account: Account, origin: Origin, *, most: i
         if (one.left == 1 or 0 < one.left < one.challenge.target) and holds_at(one.challenge.when, moment)
     ]
     near.sort(key=lambda one: (one.left * PPM // one.challenge.target, one.last_day or date.max))
-    return near[:most]
+    return near[:NEAR_MAX]
 
 
 def badges_of(tallies: Iterable[Tally]) -> list[tuple[str, int]]:

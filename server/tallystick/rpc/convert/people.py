@@ -97,7 +97,8 @@ def identifier_refused_to_pb(refused: IdentityRefused) -> identity.IdentifierRef
     )
 
 
-def _ahead(one: ChallengeNow) -> identity.ChallengeAhead:
+def challenge_ahead_to_pb(one: ChallengeNow) -> identity.ChallengeAhead:
+    """Return a challenge that is nearly met."""
     challenge = one.challenge
     return identity.ChallengeAhead(
         challenge_id=challenge.challenge_id,
@@ -128,5 +129,5 @@ def identification_to_pb(
         status=pb.MemberStatus.ValueType(int(status)),
         active_worth=worth_to_pb(balance),
         presented_by="" if presented_by == member_id else presented_by,
-        challenges=[_ahead(one) for one in ahead],
+        challenges=[challenge_ahead_to_pb(one) for one in ahead],
     )

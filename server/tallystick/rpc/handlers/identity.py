@@ -6,9 +6,7 @@ import logging
 
 from tallystick.core.basket import Origin
 from tallystick.core.ids import Ms
-from tallystick.core.progress import ChallengeNow, challenges_near
-from tallystick.core.rules.model import RuleSet
-from tallystick.core.state import Account, MemberStatus
+from tallystick.core.progress import challenges_near
 from tallystick.rpc.call import Call, Principal
 from tallystick.rpc.convert.commands import channel_from_pb, member_id_from_pb, origin_from_pb
 from tallystick.rpc.convert.people import (
@@ -36,9 +34,6 @@ from tallystick.service.reads import ScanRead
 from tallystick.v1 import identity_pb2 as pb
 from tallystick.v1 import options_pb2 as options
 
-CHALLENGES_MAX = 2
-"""Whoever has a queue waiting reads no more of them."""
-
 log = logging.getLogger(__name__)
 
 
@@ -65,7 +60,7 @@ class IdentityHandlers:
                 account.status,
                 scan.assurance,
                 balance_of(account, read.rules, now_ms),
-                _ahead(account, read.rules, here),
+                challenges_near(read.rules, account, here) if read.rules else (),
                 display_name=self._greeting(caller, read),
                 presented_by=read.row.member_id,
             )
@@ -161,12 +156,6 @@ class IdentityHandlers:
                 "The business time is too far from the server's.",
                 violations=(("origin.occurred_at", text),),
             )
-
-
-def _ahead(account: Account, rules: RuleSet | None, here: Origin) -> list[ChallengeNow]:
-    if rules is None or account.status is MemberStatus.BLOCKED:
-        return []
-    return challenges_near(rules, account, here, most=CHALLENGES_MAX)
 
 
 def _nobody(card: Card | None) -> IdentityRefused:
