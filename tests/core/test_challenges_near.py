@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tallystick.core.award import award_id
 from tallystick.core.basket import Channel
 from tallystick.core.challenge import awards_sought, met_by
 from tallystick.core.command import ReturnLine
@@ -162,6 +163,14 @@ def test_exactly_what_is_missing_wins_the_next_award(
         assert sum(awards(world)) == won, f"{left} are missing"
         world.posted(world.sale(left if counts == "spend" else 100))
     assert sum(awards(world)) == won + (50 if told else 0)
+
+
+def test_the_fee_of_a_membership_is_not_looked_for_among_awards() -> None:
+    plus = {"id": "plus", "name": "Plus", "sku": "PLUS", "months": 1}
+    world = world_of(challenge(target=9), memberships=[plus])
+    sale = world.posted(world.sale(line(1_000, sku="PLUS")))
+    assert len(sale.detail.counted) == 2
+    assert awards_sought(sale) == [award_id(world.account.member_id, sale.command_id, "challenge/three")]
 
 
 def test_a_sale_leads_to_what_it_has_won_and_to_nothing_else() -> None:

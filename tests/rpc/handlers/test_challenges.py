@@ -27,6 +27,7 @@ CHALLENGES = """\
 challenges:
   - {id: march, name: March, counts: sales, target: 2, per: month, award: {points: 50, badge: keen}}
   - {id: big, name: Big, counts: spend, target: 10000, times: 9, award: {points: 7}}
+  - {id: gold, name: Gold, counts: sales, target: 3, tier: [guld], store: s1, award: {points: 5}}
   - {id: net, name: Net, counts: sales, target: 2, channel: webshop, award: {points: 5}}
 """
 MARCH = types_pb2.ChallengeMet(challenge_id="march", name="March", times=1, points=50, badge_id="keen")
@@ -73,14 +74,24 @@ class TestScans:
             ).card.challenges_ahead
             assert [(one.challenge_id, one.left) for one in found] == [("march", 1), ("net", 1)]
         mine = shop.send(card, Caller(APP, member_id=ann)).card
-        assert (len(mine.challenges), len(mine.challenges_ahead)) == (3, 0), "the card shows all of them"
-        assert [one.left for one in mine.challenges] == [1, 9_000, 1]
+        assert (len(mine.challenges), len(mine.challenges_ahead)) == (4, 0), "the card shows all of them"
+        assert [one.left for one in mine.challenges] == [1, 9_000, 3, 1]
 
     def test_what_time_has_changed_since_the_last_sale_is_seen(self, shop: World) -> None:
         ann = shop.enrol()
         shop.sell(ann, 1_000)
         shop.now_ms += 31 * 86_400_000
         assert [one[0] for one in ahead(shop, shop.number_of(ann))] == ["big"], "it is April"
+
+    def test_a_level_that_time_has_taken_and_another_store_are_told_nothing_of_it(self, shop: World) -> None:
+        ann = shop.enrol()
+        number = shop.number_of(ann)
+        for _ in range(2):
+            shop.sell(ann, 60_000)
+        assert [one[0] for one in ahead(shop, number)] == ["gold"]
+        assert ahead(shop, number, Caller(store_id="s2")) == []
+        shop.now_ms += 2 * 366 * 86_400_000
+        assert ahead(shop, number) == [], "nobody has been gold for a year"
 
     def test_nothing_is_told_of_a_blocked_member(self, shop: World) -> None:
         ann = shop.enrol()
