@@ -296,9 +296,21 @@ def a_card(*challenges: Challenge) -> Card:
     """A card with nothing on it but challenges."""
     nothing = Balance(points=0, pending=0, held=0, debt=0, tier_id="", worth_minor=0, currency="EUR")
     return Card(
-        member_id="m", number="9900", name="", program_name="Club", currency="EUR",
-        balance=nothing, unit_points=1, minimum_points=1, next_tier_id="", next_credits=0,
-        next_reward_id="", next_reward_points=0, expiring=(), rewards=(), coupons=(),
+        member_id="m",
+        number="9900",
+        name="",
+        program_name="Club",
+        currency="EUR",
+        balance=nothing,
+        unit_points=1,
+        minimum_points=1,
+        next_tier_id="",
+        next_credits=0,
+        next_reward_id="",
+        next_reward_points=0,
+        expiring=(),
+        rewards=(),
+        coupons=(),
         challenges=challenges,
     )
 

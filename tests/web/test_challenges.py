@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_a_sale_that_is_reported_tells_what_it_has_won(screen: Screen, shop: Sho
     buy(shop, card, 1_00)
     buy(shop, card, 1_00)
     first = screen.sell(card.number, 1_00)
-    expect(screen.at("met")).to_have_text("Reached: Three visits +50 · Regular")
+    expect(screen.at("met")).to_have_text(re.compile(r"Reached: Three visits\s+\+50 · Regular"))
     screen.shows("met", challenge="three", points=50)
     screen.tap("next")
     second = screen.sell(card.number, 1_00)

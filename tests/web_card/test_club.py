@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def sent_gifts(member: Card) -> list[str]:
 
     def note(request: Request) -> None:
         if request.url.endswith("/DonatePoints"):
-            ids.append(request.post_data_json["commandId"])
+            ids.append(json.loads(request.post_data or "{}")["commandId"])
 
     member.page.on("request", note)
     return ids
