@@ -24,7 +24,7 @@ from tallystick_oscar import openings, panel, pricing, returns, views  # noqa: E
 from tallystick_oscar.choice import Choice, chosen  # noqa: E402
 from tallystick_oscar.models import MemberLink, Posting  # noqa: E402
 from tallystick_webshop import Away, Opening, Quote, Refused, WidgetToken, new_id  # noqa: E402
-from tallystick_webshop.results import TaxTotal  # noqa: E402
+from tallystick_webshop.results import Balance, Card, Challenge, TaxTotal  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("undone")
 
@@ -290,3 +290,58 @@ class TestOpenings:
         gateway(away)
         self.adds(client, product)
         assert self.in_basket(client, product)
+
+
+def a_card(*challenges: Challenge) -> Card:
+    """A card with nothing on it but challenges."""
+    nothing = Balance(points=0, pending=0, held=0, debt=0, tier_id="", worth_minor=0, currency="EUR")
+    return Card(
+        member_id="m",
+        number="9900",
+        name="",
+        program_name="Club",
+        currency="EUR",
+        balance=nothing,
+        unit_points=1,
+        minimum_points=1,
+        next_tier_id="",
+        next_credits=0,
+        next_reward_id="",
+        next_reward_points=0,
+        expiring=(),
+        rewards=(),
+        coupons=(),
+        challenges=challenges,
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        (
+            "en",
+            [
+                "Two visits: 1 purchase to go",
+                "Cups: 2 pieces to go",
+                "Big: €25.00 to go",
+                "(until 30/11/2026)",
+            ],
+        ),
+        ("sv", ["Two visits: 1 köp kvar", "Cups: 2 varor kvar", "Big: 25,00", "(till och med 2026-11-30)"]),
+    ],
+)
+def test_the_account_says_what_is_missing_to_a_challenge(
+    gateway: Callable[..., Scripted], language: str, says: list[str]
+) -> None:
+    client = shopper()
+    found = (
+        Challenge("two", "Two visits", "sales", 1, "2026-11-30"),
+        Challenge("cups", "Cups", "pieces", 2, ""),
+        Challenge("big", "Big", "spend", 2_500, ""),
+        Challenge("new", "A new kind", "kilometres", 3, ""),
+    )
+    gateway(lambda *_args: a_card(*found), lambda *_args, **_more: [])
+    page = client.get("/rewards/", HTTP_ACCEPT_LANGUAGE=language).content.decode().replace("\xa0", " ")
+    for text in says:
+        assert text in page
+    assert "A new kind" not in page

@@ -94,7 +94,7 @@ def test_one_batch_that_reaches_two_gateways_at_once_has_one_effect(shop: Shop) 
             gateway = (shop.gateway, second)[number % 2]
             prepared = gateway.advices.prepare(SHOP, till.device_id, request, deadline=NEVER)
             answers = [one.result(20) for one in gateway.lane.submit_all(prepared.submissions)]
-            return kinds_of(gateway.advices.conclude(prepared, answers).verdicts)
+            return kinds_of(gateway.advices.conclude(prepared, answers, {}).verdicts)
 
         with ThreadPoolExecutor(4) as threads:
             told = list(threads.map(push, range(8)))

@@ -21,7 +21,8 @@ from tallystick.security.envelope import BATCH, RECEIPT, sign_body
 from tallystick.security.key_dir import create_key_dir
 from tallystick.security.keys import SigningKey, generate_signing_key, verify_key_from_jwk
 from tallystick.security.sealed_box import enrolment_context, seal_for_gateway
-from tallystick.service.advices import posted_any
+from tallystick.service.advices import counted_sales, posted_any
+from tallystick.service.challenges_met import challenges_met
 from tallystick.service.directory import Clock
 from tallystick.service.errors import TallystickError
 from tallystick.service.gateway import Gateway, open_gateway
@@ -289,7 +290,8 @@ class Shop:
         advices = self.gateway.advices
         prepared = advices.prepare(ProgramId(till.program_id), till.device_id, asked, deadline=NEVER)
         answers = self.lane(prepared.submissions)
-        return advices.conclude(prepared, answers)
+        met = challenges_met(self.gateway.store, prepared.submissions[0].program_id, counted_sales(answers))
+        return advices.conclude(prepared, answers, met)
 
     def refused(self, till: PaperTill, *raws: bytes, **more: Any) -> TallystickError:
         """Upload what must be refused as a whole."""

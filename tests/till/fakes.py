@@ -108,6 +108,7 @@ class FakeGateway:
     """Decides by the core's own functions; keeps one till's chain as the gateway does.
 
     ``away``: nothing answers. ``lost``: it decides, and the answer does not arrive. ``refuses``: the error it answers.
+    ``ahead`` and ``met`` are the challenges that it tells of with every scan and every sale.
     """
 
     rules: RuleSet
@@ -128,6 +129,9 @@ class FakeGateway:
     verdicts: dict[bytes, pb.Verdict] = field(default_factory=dict)
     recovered: list[pb.SignedAdvice] = field(default_factory=list)
     seqs: dict[str, int] = field(default_factory=dict)
+    assurance: types_pb2.Assurance.ValueType = types_pb2.ASSURANCE_STATIC_CARD
+    ahead: list[identity_pb2.ChallengeAhead] = field(default_factory=list)
+    met: list[types_pb2.ChallengeMet] = field(default_factory=list)
 
     def _answer(self, call: str) -> None:
         self.asked.append(call)
@@ -181,6 +185,7 @@ class FakeGateway:
             kind=pb.VERDICT_KIND_POSTED,
             member_seq=seq,
             earned_points=advice.sale.earned_points,
+            challenges_met=self.met,
         )
 
     def watch(self, request: store_pb2.WatchRequest) -> Iterator[store_pb2.WatchResponse]:
@@ -234,10 +239,11 @@ class FakeGateway:
         return identity_pb2.IdentifyResponse(
             identified=identity_pb2.Identification(
                 member_id=member_id,
-                assurance=types_pb2.ASSURANCE_STATIC_CARD,
+                assurance=self.assurance,
                 balance=types_pb2.Balance(active=self.balances.get(member_id, 0)),
                 display_name=self.names.get(member_id, ""),
                 status=member_pb2.MEMBER_STATUS_OPEN,
+                challenges=self.ahead,
             )
         )
 
@@ -300,7 +306,9 @@ class FakeGateway:
                 for number, share in enumerate(priced.detail.lines, 1)
             ],
         )
-        return ledger_pb2.Decision(posted=ledger_pb2.Posted(entry=entry, benefits=benefits))
+        return ledger_pb2.Decision(
+            posted=ledger_pb2.Posted(entry=entry, benefits=benefits, challenges_met=self.met)
+        )
 
     def preview_return(self, request: ledger_pb2.PreviewReturnRequest) -> ledger_pb2.PreviewReturnResponse:
         self._answer("preview_return")

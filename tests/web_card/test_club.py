@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Request, Route, expect
 
 from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.profile import load_profile
@@ -59,6 +60,7 @@ CLUB: dict[str, Any] = {
     "access": [{"id": "new", "name": "New in", "category": ["new"], "tier": ["gold"]}],
     "referral": {"referrer_points": 200, "joiner_points": 100, "minimum_minor": 2000},
 }
+GIVING = "**/tallystick.v1.SharingService/DonatePoints"
 PARTS = ("challenges", "badges", "memberships", "goals", "projects", "actions", "access", "friends")
 
 
@@ -122,6 +124,62 @@ def test_points_are_given_to_a_project_once(member: Card, office: Office) -> Non
     member.at("give").dblclick()
     expect(member.shows("thanks")).to_contain_text("200 points")
     assert office.balance(member.member_id()).active == before - 200
+
+
+def gives(member: Card, points: int) -> None:
+    """Give points to the only project, once the page shows it."""
+    member.go("rewards/club")
+    member.shows("projects")
+    member.at("give-points").select_option(str(points))
+    member.tap("give")
+
+
+def sent_gifts(member: Card) -> list[str]:
+    """The ids of the gifts that the page sends from now on."""
+    ids: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/DonatePoints"):
+            ids.append(json.loads(request.post_data or "{}")["commandId"])
+
+    member.page.on("request", note)
+    return ids
+
+
+def test_a_gift_that_was_refused_for_good_is_not_given_later_by_itself(member: Card, office: Office) -> None:
+    before = office.balance(member.member_id()).active
+    sent = sent_gifts(member)
+    no = {"code": "failed_precondition", "message": "not on this day"}
+    member.page.route(GIVING, lambda route: route.fulfill(status=400, json=no), times=1)
+    gives(member, 200)
+    expect(member.shows("problem")).to_contain_text("not on this day")
+    # Whoever comes back and gives something else gives that, once, and nothing of before.
+    member.open()
+    gives(member, 100)
+    expect(member.shows("thanks")).to_contain_text("100 points")
+    assert office.balance(member.member_id()).active == before - 100
+    assert len(set(sent)) == len(sent) == 2
+
+
+def test_a_gift_that_was_never_answered_is_given_once_when_it_is_wished_again(
+    member: Card, office: Office
+) -> None:
+    member.outlives_its_first_day()
+    before = office.balance(member.member_id()).active
+    sent = sent_gifts(member)
+
+    def lose(route: Route) -> None:
+        assert route.fetch().status == 200
+        route.abort()
+
+    member.page.route(GIVING, lose, times=1)
+    gives(member, 200)
+    expect(member.shows("problem")).to_contain_text("No connection")
+    member.tap("give")
+    expect(member.shows("thanks")).to_contain_text("200 points")
+    assert office.balance(member.member_id()).active == before - 200
+    assert len(sent) == 2
+    assert len(set(sent)) == 1
 
 
 def test_axe_finds_nothing_and_nothing_is_cut_off_in_any_language(member: Card, gateway: Gateway) -> None:

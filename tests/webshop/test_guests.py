@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tallystick.v1 import app_pb2, identity_pb2
 from tallystick_webshop import BadRequest, Claim, NotAllowed, Posting, Refused, ReturnLine, new_id
+from tallystick_webshop.answers import card_of
+from tallystick_webshop.results import Challenge
 from tests.webshop.street import Street, shirts_and_tea
 
 
@@ -69,3 +72,11 @@ def test_the_card_shows_what_an_account_page_needs(street: Street) -> None:
     rewards = {one.reward_id: (one.cost_points, one.amount_minor, one.missing_points) for one in card.rewards}
     assert rewards == {"five-off": (400, 500, 0), "free-tea": (100, 0, 0)}
     assert (card.unit_points, card.program_name != "") == (10, True)
+
+
+def test_the_card_says_what_is_nearly_met() -> None:
+    ahead = identity_pb2.ChallengeAhead(
+        challenge_id="two", name="Two visits", counts="sales", left=1, last_day="2026-11-30"
+    )
+    card = card_of(app_pb2.MemberCard(currency_code="EUR", challenges_ahead=[ahead]))
+    assert card.challenges == (Challenge("two", "Two visits", "sales", 1, "2026-11-30"),)

@@ -83,6 +83,11 @@ class Facts:
         )
         return frozenset(str(row[0]) for row in rows)
 
+    def waiting(self, member_id: MemberId) -> bool:
+        """Return whether the gateway has not answered everything yet that this till reported of a member."""
+        row = self._db.one("SELECT 1 FROM fact WHERE member_id = ? AND member_seq = 0", str(member_id))
+        return row is not None
+
     def shown(self, member_id: MemberId, told: Told | None = None, *, leased: int | None = None) -> int:
         """Return the balance to show: what is known, what this till did since, and the leases of this store.
 

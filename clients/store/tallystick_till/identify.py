@@ -24,6 +24,7 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, member_pb2, types_pb2
 from tallystick.wire.advices import Unreadable, from_digits, id_text, read_advice
 from tallystick_till.authority import stop_of
+from tallystick_till.challenges import nearly_met
 from tallystick_till.clock import TillClock
 from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
@@ -35,7 +36,7 @@ from tallystick_till.ports import Clock, Gateway, GatewayAway, GatewayRefused, I
 from tallystick_till.pricing import sale_of_advice
 from tallystick_till.rulebook import Rulebook
 from tallystick_till.sales import KeptSale, SaleBook
-from tallystick_till.types import NotIdentified, VoucherView
+from tallystick_till.types import ChallengeView, NotIdentified, VoucherView
 
 SEEN_MAX = 200
 SEEN_FOR_MS = 3_600_000
@@ -73,6 +74,7 @@ class Seen:
     told: Told | None = None
     name: str = ""
     memberships: tuple[tuple[str, int], ...] = ()
+    challenges: tuple[ChallengeView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +322,8 @@ class People:
                 Told(said.balance.active, self._facts.answered_ids(member_id)),
                 said.display_name,
                 known.memberships if (known := self._snapshot.member(member_id)) else (),
+                # What waits here may be the purchase that was missing: then nobody knows how many are.
+                () if self._facts.waiting(member_id) else nearly_met(said.challenges),
             )
         )
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tallystick.core.basket import Channel, Origin
+from tallystick.core.lots import local_day
 from tallystick.core.rules.match import holds_at, moment_for
 from tallystick.core.rules.model import Reward, RuleSet
 from tallystick.core.rules.tier import current_tier
 from tallystick.core.standin import held_memberships
 from tallystick.core.state import TierState
 from tallystick_till.authority import ABOVE_FLOOR, MEMBER_BLOCKED, MEMBER_LOCKED, Burns
+from tallystick_till.challenges import ends_soon
 from tallystick_till.clock import TillClock
 from tallystick_till.errors import NO_RULES
 from tallystick_till.facts import Facts
@@ -16,7 +20,7 @@ from tallystick_till.identify import Seen
 from tallystick_till.link import Link
 from tallystick_till.ports import Identity
 from tallystick_till.rulebook import Rulebook
-from tallystick_till.types import MemberView, RewardView, VoucherView
+from tallystick_till.types import ChallengeView, MemberView, RewardView, VoucherView
 from tallystick_till.words import label
 
 REWARDS_SHOWN = 3
@@ -49,11 +53,13 @@ class MemberViews:
         points = self._facts.shown(seen.member_id, seen.told)
         limit, reason, tier_id = 0, NO_RULES, seen.tier_id
         rewards: tuple[RewardView, ...] = ()
+        challenges: tuple[ChallengeView, ...] = ()
         worth = 0
         if rules is not None:
             limit, reason = self._limit(rules, seen, points, voucher)
             tier_id = current_tier(rules, TierState(tier_id=seen.tier_id)).tier_id
             rewards = self._rewards(rules, seen, tier_id, limit)
+            challenges = self._challenges(rules, seen) if voucher is None else ()
             unit = rules.burning.unit_points
             worth = points // unit * unit * rules.burning.value_minor // rules.burning.value_points
         return MemberView(
@@ -70,6 +76,7 @@ class MemberViews:
             limit,
             reason,
             rewards,
+            challenges,
         )
 
     def _limit(self, rules: RuleSet, seen: Seen, points: int, voucher: VoucherView | None) -> tuple[int, str]:
@@ -84,6 +91,13 @@ class MemberViews:
             reason = limits.stop or (ABOVE_FLOOR if limit < points else "")
         cap = rules.burning.assurance_caps[seen.assurance]
         return (cap, ABOVE_ASSURANCE_CAP) if 0 <= cap < limit else (limit, reason)
+
+    def _challenges(self, rules: RuleSet, seen: Seen) -> tuple[ChallengeView, ...]:
+        """Return the challenges that the scan was answered with, and the days on which they end where that is soon."""
+        today = local_day(self._clock.now_ms(), rules.zone)
+        return tuple(
+            one if ends_soon(one.last_day, today) else replace(one, last_day="") for one in seen.challenges
+        )
 
     def _rewards(self, rules: RuleSet, seen: Seen, tier_id: str, limit: int) -> tuple[RewardView, ...]:
         """Return what the member can have, the dearest first, then what comes next in reach."""

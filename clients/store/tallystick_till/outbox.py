@@ -22,11 +22,12 @@ from tallystick.wire.advices import (
     id_text,
     parse_advice,
 )
+from tallystick_till.challenges import met
 from tallystick_till.clock import TillClock
 from tallystick_till.db import Row, TillDb
 from tallystick_till.errors import OUTBOX_CORRUPT, CannotSell, SaleRefused
 from tallystick_till.facts import Facts
-from tallystick_till.types import Attention, QueueItem
+from tallystick_till.types import Attention, ChallengeMetView, QueueItem
 
 BATCH_COUNT_MAX = 500
 BATCH_BYTES_MAX = 200 * 1024
@@ -364,6 +365,11 @@ class Outbox:
         """Return queued, posted, adjusted, parked or quarantined; posted for what is not in the outbox any more."""
         row = self._db.one("SELECT verdict_kind FROM advice WHERE advice_id = ?", advice_id)
         return "posted" if row is None else _STATES.get(int(row[0]), "queued")
+
+    def challenges_met(self, advice_id: str) -> tuple[ChallengeMetView, ...]:
+        """Return the challenges that an advice has met by its verdict."""
+        row = self._db.one("SELECT verdict FROM advice WHERE advice_id = ? AND verdict_kind > 0", advice_id)
+        return () if row is None else met(pb.Verdict.FromString(bytes(row[0])).challenges_met)
 
 
 def _item(row: Row) -> QueueItem:

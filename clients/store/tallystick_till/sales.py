@@ -16,6 +16,7 @@ from tallystick_till.db import Row, TillDb
 from tallystick_till.outbox import Outbox
 from tallystick_till.types import (
     AuthorityView,
+    ChallengeMetView,
     Receipt,
     SaleAsk,
     SaleDone,
@@ -31,7 +32,10 @@ KEEP_DAYS = 400
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeptSale:
-    """A sale with all that a return needs. ``lines`` are sku and text of each share."""
+    """A sale with all that a return needs. ``lines`` are sku and text of each share.
+
+    ``met`` are the challenges that it met when the gateway decided it; of a reported one the verdict says it.
+    """
 
     sale_id: CommandId
     member_id: MemberId
@@ -45,6 +49,7 @@ class KeptSale:
     shares: tuple[LineShare, ...]
     lines: tuple[tuple[str, str], ...]
     undo_id: str = ""
+    met: tuple[ChallengeMetView, ...] = ()
 
 
 def ask_hash(ask: SaleAsk) -> bytes:
@@ -180,6 +185,7 @@ class SaleBook:
             ),
             bool(kept.undo_id),
             self._outbox.state_of(kept.sale_id),
+            kept.met or self._outbox.challenges_met(kept.sale_id),
         )
 
     def recent(self, limit: int) -> list[SaleView]:
@@ -211,7 +217,8 @@ def _sale_to_json(kept: KeptSale) -> dict[str, Any]:
 def _sale_from_json(fields: dict[str, Any]) -> KeptSale:
     shares = tuple(LineShare(*share) for share in fields["shares"])
     lines = tuple((str(sku), str(text)) for sku, text in fields["lines"])
-    return KeptSale(**{**fields, "shares": shares, "lines": lines})
+    met = tuple(ChallengeMetView(**one) for one in fields.get("met", ()))
+    return KeptSale(**{**fields, "shares": shares, "lines": lines, "met": met})
 
 
 def _answer_from_json(fields: dict[str, Any]) -> SaleDone:

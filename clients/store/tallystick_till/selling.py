@@ -18,6 +18,7 @@ from tallystick.wire.advices import authority_to_pb, bytes_of, id_bytes
 from tallystick.wire.basket import basket_to_pb, spend_from_pb, spend_to_pb
 from tallystick.words import names_of
 from tallystick_till.authority import NO_LIMITS, Burns, Limits
+from tallystick_till.challenges import met
 from tallystick_till.checks import check_ask, checked_id, refusal_of, stand_in_refusal
 from tallystick_till.clock import TillClock
 from tallystick_till.db import TillDb
@@ -296,7 +297,7 @@ class Seller:
                 spendable - gains.burned_points,
                 member_seq=entry.seq,
             )
-            kept = self._kept(
+            priced = self._kept(
                 plan,
                 sale_id,
                 StandIn(
@@ -307,6 +308,7 @@ class Seller:
                     replace(NO_DETAIL, lines=shares),
                 ),
             )
+            kept = replace(priced, met=met(posted.challenges_met))
             balance = entry.balance_after.active + leased
             answer = self._answer(kept, plan, authority, balance=balance, qr="", stand_in=False)
             self._sales.keep(tx, kept, answer, ask_hash(plan.ask))

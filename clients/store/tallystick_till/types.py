@@ -22,11 +22,26 @@ class RewardView:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeView:
+    """A challenge that the member has nearly met. ``left`` is what is missing, in the unit of ``counts``.
+
+    ``counts``: sales, spend (minor units), pieces, points or days. ``last_day`` (YYYY-MM-DD) is the last day of its
+    period when that is near, else empty.
+    """
+
+    challenge_id: str
+    name: str
+    counts: str
+    left: int
+    last_day: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberView:
     """A member as the screen shows it. ``name`` comes from the gateway only and is never stored.
 
     ``points`` is the shown balance, ``burn_limit_points`` what may be burned now and ``burn_limit_reason`` why it is
-    not more. ``source`` is ``server`` or ``snapshot``.
+    not more. ``source`` is ``server`` or ``snapshot``. ``challenges`` are known of a scan that the gateway answered.
     """
 
     member_ref: str
@@ -42,6 +57,7 @@ class MemberView:
     burn_limit_points: int
     burn_limit_reason: str
     rewards: tuple[RewardView, ...] = ()
+    challenges: tuple[ChallengeView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +85,22 @@ class SaleLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ChallengeMetView:
+    """A challenge that a sale has met, ``times`` times, and what it won in all; ``badge`` is empty for none."""
+
+    challenge_id: str
+    name: str
+    times: int
+    points: int
+    badge: str
+
+
+@dataclass(frozen=True, slots=True)
 class SaleView:
-    """A sale that this till knows. ``state``: queued, posted, adjusted, parked or quarantined."""
+    """A sale that this till knows. ``state``: queued, posted, adjusted, parked or quarantined.
+
+    ``challenges_met`` is what the gateway said of it; a queued sale has none yet.
+    """
 
     sale_id: str
     occurred_ms: int
@@ -84,6 +114,7 @@ class SaleView:
     lines: tuple[SaleLine, ...]
     undone: bool
     state: str
+    challenges_met: tuple[ChallengeMetView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tallystick_webshop.results import (
     Card,
     CardCoupon,
     CardReward,
+    Challenge,
     Claim,
     Earned,
     Held,
@@ -225,6 +226,10 @@ def card_of(card: app_pb2.MemberCard) -> Card:
                 one.coupon_id, one.code, one.kind, one.amount_minor, one.percent_ppm, one.minimum_minor
             )
             for one in card.coupons
+        ),
+        challenges=tuple(
+            Challenge(one.challenge_id, one.name, one.counts, one.left, one.last_day)
+            for one in card.challenges_ahead
         ),
     )
 

@@ -206,9 +206,27 @@ class CardCoupon:
     minimum_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A challenge that the member has nearly met. ``left`` is what is missing, in the unit of ``counts``.
+
+    ``counts`` is "sales", "spend" (minor units), "pieces", "points" or "days"; ``last_day`` (YYYY-MM-DD) the last day
+    of its period, empty where it has none.
+    """
+
+    challenge_id: str
+    name: str
+    counts: str
+    left: int
+    last_day: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What an account page shows: points, the ladder, rewards, what expires (points, last day YYYY-MM-DD)."""
+    """What an account page shows: points, the ladder, rewards, what expires (points, last day YYYY-MM-DD).
+
+    ``challenges`` are the one or two that are nearest to being met, the nearest first.
+    """
 
     member_id: str
     number: str
@@ -225,6 +243,7 @@ class Card:
     expiring: tuple[tuple[int, str], ...]
     rewards: tuple[CardReward, ...]
     coupons: tuple[CardCoupon, ...]
+    challenges: tuple[Challenge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

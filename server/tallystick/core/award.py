@@ -6,7 +6,7 @@ from tallystick.core.basket import Origin
 from tallystick.core.draft import Draft
 from tallystick.core.earn import earn_into
 from tallystick.core.entry import Detail, Entry, EntryKind, Explanation, Moves
-from tallystick.core.ids import POINTS_MAX, CommandId, derived_id
+from tallystick.core.ids import POINTS_MAX, CommandId, MemberId, derived_id
 from tallystick.core.rules.model import RuleSet
 
 
@@ -37,6 +37,6 @@ def post_award(
     )
 
 
-def award_id(draft: Draft, cause: CommandId, rule_id: str) -> CommandId:
-    """Return the id of the award that a rule gives because of a command."""
-    return derived_id(draft.member_id, "award", f"{cause}/{rule_id}")
+def award_id(member_id: MemberId, cause: CommandId, rule_id: str) -> CommandId:
+    """Return the id of the award that a rule gives a member because of a command."""
+    return derived_id(member_id, "award", f"{cause}/{rule_id}")

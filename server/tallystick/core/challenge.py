@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
+from tallystick.core.award import award_id
 from tallystick.core.basket import Basket, Origin
 from tallystick.core.draft import Draft
 from tallystick.core.entry import CountedLines, Entry, Explanation, LineShare, ReturnedLine
@@ -40,6 +41,7 @@ class Reckoned(NamedTuple):
 
 
 NOTHING = Reckoned()
+MET = "challenge_met"
 
 
 def memberships_of(rules: RuleSet, draft: Draft, at_ms: int) -> frozenset[str]:
@@ -215,6 +217,20 @@ def _due(lines: Sequence[LineShare], part: CountedLines, returned: Sequence[Retu
     return int(all_back) if part.whole else due
 
 
+def awards_sought(sale: Entry) -> list[CommandId]:
+    """Return the ids that the awards of a sale have, for each challenge that it counted towards: met or not."""
+    keys = [part.key for part in sale.detail.counted if not membership_of(part.key)]
+    return [award_id(sale.member_id, sale.command_id, key) for key in keys]
+
+
+def met_by(award: Entry) -> list[Explanation]:
+    """Return what an award says of the challenge that was met; nothing for what was awarded for other reasons.
+
+    ``rule_id`` is the challenge, ``points`` what was given in all, and ``args`` hold name, times and the badge, if any.
+    """
+    return [part for part in award.detail.explanations if part.code == MET]
+
+
 def take_awards_back(
     draft: Draft,
     rules: RuleSet,
@@ -240,7 +256,7 @@ def _prize(challenge: Challenge, period: int, today: date) -> Prize:
         challenge.points,
         challenge.challenge_id,
         challenge.name,
-        "challenge_met",
+        MET,
         "challenge_taken_back",
         challenge.badge,
         challenge.open_from(today),

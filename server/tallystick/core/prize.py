@@ -68,7 +68,7 @@ def give(draft: Draft, rules: RuleSet, prize: Prize, times: int, *, origin: Orig
     post_award(
         draft,
         rules,
-        command_id=award_id(draft, cause, prize.key),
+        command_id=award_id(draft.member_id, cause, prize.key),
         origin=origin,
         points=points,
         why=(why,),
@@ -102,7 +102,7 @@ def take_back(
     args = (("name", prize.name), ("times", str(times)), *_badge(prize))
     why = Explanation(prize.rule_id, 0, 0, prize.lost, args)
     draft.post(
-        command_id=award_id(draft, cause, prize.key),
+        command_id=award_id(draft.member_id, cause, prize.key),
         kind=EntryKind.AWARD,
         moves=Moves(active=-take.from_active, pending=-take.from_pending, debt=-take.owed, issued=take.total),
         origin=origin,

@@ -6,12 +6,19 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from tallystick.core.basket import Origin
 from tallystick.core.lots import local_day
+from tallystick.core.money import PPM
 from tallystick.core.prize import BADGE, WON
 from tallystick.core.rules.challenge import Challenge
-from tallystick.core.rules.membership import Membership
+from tallystick.core.rules.match import holds_at, moment_for
+from tallystick.core.rules.membership import Membership, memberships_at
 from tallystick.core.rules.model import RuleSet
-from tallystick.core.state import Tally
+from tallystick.core.rules.tier import current_tier
+from tallystick.core.state import Account, MemberStatus, Tally
+
+NEAR_MAX = 2
+"""Whoever has a queue waiting, or a basket to buy, reads no more of them."""
 
 
 class ChallengeNow(NamedTuple):
@@ -25,6 +32,13 @@ class ChallengeNow(NamedTuple):
     awarded: int
     first_day: date | None
     last_day: date | None
+
+    @property
+    def left(self) -> int:
+        """How much is missing to the next award, in the unit of the target; 0 when there is none in this period."""
+        if self.awarded >= self.challenge.times:
+            return 0
+        return max(0, self.challenge.target * (self.awarded + 1) - self.progress)
 
 
 class MembershipNow(NamedTuple):
@@ -60,6 +74,28 @@ def challenges_now(rules: RuleSet, tallies: Iterable[Tally], at_ms: int) -> list
             )
         )
     return found
+
+
+def challenges_near(rules: RuleSet, account: Account, origin: Origin) -> list[ChallengeNow]:
+    """Return the challenges that a sale at an origin can count for and that are nearest to their next award.
+
+    Only those that were begun, or that one more may meet: all that could be begun are no news at a counter. The one of
+    which the smallest part is missing comes first; of equal ones that which ends first. At most ``NEAR_MAX``, and none
+    of a member who may not earn.
+    """
+    if not rules.challenges or account.status is MemberStatus.BLOCKED:
+        return []
+    at_ms = origin.occurred_ms
+    held = memberships_at(rules.memberships, account.tallies, local_day(at_ms, rules.zone).toordinal())
+    tier_id = current_tier(rules, account.tier).tier_id
+    moment = moment_for(rules, origin, tier_id, account.member_id, held)
+    near = [
+        one
+        for one in challenges_now(rules, account.tallies, at_ms)
+        if (one.left == 1 or 0 < one.left < one.challenge.target) and holds_at(one.challenge.when, moment)
+    ]
+    near.sort(key=lambda one: (one.left * PPM // one.challenge.target, one.last_day or date.max))
+    return near[:NEAR_MAX]
 
 
 def badges_of(tallies: Iterable[Tally]) -> list[tuple[str, int]]:

@@ -23,9 +23,11 @@ from tallystick.core.advice import (
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.chain import GENESIS
 from tallystick.core.command import CatchUp, SettleEnrolment
+from tallystick.core.entry import Entry, Explanation, Posted
 from tallystick.core.fingerprint import FINGERPRINT_BYTES
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.security.envelope import RECEIPT, body_holds
+from tallystick.service.challenges_met import MetBySale
 from tallystick.service.directory import Device, DeviceStatus, Directory
 from tallystick.service.enrolment import device_not_found
 from tallystick.service.errors import FailedPrecondition, PermissionDenied, Unauthenticated
@@ -133,8 +135,10 @@ class Advices:
             )
         return Prepared(till_id, request.first_seq, tuple(submissions))
 
-    def conclude(self, prepared: Prepared, answers: Sequence[Answer]) -> store_pb2.PushAdvicesResponse:
-        """Return the verdicts and where the till goes on.
+    def conclude(
+        self, prepared: Prepared, answers: Sequence[Answer], met: MetBySale
+    ) -> store_pb2.PushAdvicesResponse:
+        """Return the verdicts and where the till goes on; ``met`` is what the sales among them have won.
 
         Raises ``FailedPrecondition`` for advices that do not follow what is there, and for a suspended till.
         """
@@ -153,9 +157,9 @@ class Advices:
             anchor=self._signer.anchor(prepared.till_id),
             retry_after_ms=BUSY_RETRY_MS if self._waiting() >= BUSY_FROM else 0,
         )
-        for seq, one in enumerate(told, prepared.first_seq):
+        for seq, (one, answer) in enumerate(zip(told, answers, strict=True), prepared.first_seq):
             if one.verdict is not None:
-                response.verdicts.append(verdict_to_pb(one.verdict, seq=seq))
+                response.verdicts.append(verdict_to_pb(one.verdict, seq=seq, met=_met_by(answer, met)))
         return response
 
     def prepare_recovery(
@@ -316,6 +320,20 @@ def _enrols(read: ReadAdvice | Unreadable) -> bool:
 def _told(answer: Answer) -> Told:
     assert answer.told is not None, "what is submitted as a fact is answered as one"
     return answer.told
+
+
+def counted_sales(answers: Sequence[Answer]) -> list[Entry]:
+    """Return the posted sales that counted towards a challenge or a membership."""
+    decisions = [answer.decision for answer in answers]
+    return [one.entry for one in decisions if isinstance(one, Posted) and one.entry.detail.counted]
+
+
+def _met_by(answer: Answer, met: MetBySale) -> tuple[Explanation, ...]:
+    """Return what an advice has won; one that took the id of somebody else's entry has not."""
+    verdict, decision = _told(answer).verdict, answer.decision
+    if not isinstance(decision, Posted) or verdict is None or verdict.member_seq != decision.entry.seq:
+        return ()
+    return met.get(decision.entry.command_id, ())
 
 
 def posted_any(answers: Sequence[Answer]) -> bool:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tallystick.core.access import Opening
+from tallystick.core.basket import Channel, Origin
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.progress import (
     ChallengeNow,
     MembershipNow,
     badges_of,
+    challenges_near,
     challenges_now,
     memberships_now,
 )
@@ -107,7 +109,7 @@ class MemberCard:
     """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
 
     ``next_reward`` is the cheapest reward in reach of the tier and not yet of the points. ``badges`` are ids with how
-    often each was won.
+    often each was won. ``challenges_ahead`` are the nearest ones of a card that a shop shows.
     """
 
     program_name: str
@@ -124,6 +126,7 @@ class MemberCard:
     memberships: tuple[MembershipNow, ...] = ()
     actions: tuple[CardAction, ...] = ()
     access: tuple[tuple[Access, Opening], ...] = ()
+    challenges_ahead: tuple[ChallengeNow, ...] = ()
 
 
 class MemberCards:
@@ -158,8 +161,18 @@ class MemberCards:
         self._public_url = public_url.rstrip("/")
         self._now_ms = now_ms
 
-    def card(self, program_id: ProgramId, member_id: MemberId, *, private: bool = True) -> MemberCard:
-        """Return a living member's card, without its private part if that is not asked for. Raises ``NotFound``."""
+    def card(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        *,
+        private: bool = True,
+        shop: Channel = Channel.UNKNOWN,
+    ) -> MemberCard:
+        """Return a living member's card, without its private part if that is not asked for. Raises ``NotFound``.
+
+        ``shop`` is where a sale would be, when a shop shows the card.
+        """
         member = self._members.living(program_id, member_id)
         program = self._store.program(program_id)
         account = self._store.read_accounts(program_id, [member_id]).get(member_id)
@@ -193,6 +206,7 @@ class MemberCards:
             tuple(memberships),
             tuple(actions_of(rules, state, at_ms)),
             tuple(openings_of(rules, state, at_ms)),
+            tuple(challenges_near(rules, state.account, Origin(at_ms, shop)) if shop else ()),
         )
 
     def _rewards(

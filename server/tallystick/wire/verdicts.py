@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tallystick.core.advice import Verdict, VerdictKind, VerdictReason
+from tallystick.core.entry import Explanation
 from tallystick.v1 import advice_pb2 as pb
+from tallystick.wire.challenges import challenge_met_to_pb
 
 
-def verdict_to_pb(verdict: Verdict, *, seq: int) -> pb.Verdict:
-    """Return the answer to the advice at a position."""
+def verdict_to_pb(verdict: Verdict, *, seq: int, met: Iterable[Explanation] = ()) -> pb.Verdict:
+    """Return the answer to the advice at a position; ``met`` are the challenges that it met."""
     return pb.Verdict(
         seq=seq,
         kind=pb.VerdictKind.ValueType(verdict.kind),
@@ -16,6 +20,7 @@ def verdict_to_pb(verdict: Verdict, *, seq: int) -> pb.Verdict:
         earned_points=verdict.earned_points,
         shortfall_points=verdict.shortfall_points,
         details=dict(verdict.details),
+        challenges_met=[challenge_met_to_pb(one) for one in met],
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from playwright.sync_api import expect
 
 from tests.web.support.screen import Screen
-from tests.web.support.shop import STORE, Card, Shop, wait_for
+from tests.web.support.shop import RULES, STORE, Card, Shop, wait_for
 
 OPENING = 1_000
 CASHIER, PIN = "ada", "4711"
@@ -16,22 +16,40 @@ FORTUNE_MINOR = 999_999_99
 """The largest amount that can be keyed in."""
 
 
+CHALLENGES = [
+    {"id": f"every-{n}", "name": "Every second visit, whatever it is that was bought", "counts": "sales"}
+    | {"target": 2, "times": 1_000, "award": {"badge": "faithful-and-true"}}
+    for n in (1, 2)
+]
+
+
 class Visit:
-    """What a walk needs: members at the counter, a voucher, and a sale whose points the gateway counted otherwise."""
+    """What a walk needs: members at the counter, a voucher, a sale whose points the gateway counted otherwise, and
+    challenges with long names.
+    """
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
+        before = shop.state()["rules"]["version"]
+        shop.office.publish({**RULES, "challenges": CHALLENGES})
+        wait_for(lambda: shop.state()["rules"]["version"] > before, "the rules with challenges")
         self.poor = shop.stranger(100)
         shop.office.burn(self.poor.member_id, 100)
-        basket = {"currency": "EUR", "lines": [{"sku": "tea", "quantity_milli": 1000, "amount_minor": 5_00}]}
-        ask = {"member_ref": self.poor.member_id, "basket": basket, "spend": {"points": 50}}
-        assert "error" not in shop.ask("POST", "/sale", ask)
+        self._sell(self.poor, 5_00, spend={"points": 50})
         shop.online()
         shop.office.set_cashier(STORE, CASHIER, "Ada Lovelace-Byron", PIN, active=True)
         wait_for(lambda: bool(shop.state()["pin_required"]), "the first cashier")
         self.card: Card = shop.member(OPENING)
         self.voucher = shop.office.voucher(self.card.member_id, STORE, 200)
         shop.hears_of(self.card, OPENING - 200)
+        self._sell(self.card, 1_00)
+        shop.all_is_sent()
+
+    def _sell(self, card: Card, amount_minor: int, **more: object) -> None:
+        line = {"sku": "tea", "quantity_milli": 1000, "amount_minor": amount_minor}
+        basket = {"currency": "EUR", "lines": [line]}
+        sold = self.shop.ask("POST", "/sale", {"member_ref": card.member_id, "basket": basket, **more})
+        assert "error" not in sold
 
     def views(self, screen: Screen) -> Iterator[str]:
         """Go from view to view; each name is told while its view is on screen."""
@@ -69,6 +87,7 @@ class Visit:
 
     def _selling(self, screen: Screen) -> Iterator[str]:
         screen.scan_member(self.card.number)
+        expect(screen.at("challenge")).to_have_count(2)
         yield "answer"
         screen.key_in(123_45)
         screen.redeem_most()
@@ -88,6 +107,7 @@ class Visit:
         screen.scan_member(self.card.number)
         screen.key_in(1_00)
         screen.done()
+        expect(screen.at("met")).to_have_count(2)
         yield "receipt"
         screen.tap("undo")
         screen.shows("receipt", undone="true")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import tallystick
 from tallystick_oscar import baskets
 from tallystick_oscar.gateway import calling
 from tallystick_oscar.pricing import Priced, Rewards, rewards_of
-from tallystick_oscar.words import kind_of, notice_away, notice_of
+from tallystick_oscar.words import kind_of, notice_away, notice_of, to_go
 from tallystick_webshop import Card, Movement, Refused, ShopError
 
 CARD_S = 15
@@ -49,6 +50,8 @@ class Account:
     card: Card
     movements: tuple[tuple[Movement, str], ...]
     worth: Decimal
+    ahead: tuple[tuple[str, date | None], ...] = ()
+    """What is missing to a challenge, and the last day for it."""
 
 
 def panel_of(request: Any, basket: Any) -> Panel:
@@ -78,7 +81,13 @@ def account_of(member_id: str) -> Account | None:
         return None
     cache.set(_key(member_id), card, CARD_S)
     told = tuple((one, kind_of(one.kind)) for one in movements)
-    return Account(card, told, baskets.to_decimal(card.balance.worth_minor, card.currency or "EUR"))
+    code = card.currency or "EUR"
+    ahead = [
+        (to_go(one, code), date.fromisoformat(one.last_day) if one.last_day else None)
+        for one in card.challenges
+    ]
+    worth = baskets.to_decimal(card.balance.worth_minor, code)
+    return Account(card, told, worth, tuple(one for one in ahead if one[0]))
 
 
 def widget_file() -> Path | None:

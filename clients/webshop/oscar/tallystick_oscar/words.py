@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, ngettext
+from oscar.templatetags.currency_filters import currency
 
 from tallystick.core.entry import Refusal
 from tallystick.words import Names
 from tallystick.words.why import why_not_of
-from tallystick_oscar import conf
+from tallystick_oscar import baskets, conf
 from tallystick_webshop import BadRequest, Refused, ShopError
+from tallystick_webshop.results import Challenge
 
 _TOLD = frozenset(
     {
@@ -72,3 +74,21 @@ def kind_of(kind: str) -> str:
     """Return what a movement of the statement was; a kind that this package does not know keeps its own word."""
     word = _KINDS.get(kind)
     return word() if word else kind.replace("_", " ")
+
+
+_TO_GO: dict[str, Callable[[int], str]] = {
+    "sales": lambda n: ngettext("%(name)s: %(n)s purchase to go", "%(name)s: %(n)s purchases to go", n),
+    "pieces": lambda n: ngettext("%(name)s: %(n)s piece to go", "%(name)s: %(n)s pieces to go", n),
+    "points": lambda n: ngettext("%(name)s: %(n)s point to go", "%(name)s: %(n)s points to go", n),
+    "days": lambda n: ngettext("%(name)s: %(n)s day to go", "%(name)s: %(n)s days to go", n),
+}
+
+
+def to_go(challenge: Challenge, code: str) -> str:
+    """Return what is missing to a challenge, in a shop of a currency; empty for what this package cannot name."""
+    said = {"name": challenge.name, "n": challenge.left}
+    if challenge.counts == "spend":
+        amount = currency(baskets.to_decimal(challenge.left, code), code)
+        return gettext("%(name)s: %(amount)s to go") % {**said, "amount": amount}
+    word = _TO_GO.get(challenge.counts)
+    return word(challenge.left) % said if word else ""

@@ -8,6 +8,7 @@ from tallystick.core.progress import ChallengeNow, MembershipNow
 from tallystick.core.rules.model import Burning, RuleSet, TierBasis
 from tallystick.rpc.convert.entries import balance_to_pb
 from tallystick.rpc.convert.openings import card_access_to_pb
+from tallystick.rpc.convert.people import challenge_ahead_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
 from tallystick.service.card_offers import CardAction
 from tallystick.service.consents import ConsentNow
@@ -38,6 +39,7 @@ def card_to_pb(card: MemberCard) -> pb.MemberCard:
         challenges=[_challenge(one) for one in card.challenges],
         badges=[pb.CardBadge(badge_id=badge_id, count=count) for badge_id, count in card.badges],
         memberships=[_membership(one) for one in card.memberships],
+        challenges_ahead=[challenge_ahead_to_pb(one) for one in card.challenges_ahead],
     )
     if card.rules is not None:
         shown.currency_code = card.rules.currency
@@ -155,6 +157,7 @@ def _challenge(one: ChallengeNow) -> pb.CardChallenge:
         times=challenge.times,
         award_points=challenge.points,
         badge_id=challenge.badge,
+        left=one.left,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tallystick.core.basket import Assurance
+from tallystick.core.progress import ChallengeNow
 from tallystick.core.state import MemberStatus
 from tallystick.rpc.convert.entries import balance_to_pb, worth_to_pb
 from tallystick.rpc.convert.scalars import known_ms_to_pb, ms_to_pb
@@ -94,11 +97,24 @@ def identifier_refused_to_pb(refused: IdentityRefused) -> identity.IdentifierRef
     )
 
 
+def challenge_ahead_to_pb(one: ChallengeNow) -> identity.ChallengeAhead:
+    """Return a challenge that is nearly met."""
+    challenge = one.challenge
+    return identity.ChallengeAhead(
+        challenge_id=challenge.challenge_id,
+        name=challenge.name,
+        counts=challenge.counts.value,
+        left=one.left,
+        last_day=one.last_day.isoformat() if one.last_day else "",
+    )
+
+
 def identification_to_pb(
     member_id: str,
     status: MemberStatus,
     assurance: Assurance,
     balance: BalanceNow,
+    ahead: Iterable[ChallengeNow],
     *,
     display_name: str,
     presented_by: str,
@@ -113,4 +129,5 @@ def identification_to_pb(
         status=pb.MemberStatus.ValueType(int(status)),
         active_worth=worth_to_pb(balance),
         presented_by="" if presented_by == member_id else presented_by,
+        challenges=[challenge_ahead_to_pb(one) for one in ahead],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from tallystick.core.basket import Channel
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.app import card_to_pb, consent_to_pb
@@ -15,6 +16,8 @@ from tallystick.service.gateway import Gateway
 from tallystick.service.pass_maker import PassMaker, wallet_off
 from tallystick.v1 import app_pb2 as pb
 from tallystick.v1 import options_pb2 as options
+
+_SHOPS = frozenset({options.ROLE_WEBSHOP, options.ROLE_WIDGET})
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +32,13 @@ class AppHandlers:
 
     async def get_card(self, request: pb.GetCardRequest, call: Call) -> pb.GetCardResponse:
         member_id = visible_member(call.caller, request.member_id)
+        role = call.caller.role
         card = await self._pool.run(
             self._gateway.member_cards.card,
             call.caller.program_id,
             member_id,
-            private=call.caller.role != options.ROLE_WIDGET,
+            private=role != options.ROLE_WIDGET,
+            shop=Channel.WEBSHOP if role in _SHOPS else Channel.UNKNOWN,
         )
         return pb.GetCardResponse(card=card_to_pb(card))
 

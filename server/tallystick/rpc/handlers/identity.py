@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from tallystick.core.basket import Origin
 from tallystick.core.ids import Ms
+from tallystick.core.progress import challenges_near
 from tallystick.rpc.call import Call, Principal
 from tallystick.rpc.convert.commands import channel_from_pb, member_id_from_pb, origin_from_pb
 from tallystick.rpc.convert.people import (
@@ -20,6 +22,7 @@ from tallystick.rpc.handlers.access import filled_origin, visible_member
 from tallystick.rpc.handlers.ledger import LedgerHandlers
 from tallystick.security.code import scanned_code
 from tallystick.security.errors import SealBroken
+from tallystick.service.balances import balance_of
 from tallystick.service.business_time import window
 from tallystick.service.card_ports import Card, CardState
 from tallystick.service.codes import CodeScan
@@ -49,13 +52,15 @@ class IdentityHandlers:
         read = await gateway.scans.scan(caller.program_id, scan.kind, scan.token)
         if read.row is None or read.account is None:
             return pb.IdentifyResponse(not_identified=not_identified_to_pb(_nobody(read.card)))
-        balance = await self._ledger.balance_of_read(caller.program_id, read.account, read.rules)
+        account, now_ms = await self._ledger.caught_up(caller.program_id, read.account)
+        here = Origin(now_ms, channel_from_pb(request.channel), caller.store_id, caller.device_id)
         return pb.IdentifyResponse(
             identified=identification_to_pb(
-                read.account.member_id,
-                read.account.status,
+                account.member_id,
+                account.status,
                 scan.assurance,
-                balance,
+                balance_of(account, read.rules, now_ms),
+                challenges_near(read.rules, account, here) if read.rules else (),
                 display_name=self._greeting(caller, read),
                 presented_by=read.row.member_id,
             )

@@ -11,9 +11,8 @@ from zoneinfo import ZoneInfo
 from tallystick.core.command import Adjust, Command, CouponRef
 from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused
 from tallystick.core.fingerprint import fingerprint
-from tallystick.core.ids import CommandId, MemberId, ProgramId
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import burn_order, midnight_ms
-from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account
 from tallystick.rpc.call import Call, Principal
 from tallystick.rpc.convert import commands as convert
@@ -35,12 +34,14 @@ from tallystick.rpc.handlers.texts import Texts
 from tallystick.service.actions import ANY_POSTER, check_action
 from tallystick.service.balances import BalanceNow, as_of, balance_of, member_not_found
 from tallystick.service.business_time import Window, window
+from tallystick.service.challenges_met import challenges_met
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, TallystickError
 from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.submission import Submission
 from tallystick.v1 import ledger_pb2 as pb
 from tallystick.v1 import options_pb2 as options
+from tallystick.wire.challenges import challenge_met_to_pb
 
 CURRENCIES_MAX = 10_000
 """Most (program, version) pairs whose currency is remembered; with more, it starts anew."""
@@ -271,19 +272,18 @@ class LedgerHandlers:
         read = await self._gateway.accounts.account(program_id, member_id)
         if read.account is None:
             raise member_not_found(member_id)
-        return await self.balance_of_read(program_id, read.account, read.rules)
+        account, now_ms = await self.caught_up(program_id, read.account)
+        return balance_of(account, read.rules, now_ms)
 
-    async def balance_of_read(
-        self, program_id: ProgramId, account: Account, rules: RuleSet | None
-    ) -> BalanceNow:
-        """Return the balance now of an account that was just read."""
+    async def caught_up(self, program_id: ProgramId, account: Account) -> tuple[Account, Ms]:
+        """Return an account that was just read as it is after all that is due now, and which instant that is."""
         gateway = self._gateway
         now_ms = as_of(account, await self.clock(program_id), gateway.now_ms())
         if account.due_ms <= now_ms:
             member_id = account.member_id
             state = await gateway.pool.run(gateway.balances.caught_up, program_id, member_id, now_ms)
             account = state.account
-        return balance_of(account, rules, now_ms)
+        return account, now_ms
 
     async def decide(
         self, target: pb.Decision, command: Command, call: Call, *, sent: bytes = b""
@@ -366,6 +366,11 @@ class LedgerHandlers:
                 program_id, version
             )
         fill_decision(target, decision, replayed=replayed, recorded_ms=recorded_ms, currency=currency)
+        if isinstance(decision, Posted) and decision.entry.detail.counted:
+            entry = decision.entry
+            met = await self._gateway.pool.run(challenges_met, self._gateway.store, program_id, [entry])
+            told = met.get(entry.command_id, ())
+            target.posted.challenges_met.extend(challenge_met_to_pb(one) for one in told)
 
     async def _currency(self, program_id: ProgramId, version: int) -> str:
         rules = await self._gateway.pool.run(self._gateway.rulebook.version, program_id, version)

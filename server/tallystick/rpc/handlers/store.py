@@ -21,7 +21,8 @@ from tallystick.rpc.convert.store import (
 from tallystick.rpc.errors import RoleNotAllowed
 from tallystick.rpc.handlers.access import origin_mismatch, visible_member
 from tallystick.rpc.handlers.watch import WatchHandlers
-from tallystick.service.advices import parked_any, posted_any
+from tallystick.service.advices import counted_sales, parked_any, posted_any
+from tallystick.service.challenges_met import MetBySale, challenges_met
 from tallystick.service.errors import InvalidInput, TallystickError
 from tallystick.service.gateway import Gateway, role_name
 from tallystick.service.parked import post_parked
@@ -57,7 +58,10 @@ class StoreHandlers(WatchHandlers):
             advices.prepare, caller.program_id, caller.device_id, request, deadline=call.deadline
         )
         answers = await self._gateway.lane.submit_together(prepared.submissions)
-        response = advices.conclude(prepared, answers)
+        met: MetBySale = {}
+        if sales := counted_sales(answers):
+            met = await self._pool.run(challenges_met, self._gateway.store, caller.program_id, sales)
+        response = advices.conclude(prepared, answers, met)
         await self._follow_up(caller.program_id, answers)
         return response
 

@@ -1,5 +1,13 @@
 /** The stand-in's members, sales and queue. Cards: type one quickly, or paste it into "Find a member". */
-import type { Member, QueueItem, Reward, SaleView, TillState } from "../src/lib/types.ts";
+import type {
+  Challenge,
+  ChallengeMet,
+  Member,
+  QueueItem,
+  Reward,
+  SaleView,
+  TillState,
+} from "../src/lib/types.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -17,7 +25,7 @@ function member(part: Partial<Member>): Member {
       points: 0,
     },
     ...{ worth_minor: 0, assurance: 1, status: "open", source: "server", as_of_ms: Date.now() - HOUR_MS },
-    ...{ burn_limit_points: 0, burn_limit_reason: "", rewards: [] },
+    ...{ burn_limit_points: 0, burn_limit_reason: "", rewards: [], challenges: [] },
     ...part,
   };
 }
@@ -26,6 +34,20 @@ const REWARDS = [
   reward("coffee", "A coffee on the house", 250, true),
   reward("tote", "Canvas bag", 800, true),
   reward("dinner", "Dinner for two at the harbour", 2400, false),
+];
+
+const CHALLENGES: Challenge[] = [
+  { challenge_id: "coffee", name: "Three coffees a week", counts: "pieces", left: 1, last_day: "2026-11-29" },
+  { challenge_id: "spend", name: "200 in a year", counts: "spend", left: 3450, last_day: "" },
+];
+
+/** What every sale wins while the line is up. */
+export const MET: ChallengeMet[] = [
+  { challenge_id: "coffee", name: "Three coffees a week", times: 1, points: 100, badge: "" },
+  {
+    ...{ challenge_id: "five", name: "Five days in a month, whatever the weather", times: 1 },
+    ...{ points: 50, badge: "Regular" },
+  },
 ];
 
 /** By what a scanner reads. */
@@ -38,6 +60,7 @@ export const MEMBERS: Record<string, Member> = {
       points: 1240,
       burn_limit_points: 1240,
       rewards: REWARDS,
+      challenges: CHALLENGES,
     },
   }),
   "735008763000000018": member({
@@ -110,7 +133,7 @@ export function firstSales(): SaleView[] {
         discount_minor: 0,
         payable_minor: total,
       },
-      ...{ lines, undone: n === 3, state: n === 1 ? "queued" : "posted" },
+      ...{ lines, undone: n === 3, state: n === 1 ? "queued" : "posted", challenges_met: [] },
     };
   };
   return [

@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { MEMBERS, VOUCHER_SCAN, firstSales, firstState, queueItems } from "./people.ts";
+import { MEMBERS, MET, VOUCHER_SCAN, firstSales, firstState, queueItems } from "./people.ts";
 import type {
   Basket,
   Member,
@@ -175,6 +175,7 @@ class Pretence {
       },
       ...{ member_ref: request.member_ref, amount_minor: sum(request.basket), earned_points, burned_points },
       ...{ discount_minor, payable_minor, state: stand_in ? "queued" : "posted" },
+      challenges_met: stand_in ? [] : MET,
     });
     this.change({ basket: null, basket_id: "", queued: this.state.queued + (stand_in ? 1 : 0) });
     return answer;
@@ -235,6 +236,7 @@ function routes(play: Pretence): Record<string, Handler> {
     "POST /sale": (body) => play.sell(body),
     "POST /undo": (body) => play.undo(body),
     "GET /sales": () => ({ sales: play.sales }),
+    "GET /sales/*": (_body, [id]) => play.sales.find((each) => each.sale_id === id),
     "POST /return/preview": (body) => play.preview(body),
     "POST /return": (body) => ({
       ...play.preview(body),
@@ -294,8 +296,8 @@ export function standIn(): Middleware {
       play.send(response);
       return;
     }
-    const parts = /^\/queue\/([^/]+)\/seen$/.exec(path);
-    const handler = table[`${request.method} ${parts ? "/queue/*/seen" : path}`];
+    const parts = /^\/(?:queue|sales)\/([^/]+)/.exec(path);
+    const handler = table[`${request.method} ${parts ? path.replace(parts[1] ?? "", "*") : path}`];
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     };

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { wordsIn } from "../../../packages/i18n/src/index.ts";
+import type { Locale } from "../../../packages/i18n/src/index.ts";
 import { basketOf, minorOf, press, spentAsMoney, step, totalOf } from "../src/lib/amount.ts";
+import { missingText, weekday, wonText } from "../src/lib/challenge.ts";
 import { problemsOf } from "../src/lib/problems.ts";
 import { verdictOn } from "../src/lib/tone.ts";
-import type { Member, Quote, TillState } from "../src/lib/types.ts";
+import type { Challenge, ChallengeMet, Member, Quote, TillState } from "../src/lib/types.ts";
 import { MEMBERS, firstState } from "../dev/people.ts";
 
 const state = (part: Partial<TillState> = {}): TillState => ({ ...firstState(), ...part });
@@ -129,4 +132,47 @@ test("the gravest message stands first, and what it implies is left out", () => 
 test("before the first answer only the program's absence can be told", () => {
   assert.deepEqual(ids(null, true), []);
   assert.deepEqual(ids(null, false), ["AWAY"]);
+});
+
+/** No-break spaces, as `Intl` writes them, are spaces here. */
+const plain = (text: string): string => text.replaceAll(/[\u00a0\u202f]/g, " ");
+const missing = (locale: Locale, counts: Challenge["counts"], left: number): string => {
+  const one = { challenge_id: "c", name: "X", counts, left, last_day: "" };
+  return plain(missingText(wordsIn(locale), one, firstState().program));
+};
+
+test("what is missing to a challenge is counted as each language counts", () => {
+  assert.equal(missing("en", "sales", 1), "1 more purchase until X");
+  assert.equal(missing("en", "days", 2), "2 more days until X");
+  assert.equal(missing("sv", "pieces", 2), "2 varor kvar till X");
+  assert.equal(missing("nb", "points", 50), "50 poeng igjen til X");
+  const polish = [1, 3, 5, 22].map((n) => missing("pl", "sales", n));
+  assert.deepEqual(polish, ["1 zakup do: X", "3 zakupy do: X", "5 zakupów do: X", "22 zakupy do: X"]);
+  const latvian = [1, 2, 10, 21].map((n) => missing("lv", "sales", n));
+  assert.deepEqual(latvian, [
+    "1 pirkums līdz: X",
+    "2 pirkumi līdz: X",
+    "10 pirkumu līdz: X",
+    "21 pirkums līdz: X",
+  ]);
+});
+
+test("money that is missing to a challenge is money, in the currency of the program", () => {
+  assert.equal(missing("en", "spend", 3450), "€34.50 more until X");
+  assert.equal(missing("pl", "spend", 3450), "34,50 € do: X");
+});
+
+test("the last day of a challenge is a day of the week, whatever the zone of the till's browser", () => {
+  const days = (["en", "sv", "pl"] as const).map((locale) => weekday(wordsIn(locale), "2026-11-29"));
+  assert.deepEqual(days, ["Sun", "sön", "niedz."]);
+});
+
+test("what a challenge has won is its points, its badge and how often", () => {
+  const won = (part: Partial<ChallengeMet>): string => {
+    const none = { challenge_id: "c", name: "X", times: 1, points: 0, badge: "" };
+    return wonText(wordsIn("en"), { ...none, ...part });
+  };
+  assert.equal(won({ points: 1500 }), "+1,500");
+  assert.equal(won({ badge: "Regular" }), "Regular");
+  assert.equal(won({ points: 50, badge: "Regular", times: 2 }), "+50 · Regular ×2");
 });

@@ -24,6 +24,11 @@ export class Failed extends Error {
   }
 }
 
+const FINAL = ["failed_precondition", "invalid_argument", "not_found", "permission_denied"];
+
+/** A no for good: asking once more would bring the same, or do later what nobody waits for any more. */
+export const isFinal = (error: unknown): boolean => error instanceof Failed && FINAL.includes(error.code);
+
 /** Nobody answered: whether the gateway has done anything is not known. */
 export class Away extends Error {}
 

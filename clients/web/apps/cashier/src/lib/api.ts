@@ -59,6 +59,7 @@ export const api = {
     }),
   quote: (request: T.QuoteRequest) => call<T.Quote>("POST", "/quote", request),
   sales: () => call<{ sales: T.SaleView[] }>("GET", "/sales?limit=20"),
+  saleOf: (saleId: string) => call<T.SaleView>("GET", `/sales/${encodeURIComponent(saleId)}`),
   previewReturn: (request: T.ReturnRequest) => call<T.ReturnPreview>("POST", "/return/preview", request),
   queue: () => call<T.Queue>("GET", "/queue"),
   seen: (adviceId: string) => call<object>("POST", `/queue/${encodeURIComponent(adviceId)}/seen`),

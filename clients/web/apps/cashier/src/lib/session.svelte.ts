@@ -11,6 +11,7 @@ import { till } from "./till.svelte.ts";
 import { verdictOn } from "./tone.ts";
 import type {
   Basket,
+  ChallengeMet,
   Identified,
   Member,
   Quote,
@@ -49,6 +50,11 @@ class Session {
   waiting = $state(false);
   receipt = $state<SaleAnswer | null>(null);
   undone = $state<UndoAnswer | null>(null);
+  /** The challenges that the sale on screen has met, once the gateway has said so. */
+  met = $state.raw<readonly ChallengeMet[]>([]);
+  /** The sale of which that is known for good. */
+  #metKnown = "";
+  #metTurn = 0;
   /** The last sale of this screen, as long as it can be undone with one tap. */
   last = $state<SaleAnswer | null>(null);
   /** A receipt that was scanned: the return view takes it from here. */
@@ -248,6 +254,23 @@ class Session {
     }
   }
 
+  /** Asks what the sale on screen has met, until the gateway has answered it. Called when that may be. */
+  async askMet(): Promise<void> {
+    const saleId = this.receipt?.sale_id ?? "";
+    if (!saleId || this.#metKnown === saleId) return;
+    this.#metTurn += 1;
+    const turn = this.#metTurn;
+    try {
+      const { state, challenges_met } = await api.saleOf(saleId);
+      if (turn !== this.#metTurn || this.receipt?.sale_id !== saleId) return;
+      this.met = challenges_met;
+      if (state !== "queued") this.#metKnown = saleId;
+    } catch (error) {
+      // It is no more than a word to the member, and the next change of the till's state asks again.
+      if (!(error instanceof Away || error instanceof Refused)) throw error;
+    }
+  }
+
   /** Undoes the last sale. */
   async undo(): Promise<void> {
     if (!this.last || this.sending) return;
@@ -334,6 +357,10 @@ class Session {
 
   #showReceipt(sale: SaleAnswer): void {
     this.#next();
+    if (this.receipt?.sale_id !== sale.sale_id) {
+      this.met = [];
+      this.#metKnown = "";
+    }
     this.receipt = this.last = sale;
     this.undone = null;
     this.refusal = null;

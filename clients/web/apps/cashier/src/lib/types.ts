@@ -72,6 +72,25 @@ export interface Reward {
   affordable: boolean;
 }
 
+/** What a member has nearly met: how many are missing, in the unit of what counts. */
+export interface Challenge {
+  challenge_id: string;
+  name: string;
+  counts: "sales" | "spend" | "pieces" | "points" | "days";
+  left: number;
+  /** The last day of its period, "2026-11-30", when that is at most 6 days away; else empty. */
+  last_day: string;
+}
+
+/** A challenge that a sale has met, and what that won in all. */
+export interface ChallengeMet {
+  challenge_id: string;
+  name: string;
+  times: number;
+  points: number;
+  badge: string;
+}
+
 export interface Member {
   member_ref: string;
   /** Only online; never stored, neither here nor by the till program. */
@@ -87,6 +106,8 @@ export interface Member {
   burn_limit_points: number;
   burn_limit_reason: string;
   rewards: Reward[];
+  /** Only of a scan that the gateway answered; the nearest first. */
+  challenges: Challenge[];
 }
 
 export interface Voucher {
@@ -122,6 +143,8 @@ export interface SaleView {
   lines: SaleLine[];
   undone: boolean;
   state: AdviceState;
+  /** What the gateway said of it: none while it is queued. */
+  challenges_met: ChallengeMet[];
 }
 
 export type Identified =

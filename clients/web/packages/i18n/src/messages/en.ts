@@ -46,6 +46,14 @@ export const en = {
   "answer.voucher_reward": "Voucher for {reward}",
   "answer.voucher_remove": "Leave the voucher out",
 
+  "near.title": "Nearly there",
+  "near.sales": { one: "{n} more purchase until {name}", other: "{n} more purchases until {name}" },
+  "near.pieces": { one: "{n} more piece until {name}", other: "{n} more pieces until {name}" },
+  "near.points": { one: "{n} more point until {name}", other: "{n} more points until {name}" },
+  "near.days": { one: "{n} more day until {name}", other: "{n} more days until {name}" },
+  "near.spend": "{amount} more until {name}",
+  "near.last_day": "by {day}",
+
   "sale.title": "Sale",
   "sale.amount": "Amount",
   "sale.basket": { one: "Basket, {n} line", other: "Basket, {n} lines" },
@@ -84,6 +92,7 @@ export const en = {
   "receipt.undone_points": "{returned} points given back, {taken} taken back",
   "receipt.next": "Next sale",
   "receipt.next_hint": "Or just scan the next card",
+  "receipt.met": "Reached",
 
   "return.title": "Return",
   "return.hint": "Scan the receipt, or choose the sale.",

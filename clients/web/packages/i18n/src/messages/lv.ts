@@ -55,6 +55,30 @@ export const lv: Catalog<"lv"> = {
   "answer.voucher_reward": "Kupons: {reward}",
   "answer.voucher_remove": "Neizmantot kuponu",
 
+  "near.title": "Jau tuvu",
+  "near.sales": {
+    zero: "{n} pirkumu līdz: {name}",
+    one: "{n} pirkums līdz: {name}",
+    other: "{n} pirkumi līdz: {name}",
+  },
+  "near.pieces": {
+    zero: "{n} preču līdz: {name}",
+    one: "{n} prece līdz: {name}",
+    other: "{n} preces līdz: {name}",
+  },
+  "near.points": {
+    zero: "{n} punktu līdz: {name}",
+    one: "{n} punkts līdz: {name}",
+    other: "{n} punkti līdz: {name}",
+  },
+  "near.days": {
+    zero: "{n} dienu līdz: {name}",
+    one: "{n} diena līdz: {name}",
+    other: "{n} dienas līdz: {name}",
+  },
+  "near.spend": "{amount} līdz: {name}",
+  "near.last_day": "līdz {day}",
+
   "sale.title": "Pirkums",
   "sale.amount": "Summa",
   "sale.basket": { zero: "Grozs, {n} rindu", one: "Grozs, {n} rinda", other: "Grozs, {n} rindas" },
@@ -113,6 +137,7 @@ export const lv: Catalog<"lv"> = {
   "receipt.undone_points": "Atdoti punkti: {returned}, noņemti: {taken}",
   "receipt.next": "Nākamais pirkums",
   "receipt.next_hint": "Vai uzreiz noskenējiet nākamo karti",
+  "receipt.met": "Izpildīts",
 
   "return.title": "Atgriešana",
   "return.hint": "Noskenējiet čeku vai izvēlieties pirkumu.",

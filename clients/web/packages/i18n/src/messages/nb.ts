@@ -47,6 +47,14 @@ export const nb: Catalog<"nb"> = {
   "answer.voucher_reward": "Verdibevis: {reward}",
   "answer.voucher_remove": "Ta bort verdibeviset",
 
+  "near.title": "Nesten i mål",
+  "near.sales": { one: "{n} kjøp igjen til {name}", other: "{n} kjøp igjen til {name}" },
+  "near.pieces": { one: "{n} vare igjen til {name}", other: "{n} varer igjen til {name}" },
+  "near.points": { one: "{n} poeng igjen til {name}", other: "{n} poeng igjen til {name}" },
+  "near.days": { one: "{n} dag igjen til {name}", other: "{n} dager igjen til {name}" },
+  "near.spend": "{amount} igjen til {name}",
+  "near.last_day": "senest {day}",
+
   "sale.title": "Kjøp",
   "sale.amount": "Beløp",
   "sale.basket": { one: "Handlekurv, {n} linje", other: "Handlekurv, {n} linjer" },
@@ -85,6 +93,7 @@ export const nb: Catalog<"nb"> = {
   "receipt.undone_points": "{returned} poeng gitt tilbake, {taken} tatt tilbake",
   "receipt.next": "Neste kjøp",
   "receipt.next_hint": "Eller bare skann neste kort",
+  "receipt.met": "Klart",
 
   "return.title": "Retur",
   "return.hint": "Skann kvitteringen, eller velg kjøpet.",

@@ -62,6 +62,34 @@ export const pl: Catalog<"pl"> = {
   "answer.voucher_reward": "Bon: {reward}",
   "answer.voucher_remove": "Nie używaj bonu",
 
+  "near.title": "Już blisko",
+  "near.sales": {
+    one: "{n} zakup do: {name}",
+    few: "{n} zakupy do: {name}",
+    many: "{n} zakupów do: {name}",
+    other: "{n} zakupu do: {name}",
+  },
+  "near.pieces": {
+    one: "{n} sztuka do: {name}",
+    few: "{n} sztuki do: {name}",
+    many: "{n} sztuk do: {name}",
+    other: "{n} sztuki do: {name}",
+  },
+  "near.points": {
+    one: "{n} punkt do: {name}",
+    few: "{n} punkty do: {name}",
+    many: "{n} punktów do: {name}",
+    other: "{n} punktu do: {name}",
+  },
+  "near.days": {
+    one: "{n} dzień do: {name}",
+    few: "{n} dni do: {name}",
+    many: "{n} dni do: {name}",
+    other: "{n} dnia do: {name}",
+  },
+  "near.spend": "{amount} do: {name}",
+  "near.last_day": "do {day}",
+
   "sale.title": "Sprzedaż",
   "sale.amount": "Kwota",
   "sale.basket": {
@@ -130,6 +158,7 @@ export const pl: Catalog<"pl"> = {
   "receipt.undone_points": "Punkty oddane: {returned}, zabrane: {taken}",
   "receipt.next": "Następna sprzedaż",
   "receipt.next_hint": "Albo od razu zeskanuj następną kartę",
+  "receipt.met": "Zaliczone",
 
   "return.title": "Zwrot",
   "return.hint": "Zeskanuj paragon albo wybierz sprzedaż.",

@@ -47,6 +47,14 @@ export const sv: Catalog<"sv"> = {
   "answer.voucher_reward": "Värdebevis: {reward}",
   "answer.voucher_remove": "Ta bort värdebeviset",
 
+  "near.title": "Snart klart",
+  "near.sales": { one: "{n} köp kvar till {name}", other: "{n} köp kvar till {name}" },
+  "near.pieces": { one: "{n} vara kvar till {name}", other: "{n} varor kvar till {name}" },
+  "near.points": { one: "{n} poäng kvar till {name}", other: "{n} poäng kvar till {name}" },
+  "near.days": { one: "{n} dag kvar till {name}", other: "{n} dagar kvar till {name}" },
+  "near.spend": "{amount} kvar till {name}",
+  "near.last_day": "senast {day}",
+
   "sale.title": "Köp",
   "sale.amount": "Belopp",
   "sale.basket": { one: "Varukorg, {n} rad", other: "Varukorg, {n} rader" },
@@ -85,6 +93,7 @@ export const sv: Catalog<"sv"> = {
   "receipt.undone_points": "{returned} poäng återförda, {taken} återtagna",
   "receipt.next": "Nästa köp",
   "receipt.next_hint": "Eller skanna nästa kort direkt",
+  "receipt.met": "Klarad",
 
   "return.title": "Retur",
   "return.hint": "Skanna kvittot eller välj köpet.",
