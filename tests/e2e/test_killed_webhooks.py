@@ -84,7 +84,9 @@ def kill_and_compare(place: Path, url: str) -> None:
         begin(installation, receiver.url)
         posted = post(installation, EARNS)
         receiver.wait_for(5)
-        installation.restart_after_kill()
+        installation.kill()
+        claims_run_out(url)
+        installation.start()
         posted += post(installation, EARNS)
         hang = threading.Event()
 
