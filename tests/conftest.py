@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,12 @@ from tests.support.postgres import Database, PostgresCluster, cluster
 # A shared machine makes single examples slow now and then; pytest-timeout is what ends a hanging test.
 settings.register_profile("tallystick", deadline=None, print_blob=True)
 settings.load_profile("tallystick")
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of the garbage collector's sight: it stays, and each look at it takes a while."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
