@@ -50,6 +50,16 @@ RULES: dict[str, Any] = {
         {"id": "first", "kind": "money_off", "amount_minor": 300, "code": "ONLY-ONE", "total": 1},
     ],
     "returns": {"spent": "debt"},
+    "challenges": [
+        {
+            "id": "patron",
+            "name": "A patron",
+            "counts": "spend",
+            "target": 2_000_000,
+            "per": "day",
+            "award": {"points": 75, "badge": "patron"},
+        },
+    ],
 }
 
 

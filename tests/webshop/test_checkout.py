@@ -45,6 +45,20 @@ def test_an_order_goes_from_quote_to_hold_to_capture_to_return(street: Street) -
     assert shop.balance(member_id).points == 1_000
 
 
+def test_a_sale_says_which_challenge_it_met_however_often_it_is_sent(street: Street) -> None:
+    member_id, sale_id = street.member(0), new_id()
+    basket = Basket("EUR", [Line("piano", 1, 2_100_000)], TAXES)
+    first, again = [street.shop.sell(sale_id, member_id, basket, order="2001") for _ in range(2)]
+    (met,) = first.challenges_met
+    assert (met.challenge_id, met.name, met.times) == ("patron", "A patron", 1)
+    assert (met.points, met.badge_id) == (75, "patron")
+    assert again.replayed
+    assert again.challenges_met == first.challenges_met
+    assert first.earned_points == first.balance_after == 21_000
+    assert street.shop.balance(member_id).points == 21_075
+    assert street.shop.sell(new_id(), member_id, shirts_and_tea(), order="2002").challenges_met == ()
+
+
 def test_line_discounts_and_taxes_add_up_to_what_is_paid(street: Street) -> None:
     quote = street.shop.quote(street.member(1_000), shirts_and_tea(), points=490, rewards=["five-off"])
     assert quote.discount_minor == 990 == sum(quote.line_discounts)

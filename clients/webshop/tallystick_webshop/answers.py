@@ -21,6 +21,7 @@ from tallystick_webshop.results import (
     Earned,
     Held,
     Member,
+    Met,
     Movement,
     NewMember,
     Opening,
@@ -87,6 +88,10 @@ def sale_of(decision: ledger_pb2.Decision) -> Sale:
         member_id=posted.entry.member_id,
         balance_after=posted.entry.balance_after.active,
         replayed=decision.replayed,
+        challenges_met=tuple(
+            Met(one.challenge_id, one.name, one.times, one.points, one.badge_id)
+            for one in posted.challenges_met
+        ),
     )
 
 

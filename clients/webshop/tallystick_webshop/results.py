@@ -74,14 +74,34 @@ class Quote(Benefits):
     balance_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A challenge that a sale met, ``times`` of them (1 or more).
+
+    ``points`` are what that gave beside the sale's own, 0 or more; they may be pending. ``badge_id`` is empty where no
+    badge was won.
+    """
+
+    challenge_id: str
+    name: str
+    times: int
+    points: int
+    badge_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sale(Benefits):
-    """A sale that was posted. ``replayed`` is True when an earlier call had posted it."""
+    """A sale that was posted. ``replayed`` is True when an earlier call had posted it.
+
+    ``challenges_met`` are the challenges that it met, the same in every replay; ``balance_after`` is without what they
+    gave.
+    """
 
     sale_id: str
     member_id: str
     balance_after: int
     replayed: bool
+    challenges_met: tuple[Met, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
