@@ -100,6 +100,23 @@ def test_what_was_bought_and_never_answered_is_bought_once(member: Card, office:
     assert office.balance(member.member_id()).active == POINTS - 300
 
 
+def test_whoever_goes_elsewhere_before_the_answer_stays_there(member: Card) -> None:
+    waiting: list[Route] = []
+
+    def keep(route: Route) -> None:
+        waiting.append(route)
+
+    member.page.route("**/tallystick.v1.RewardService/RedeemReward", keep, times=1)
+    with member.page.expect_request("**/tallystick.v1.RewardService/RedeemReward"):
+        gets(member, "tasting")
+    member.go("rewards")
+    waiting[0].continue_()
+    expect(member.page.locator("[data-reward=tasting]")).to_contain_text("You have had it")
+    expect(member.at("rewards")).to_be_visible()
+    member.tap("redemptions")
+    expect(member.at("redemption")).to_have_count(1)
+
+
 def test_without_a_line_the_button_says_why_it_waits_and_the_codes_stay(member: Card) -> None:
     gets(member, "bag")
     member.shows("redeemed")
