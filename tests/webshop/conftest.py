@@ -15,7 +15,7 @@ from tests.web.support.office import Office
 from tests.webshop.street import RULES, Street
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def street() -> Iterator[Street]:
     """One gateway on SQLite for all tests of this directory; each test takes members of its own."""
     with tempfile.TemporaryDirectory(prefix="tallystick-webshop-") as name:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +22,9 @@ def set_up_django() -> None:
 
     if settings.configured:
         return
-    os.environ["DEMO_SHOP_DIR"] = tempfile.mkdtemp(prefix="demo-shop-")
+    place = tempfile.mkdtemp(prefix="demo-shop-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    os.environ["DEMO_SHOP_DIR"] = place
     os.environ["DJANGO_SETTINGS_MODULE"] = "quick_settings"
     sys.path.append(str(HERE))
     try:
