@@ -11,6 +11,9 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --generate-ha
 READY := $(VENV)/.installed
 SOURCES := $(wildcard server tools tests benchmarks clients hatch_build.py)
 
+# One test process more than there are cores: many tests wait for processes and browsers of theirs.
+WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
+
 # Further arguments for what a target runs: make test ARGS="-k sale"
 ARGS ?=
 
@@ -36,7 +39,7 @@ demo: $(READY) generated ## Play a day of sales against a server of its own
 
 .PHONY: test
 test: $(READY) generated ## Run all tests; they bring their own PostgreSQL
-	@TALLYSTICK_TEST_CHROMIUM="$$(sh tools/browser.sh)" && export TALLYSTICK_TEST_CHROMIUM && $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
+	@TALLYSTICK_TEST_CHROMIUM="$$(sh tools/browser.sh)" && export TALLYSTICK_TEST_CHROMIUM && $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(READY) generated ## Check style, types, imports, the contract and the reference pages

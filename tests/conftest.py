@@ -8,11 +8,18 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.support.order import mixed
 from tests.support.postgres import Database, PostgresCluster, cluster
 
 # A shared machine makes single examples slow now and then; pytest-timeout is what ends a hanging test.
 settings.register_profile("tallystick", deadline=None, print_blob=True)
 settings.load_profile("tallystick")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix modules that wait with modules that reckon; within a module nothing changes."""
+    place = {module: at for at, module in enumerate(mixed(list(dict.fromkeys(item.path for item in items))))}
+    items.sort(key=lambda item: place[item.path])
 
 
 def pytest_collection_finish() -> None:
