@@ -116,6 +116,22 @@ def test_sales_of_one_batch_see_each_other_and_one_sent_twice_counts_once(opened
     assert campaign.buys() == 0
 
 
+def test_an_order_uses_the_budget_of_the_rules_that_it_was_priced_by(opened: Open) -> None:
+    campaign = opened({"points": 30, "per": "ever"})
+    desk = campaign.desk
+    desk.posted(desk.adjust(300))
+    held = [desk.posted(desk.hold(100, goods=basket(2_000))) for _ in range(3)]
+    desk.publish(earning={"rules": [BASE]})
+    desk.close()
+    # A gateway that starts anew knows nothing but the new rules.
+    desk = campaign.desk = Desk(campaign.store)
+    desk.now = at("2026-03-02T12:00")
+    captured = [desk.posted(desk.capture(one.command_id, basket(2_000))) for one in held]
+    assert [told(entry)[-1:] for entry in captured] == [["multiply"], ["multiply"], ["budget_used_up"]]
+    after = desk.posted(campaign.sale())
+    assert (after.moves.active, told(after)) == (20, []), "the campaign is over"
+
+
 def test_a_capture_uses_the_budget_as_a_sale_does(opened: Open) -> None:
     campaign = opened({"points": 19, "per": "ever"})
     campaign.desk.posted(campaign.desk.adjust(200))

@@ -179,6 +179,36 @@ def test_where_the_rules_allow_it_a_late_capture_burns_from_the_balance_if_that_
         street.office.publish(RULES)
 
 
+def test_an_order_costs_what_was_agreed_though_new_rules_are_published_before_its_payment(
+    street: Street,
+) -> None:
+    """The retailer drops a reward and a coupon, and halves what points are worth, while a buyer is at the bank."""
+    buying = [street.member(1_000) for _ in range(2)]
+    held = [
+        street.shop.hold(
+            new_id(), one, BASKET, points=200, rewards=["five-off"], coupons=["SPRING25"], ttl_s=ttl_s
+        )
+        for one, ttl_s in zip(buying, (900, 1), strict=True)
+    ]
+    base = RULES["earning"]["rules"][0]
+    street.office.publish(
+        RULES
+        | {"rewards": [], "coupons": [], "earning": {"rules": [{**base, "points": 3}]}}
+        | {"burning": {"points": 100, "minor": 50, "unit_points": 10}}
+    )
+    try:
+        time.sleep(1.1)
+        sale = street.shop.capture(new_id(), held[0], BASKET, order="2020")
+        assert sale.payable_minor == held[0].benefits.payable_minor == PRICE_MINOR - 278 - 500 - 200
+        assert (sale.earned_points, sale.balance_after) == (18, 1_000 - 600 + 18)
+        assert [one.id for one in sale.rewards] == ["five-off"]
+        assert street.shop.sell(new_id(), buying[0], BASKET, order="2021").earned_points == 83
+        refusal = refusal_of(lambda: street.shop.capture(new_id(), held[1], BASKET, order="2022"))
+        assert refusal == "HOLD_EXPIRED", "what was agreed lasts as long as the hold"
+    finally:
+        street.office.publish(RULES)
+
+
 def test_an_order_that_was_placed_in_time_is_captured_though_the_gateway_hears_of_it_late(
     street: Street, orders: Orders
 ) -> None:

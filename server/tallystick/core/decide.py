@@ -117,8 +117,9 @@ def decide(
 
     First everything that time has made due up to the command's instant is posted (also when the command is then
     refused); business time never runs backwards for a member. The same input always gives the same outcome.
-    ``pinned`` are the rules that an advice names, when they are no longer those in force. ``coupons`` is what is known
-    of those that a sale or hold names, or that the captured hold has, in that order, and of rewards that are counted.
+    ``pinned`` are the rules that an advice names or a hold was priced by, when they are no longer those in force.
+    ``coupons`` is what is known of those that a sale or hold names, or that the captured hold has, in that order, and
+    of rewards that are counted.
     """
     draft = Draft(state)
     at_ms = Ms(max(command.origin.occurred_ms, state.account.as_of_ms))

@@ -65,6 +65,7 @@ def place_hold(
             allocs,
             command.assurance,
             coupons=tuple(HeldCoupon(coupon.coupon_id, coupon.token) for coupon in detail.coupons),
+            rule_set=rules.version,
         )
     )
     draft.post(

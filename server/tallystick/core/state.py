@@ -142,7 +142,8 @@ class Hold:
     """Points reserved until ``expires_ms``: for a checkout, or in a lease or voucher for one store.
 
     ``spend_points`` is the part spent as points (the rest buys ``reward_ids``); ``allocs`` are the lots behind what is
-    left of it. ``coupons`` are reserved with it; a hold of coupons alone has no points. A lease or voucher can be
+    left of it. ``coupons`` are reserved with it; a hold of coupons alone has no points. ``rule_set`` is the version
+    that a checkout was priced by, which its capture goes by too; 0 if that was not noted. A lease or voucher can be
     burned at ``store_id`` until ``ends_ms``; what was burned in time may be reported until ``expires_ms``. ``used`` of
     its ``points`` have been. A lease that is ``recalled`` is wanted back.
     """
@@ -162,6 +163,7 @@ class Hold:
     used: int = 0
     recalled: bool = False
     coupons: tuple[HeldCoupon, ...] = ()
+    rule_set: int = 0
 
     @property
     def left(self) -> int:

@@ -232,7 +232,7 @@ class Advices:
 
     def _rules_are_ours(self, program_id: ProgramId, read: ReadAdvice) -> bool:
         """Return whether the rule set that was used is the one of that number here; an absent one is not judged."""
-        version, sha256 = pinned_version(read.command), read.message.rule_set_sha256
+        version, sha256 = pinned_version(read.command, ()), read.message.rule_set_sha256
         if not version or version < 0 or not sha256:
             return True
         rules = self._rulebook.version(program_id, version)

@@ -130,7 +130,9 @@ class Balances:
         coupons: tuple[CouponUse, ...] = ()
         if sale.coupons or rules.budgets or counters_of(rules, sale.reward_ids):
             at_ms = sale.origin.occurred_ms if now_ms is None else now_ms
-            coupons = read_book(self._reader, program_id, rules, sale, now_ms=at_ms).uses_of(sale, state)
+            coupons = read_book(self._reader, program_id, rules, sale, now_ms=at_ms).uses_of(
+                sale, state, rules
+            )
         return _preview(decide(sale, state, rules, coupons=coupons), state, rules, sale)
 
     def preview_return(

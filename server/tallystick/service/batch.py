@@ -15,10 +15,10 @@ from tallystick.core.command import (
 )
 from tallystick.core.decide import NO_REFS, Refs, decide, not_open, refers_to
 from tallystick.core.entry import Decision, Entry, Posted, Refusal, Refused, refused
-from tallystick.core.ids import CommandId, Ms, ProgramId
-from tallystick.core.state import Hold, Lot, MemberStatus
+from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.state import Lot, MemberStatus
 from tallystick.service.batch_facts import Facts
-from tallystick.service.batch_load import Loaded, RulesFor, load
+from tallystick.service.batch_load import NO_HOLDS, Loaded, RulesFor, load
 from tallystick.service.goods import purchases_of
 from tallystick.service.ports import (
     Known,
@@ -37,7 +37,6 @@ ACCOUNTS = 9
 """How many accounts an entry moves: the fields of ``Moves``."""
 
 NO_LOTS: dict[int, Lot] = {}
-NO_HOLDS: dict[CommandId, Hold] = {}
 
 NO_FINGERPRINT = b""
 """Entries that time makes due have no command, so nothing to compare."""
@@ -115,14 +114,14 @@ class Batch:
         if not submission.earliest_ms <= command.origin.occurred_ms <= submission.latest_ms:
             return not_open(command, state) or _out_of_range(submission)
         rules = self._rules_for(0)
-        version = pinned_version(command)
+        version = pinned_version(command, state.holds)
         pinned = self._rules_for(version) if version else None
         if rules is None or (version is not None and pinned is None):
             return not_open(command, state) or refused(Refusal.RULE_SET_UNKNOWN, version=version or 0)
         if pinned is not None and pinned.version == rules.version:
             pinned = None
         book = self._loaded.coupons
-        coupons = book.uses_of(command, state) if book else ()
+        coupons = book.uses_of(command, state, pinned or rules) if book else ()
         outcome = decide(command, state, rules, self._refs_of(command), pinned=pinned, coupons=coupons)
         if book:
             book.apply(state, outcome)

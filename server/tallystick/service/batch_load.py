@@ -14,10 +14,20 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
 from tallystick.service.coupon_book import CouponBook, budgets_named, coupons_named, load_book, rewards_named
 from tallystick.service.ports import InboxItem, Known, Transaction
-from tallystick.service.submission import Place, Submission
+from tallystick.service.submission import Place, Submission, pinned_version
 
 RulesFor = Callable[[int], RuleSet | None]
-"""Gives a rule set by version, 0 for the current one; None when there is none."""
+"""Gives a rule set by version, 0 for the current one; None when there is none. Raises ``RulesWanted``."""
+
+NO_HOLDS: dict[CommandId, Hold] = {}
+
+
+class RulesWanted(Exception):
+    """A hold was priced by a rule set that is not at hand: look it up outside the transaction, and begin anew."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"rule set {version}")
+        self.version = version
 
 
 @dataclass(slots=True)
@@ -85,7 +95,12 @@ def load(tx: Transaction, submissions: Sequence[Submission], rules_for: RulesFor
         latest[member] = max(latest.get(member, as_of_ms), loaded.occurred_ms(submission))
         if needs_lots(command):
             whole.add(member)
-        if coupons_named(command) or rewards_named(command) or budgets_named(rules_for(0), command):
+        if (
+            coupons_named(command)
+            or rewards_named(command)
+            or isinstance(command, Capture)
+            or budgets_named(rules_for(0), command)
+        ):
             naming.append(command)
     whole.update(member for member, at_ms in latest.items() if loaded.accounts[member].due_ms <= at_ms)
     holds, lots = _load_whole(tx, loaded, commands, whole) if whole else ({}, {})
@@ -173,10 +188,15 @@ def _load_coupons(
     sales = [
         known.answer for ref in refs if (known := loaded.known.get(ref)) and isinstance(known.answer, Entry)
     ]
+    budgets: set[str] = set()
+    for command in naming:
+        version = pinned_version(command, loaded.holds.get(command.member_id, NO_HOLDS).values())
+        budgets.update(budgets_named(rules_for(version or 0), command))
     return load_book(
         tx,
         rules_for(0),
         commands=naming,
+        budgets=budgets,
         holds=holds,
         sales=sales,
         members=loaded.accounts,

@@ -105,10 +105,11 @@ class CouponBook:
         self._used_before = dict(counts.used)
         self._by_member_before = dict(counts.by_member)
 
-    def uses_of(self, command: Command, state: MemberState) -> tuple[CouponUse, ...]:
-        """Return what is known of the coupons that a command names or that the captured hold has, and of the rewards
-        with a stock that it asks for.
+    def uses_of(self, command: Command, state: MemberState, rules: RuleSet) -> tuple[CouponUse, ...]:
+        """Return what is known of the coupons that a command names or that the captured hold has, of the rewards with a
+        stock that it asks for, and of the budgets of the rules that decide it.
         """
+        budgets = self._budgets(command, rules)
         if isinstance(command, (*BUYING, SettleSale)):
             at_ms = max(command.origin.occurred_ms, state.account.as_of_ms)
             # What time ends before the command is decided no longer keeps the coupon from its own member.
@@ -122,17 +123,15 @@ class CouponBook:
                 self._counted(CouponUse(name), command.member_id, over)
                 for name in counters_of(self._rules, rewards_named(command))
             ]
-            return (*named, *stock, *self._budgets(command))
+            return (*named, *stock, *budgets)
         hold = _captured(command, state)
         held = () if hold is None else self._uses_of_hold(hold, command.member_id)
-        return (*held, *self._budgets(command))
+        return (*held, *budgets)
 
-    def _budgets(self, command: Command) -> tuple[CouponUse, ...]:
+    def _budgets(self, command: Command, rules: RuleSet) -> tuple[CouponUse, ...]:
         """Return what has been given of the budgets that a sale may use."""
         used = self._counts.used
-        return tuple(
-            CouponUse(name, in_all=used.get(name, 0)) for name in budgets_named(self._rules, command)
-        )
+        return tuple(CouponUse(name, in_all=used.get(name, 0)) for name in budgets_named(rules, command))
 
     def apply(self, before: MemberState, outcome: Outcome) -> None:
         """Take up what a decision has posted: coupons used, reserved and freed."""
@@ -258,19 +257,21 @@ def load_book(
     rules: RuleSet | None,
     *,
     commands: Iterable[Command],
+    budgets: Iterable[str],
     holds: Iterable[Hold],
     sales: Iterable[Entry],
     members: Iterable[MemberId],
     now_ms: Ms,
 ) -> CouponBook | None:
-    """Lock and load the coupons and counted rewards that commands name, and those that holds and sales may free.
+    """Lock and load the coupons and counted rewards that commands name, the budgets that they may use, and the coupons
+    that holds and sales may free.
 
     None, without a look at the store, when there are none.
     """
     commands = list(commands)
     refs = [ref for command in commands for ref in coupons_named(command)]
     stock = {name for command in commands for name in counters_of(rules, rewards_named(command))}
-    stock |= {name for command in commands for name in budgets_named(rules, command)}
+    stock.update(budgets)
     behind = [coupon for hold in holds for coupon in hold.coupons]
     pairs = [(coupon.coupon_id, coupon.token) for coupon in behind]
     pairs += [(coupon.coupon_id, coupon.token) for sale in sales for coupon in sale.detail.coupons]

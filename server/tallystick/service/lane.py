@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.rules.model import RuleSet
 from tallystick.service.batch import Batch
+from tallystick.service.batch_load import RulesWanted
 from tallystick.service.collector import Collector, Ticket
 from tallystick.service.errors import (
     DeadlinePassed,
@@ -138,8 +140,27 @@ class Lane:
 
     def _commit(self, program_id: ProgramId, submissions: list[Submission]) -> list[Answer]:
         # Rules are looked up before the transaction begins: no read of theirs runs inside it.
-        pinned = {version for s in submissions if (version := pinned_version(s.command)) and version > 0}
-        rules = {version: self._rulebook.version(program_id, version) for version in {0, *pinned}}
+        named = {pinned_version(submission.command, ()) or 0 for submission in submissions}
+        rules = {
+            version: self._rulebook.version(program_id, version) for version in {0, *named} if version >= 0
+        }
+        while True:
+            try:
+                return self._decide(program_id, submissions, rules)
+            except RulesWanted as wanted:
+                rules[wanted.version] = self._rulebook.version(program_id, wanted.version)
+
+    def _decide(
+        self, program_id: ProgramId, submissions: list[Submission], rules: Mapping[int, RuleSet | None]
+    ) -> list[Answer]:
+        def rules_for(version: int) -> RuleSet | None:
+            if version in rules or version < 0:
+                return rules.get(version)
+            found = self._rulebook.at_hand(program_id, version)
+            if found is None:
+                raise RulesWanted(version)
+            return found
+
         with self._store.transaction(program_id) as transaction:
             tail = self._tails.get(program_id)
             if tail is None:
@@ -147,7 +168,7 @@ class Lane:
             batch = Batch(
                 program_id=program_id,
                 submissions=submissions,
-                rules_for=rules.get,
+                rules_for=rules_for,
                 transaction=transaction,
                 lane_id=self._lane_id,
                 now_ms=self._now_ms(),

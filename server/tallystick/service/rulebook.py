@@ -64,6 +64,10 @@ class RuleBook:
         program = self.program(program_id)
         return self.version(program_id, program.rule_set) if program and program.rule_set else None
 
+    def at_hand(self, program_id: ProgramId, version: int) -> RuleSet | None:
+        """Return a version that was looked up before, None when it was not: the store is not asked."""
+        return self._parsed.get((program_id, version))
+
     def version(self, program_id: ProgramId, version: int) -> RuleSet | None:
         """Return one version, None when there is no such one. Version 0 is the one in force."""
         if version == 0:

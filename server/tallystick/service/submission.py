@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
 
 from tallystick.core.advice import Slot, TillChain, Verdict, VerdictReason
-from tallystick.core.command import Command, SettleReturn, SettleSale, SettleUndo
+from tallystick.core.command import Capture, Command, SettleReturn, SettleSale, SettleUndo
 from tallystick.core.entry import Decision
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.record import record
+from tallystick.core.state import Hold
 
 
 @record(frozen=True, slots=True)
@@ -89,10 +91,15 @@ class Halt(Enum):
     SUSPENDED = "suspended"
 
 
-def pinned_version(command: Command) -> int | None:
-    """Return the rule set that an advice names; None for what goes by the rules in force."""
+def pinned_version(command: Command, holds: Iterable[Hold]) -> int | None:
+    """Return the rule set that an advice names or that the captured one of the member's holds was priced by.
+
+    None for what goes by the rules in force.
+    """
     if isinstance(command, (SettleSale, SettleReturn, SettleUndo)):
         return command.rule_set
+    if isinstance(command, Capture):
+        return next((hold.rule_set for hold in holds if hold.hold_id == command.hold_id), 0) or None
     return None
 
 

@@ -154,6 +154,7 @@ hold = Table(
     big("used", default="0"),
     small("recalled", default="0"),
     words("coupons", default="'[]'"),
+    integer("rule_set", default="0"),
     PrimaryKeyConstraint("member_id", "program_id", "hold_id"),
     # A capture names the hold alone; the member it turns out to be of is then compared.
     UniqueConstraint("program_id", "hold_id"),

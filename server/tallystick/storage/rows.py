@@ -33,7 +33,7 @@ LOT_COLUMNS = (
 )
 HOLD_COLUMNS = (
     "member_id, hold_id, seq, points, status, expires_ms, spend_points, reward_ids, allocs, assurance, "
-    "kind, store_id, ends_ms, used, recalled, coupons"
+    "kind, store_id, ends_ms, used, recalled, coupons, rule_set"
 )
 LEDGER_COLUMNS = (
     "command_id, member_id, seq, kind, "
@@ -199,7 +199,7 @@ def burning_order(lot: Lot) -> tuple[int, int, int]:
 def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
     """Return the hold of a row of ``HOLD_COLUMNS`` with its member."""
     member_id, hold_id, seq, points, status, expires_ms, spend_points, rewards, allocs, assurance = row[:10]
-    kind, store_id, ends_ms, used, recalled, coupons = row[10:]
+    kind, store_id, ends_ms, used, recalled, coupons, rule_set = row[10:]
     return member_id, Hold(
         hold_id,
         seq,
@@ -216,6 +216,7 @@ def hold_from_row(row: Row) -> tuple[MemberId, Hold]:
         used,
         bool(recalled),
         held_coupons_from_text(coupons) if coupons != _NO_NAMES else (),
+        rule_set,
     )
 
 
@@ -238,6 +239,7 @@ def hold_to_row(member_id: MemberId, hold: Hold) -> tuple[Any, ...]:
         hold.used,
         int(hold.recalled),
         to_compact(hold.coupons) if hold.coupons else _NO_NAMES,
+        hold.rule_set,
     )
 
 
