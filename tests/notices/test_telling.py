@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tallystick.core.ids import Ms
+from tallystick.core.ids import MemberId, Ms
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
 from tallystick.service.directory import Clock
@@ -449,3 +450,35 @@ def test_a_journal_longer_than_a_page_is_followed_to_its_end(club: Club) -> None
     assert not club.gateway.notices.follow(SHOP)
     earned = [note for note in club.notes(ada) if note.occasion is Occasion.POINTS_EARNED]
     assert len(earned) == JOURNAL_ROWS + 5
+
+
+def test_a_household_hears_of_its_account_and_nobody_of_what_another_bought(
+    opened: list[Club], tmp_path: Path
+) -> None:
+    occasions = ("points_earned", "redemption", "tier_reached", "reward_in_reach", "points_expiring")
+    club = started(opened, tmp_path, telling(*occasions))
+    ada, ben, quiet, asking = club.join(EMAIL), club.join(EMAIL, language="sv"), club.join(), club.join(EMAIL)
+    households, home = club.gateway.households, MemberId(str(uuid.uuid4()))
+    households.create(SHOP, home, ada)
+    for one in (ben, quiet, asking):
+        households.ask(SHOP, one, households.invite(SHOP, ada).code)
+    for one in (ben, quiet):
+        households.take_in(SHOP, ada, one)
+    club.buys(home, 123_400)
+    club.turn()
+    club.turn()
+    for one in (ada, ben):
+        told = {note.occasion for note in club.notes(one)}
+        assert told == {Occasion.REWARD_IN_REACH, Occasion.TIER_REACHED}
+    assert sorted(club.mail.titles) == sorted(
+        ["You have reached Guld", "Du har nått Guld", "You can have: Five off", "Du kan få: Five off"]
+    )
+    assert [club.notes(one) for one in (quiet, asking, home)] == [[], [], []]
+    club.wait(days=350)
+    club.look_ahead()
+    assert {club.notes(one)[-1].occasion for one in (ada, ben)} == {Occasion.POINTS_EXPIRING}
+    households.take_out(SHOP, ben, ben)
+    count = len(club.notes(ben))
+    club.buys(home, 500_000)
+    club.turn()
+    assert len(club.notes(ben)) == count, "who has left hears of it no more"

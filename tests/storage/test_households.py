@@ -112,6 +112,17 @@ def test_scans_of_its_people_lead_to_the_household(home: Store) -> None:
     assert home.household_accounts(PROGRAM, []) == {}
 
 
+def test_the_people_behind_a_household_are_those_who_are_in_it_and_open(home: Store) -> None:
+    ask(home)
+    assert home.people_of(PROGRAM, [HOME, CAT]) == {HOME: [ANN]}, "who asks is not in it"
+    join(home)
+    assert home.people_of(PROGRAM, [HOME, ANN]) == {HOME: sorted([ANN, BEN])}
+    home.set_status(PROGRAM, BEN, MemberStatus.BLOCKED)
+    assert home.people_of(PROGRAM, [HOME]) == {HOME: [ANN]}
+    assert home.people_of(PROGRAM, []) == {}
+    assert home.people_of(OTHER_PROGRAM, [HOME]) == {}
+
+
 def test_tills_find_the_household_by_what_its_people_show(home: Store) -> None:
     for number in (1, 2):
         home.add_identifier(PROGRAM, replace(identifier(number), scan_tag=bytes([number]) * 16))

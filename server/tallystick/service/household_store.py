@@ -91,6 +91,12 @@ class HouseholdStore(Protocol):
         """Return the household to whose account each member's scans lead; members without one are absent."""
         ...
 
+    def people_of(
+        self, program_id: ProgramId, household_ids: Sequence[MemberId]
+    ) -> dict[MemberId, list[MemberId]]:
+        """Return the open members of each household, by id; ids of which nobody is in a household are absent."""
+        ...
+
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
         """Return open members in households who have points of their own, by id, after one."""
         ...

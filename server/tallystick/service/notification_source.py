@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.directory import Clock, Directory
 from tallystick.service.errors import NotFound
 from tallystick.service.event_store import EventStore
+from tallystick.service.household_store import HouseholdStore
 from tallystick.service.journal import entries_in
 from tallystick.service.notice_texts import Args
 from tallystick.service.notices import CONSENT_OF, WAYS, purpose_of
@@ -56,6 +57,17 @@ FROM_ENTRIES = frozenset(
         Occasion.REWARD_IN_REACH,
     }
 )
+OF_THE_ACCOUNT = frozenset(
+    {
+        Occasion.POINTS_EXPIRING,
+        Occasion.TIER_REACHED,
+        Occasion.TIER_AT_RISK,
+        Occasion.AWARD,
+        Occasion.REWARD_IN_REACH,
+    }
+)
+"""What the people of a household are told of its account. Who bought what, and spent what, they are not."""
+
 FROM_TIME = frozenset({Occasion.POINTS_EXPIRING, Occasion.TIER_AT_RISK})
 _SPENDING = (EntryKind.SALE, EntryKind.BURN, EntryKind.CAPTURE)
 _EARNING = (EntryKind.SALE, EntryKind.EARN)
@@ -71,7 +83,7 @@ _REMINDERS = {
 log = logging.getLogger(__name__)
 
 
-class NoticeSource(NotificationStore, EventStore, LedgerReader, Directory, Protocol):
+class NoticeSource(NotificationStore, HouseholdStore, EventStore, LedgerReader, Directory, Protocol):
     """What making notifications needs of a store."""
 
 
@@ -251,12 +263,37 @@ class NotificationSource:
         occasions: Iterable[Occasion],
         members: Sequence[MemberId],
     ) -> list[MemberId]:
-        """Return the members whom one of the occasions could be told at all; the others need not be looked at."""
+        """Return the accounts of which somebody could be told one of the occasions; others need not be looked at."""
+        people = self._people(program_id, members)
+        hearing = {account: people.get(account, [account]) for account in members}
+        everybody = sorted({one for some in hearing.values() for one in some})
         found: set[MemberId] = set()
         for occasion in occasions:
-            granted = self._granted(program_id, purpose_of(occasion), members)
-            found |= {one for one in members if self._leads(rules, occasion, granted.get(one, frozenset()))}
-        return [one for one in members if one in found]
+            granted = self._granted(program_id, purpose_of(occasion), everybody)
+            found |= {one for one in everybody if self._leads(rules, occasion, granted.get(one, frozenset()))}
+        return [account for account, some in hearing.items() if not found.isdisjoint(some)]
+
+    def _people(
+        self, program_id: ProgramId, accounts: Sequence[MemberId]
+    ) -> Mapping[MemberId, list[MemberId]]:
+        """Return the people behind those of the accounts that are households'."""
+        found: dict[MemberId, list[MemberId]] = {}
+        for start in range(0, len(accounts), MEMBERS_AT_ONCE):
+            found |= self._store.people_of(program_id, accounts[start : start + MEMBERS_AT_ONCE])
+        return found
+
+    def _shared_out(self, program_id: ProgramId, reasons: Sequence[Reason]) -> Iterable[Reason]:
+        """Return reasons with those of a household's account as its people's."""
+        accounts = sorted({one.member_id for one in reasons if one.occasion in OF_THE_ACCOUNT})
+        people = self._people(program_id, accounts)
+        for reason in reasons:
+            of_household = people.get(reason.member_id) if reason.occasion in OF_THE_ACCOUNT else None
+            if of_household is None:
+                yield reason
+                continue
+            # One who was in another household before may have been told the same of that one.
+            key = f"{reason.member_id}/{reason.key}"
+            yield from (replace(reason, member_id=one, key=key) for one in of_household)
 
     def _granted(
         self, program_id: ProgramId, purpose: ConsentPurpose, members: Sequence[MemberId]
@@ -286,6 +323,7 @@ class NotificationSource:
         now_ms = self._now_ms()
         made: list[Notification] = []
         fresh = [one for one in reasons if one.stale_ms > now_ms]
+        fresh = list(self._shared_out(program_id, fresh))
         for purpose in {purpose_of(one.occasion) for one in fresh}:
             of_purpose = [one for one in fresh if purpose_of(one.occasion) is purpose]
             members = sorted({one.member_id for one in of_purpose})

@@ -155,6 +155,25 @@ class SqlHouseholds(SqlSession):
         )
         return dict(map(tuple, self._all(program_id, query))) if member_ids else {}
 
+    def people_of(
+        self, program_id: ProgramId, household_ids: Sequence[MemberId]
+    ) -> dict[MemberId, list[MemberId]]:
+        """Return the open members of each household."""
+        query = (
+            select(_m.household_id, _m.member_id)
+            .join(t.member, _of_open_member())
+            .where(
+                _m.program_id == program_id,
+                _m.household_id.in_(household_ids),
+                _m.part < int(Part.ASKING),
+            )
+            .order_by(_m.household_id, _m.member_id)
+        )
+        found: dict[MemberId, list[MemberId]] = {}
+        for household_id, member_id in self._all(program_id, query) if household_ids else ():
+            found.setdefault(household_id, []).append(member_id)
+        return found
+
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
         """Return open members in households who have points of their own, by id, after one."""
         account = t.account.c

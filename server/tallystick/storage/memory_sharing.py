@@ -186,6 +186,18 @@ class MemoryHouseholds:
         found = {member_id: leads_to(tables, member_id) for member_id in member_ids}
         return {member_id: account for member_id, account in found.items() if account != member_id}
 
+    def people_of(
+        self: Tables, program_id: ProgramId, household_ids: Sequence[MemberId]
+    ) -> dict[MemberId, list[MemberId]]:
+        wanted, found = set(household_ids), dict[MemberId, list[MemberId]]()
+        with self._changes():
+            tables = self._of(program_id)
+            for member_id in sorted(tables.belongings):
+                household_id = leads_to(tables, member_id)
+                if household_id != member_id and household_id in wanted:
+                    found.setdefault(household_id, []).append(member_id)
+        return found
+
     def pools(self: Tables, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
         with self._changes():
             tables = self._of(program_id)
