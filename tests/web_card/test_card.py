@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import APIResponse, Browser, Route, expect
 
 from tallystick.cli.prepare import DEMO_STORE
 from tests.web.support.browser import open_context
@@ -150,6 +150,29 @@ def test_points_that_are_locked_cannot_be_burned_until_they_are_unlocked(card: C
     card.tap("lock")
     expect(card.at("lock")).to_have_attribute("aria-checked", "false")
     office.burn(card.member_id(), 100)
+
+
+def test_an_answer_that_was_on_its_way_does_not_hide_what_was_changed_meanwhile(card: Card) -> None:
+    card.sign_up()
+    card.tap("lock")
+    expect(card.at("lock")).to_have_attribute("aria-checked", "true")
+    late: list[tuple[Route, APIResponse]] = []
+
+    def keep(route: Route) -> None:
+        late.append((route, route.fetch()))
+
+    card.page.route("**/tallystick.v1.AppService/GetCard", keep, times=1)
+    with card.page.expect_response("**/tallystick.v1.AppService/SetSpendLock"):
+        card.page.reload()
+        expect(card.at("lock")).to_have_attribute("aria-checked", "true")
+        for _ in range(100):
+            if late:
+                break
+            card.page.wait_for_timeout(100)
+        card.tap("lock")
+    route, answer = late[0]
+    route.fulfill(response=answer)
+    expect(card.at("lock")).to_have_attribute("aria-checked", "false")
 
 
 def test_a_voucher_is_made_once_the_device_is_a_day_old_and_is_kept_on_the_phone(

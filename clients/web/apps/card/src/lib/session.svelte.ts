@@ -41,6 +41,7 @@ class Session {
   #token = { text: "", untilMs: 0 };
   #buying: Promise<string> | null = null;
   #refreshing: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
 
   /** Whether this phone's clock is so far off that its owner should know. */
   readonly clockOff = $derived(isOff(this.offsetMs));
@@ -78,7 +79,13 @@ class Session {
 
   /** Asks for the card as it is now; what was shown stays where there is no answer. Never throws. */
   refresh(): Promise<void> {
-    return (this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null)));
+    if (!this.#refreshing)
+      return (this.#refreshing = this.#refresh().finally(() => (this.#refreshing = null)));
+    // The one under way may have asked before the change that the caller wants to see: one more for all who ask now.
+    return (this.#next ??= this.#refreshing.then(() => {
+      this.#next = null;
+      return this.refresh();
+    }));
   }
 
   async #refresh(): Promise<void> {
@@ -198,7 +205,7 @@ class Session {
       points: num(decision?.posted?.benefits?.earnedPoints),
       refused: refused ?? decision?.refused?.reason ?? "",
     };
-    if (!this.claimed.refused) void this.#refreshing?.then(() => this.refresh());
+    if (!this.claimed.refused) void this.refresh();
   }
 
   async #accessToken(): Promise<string> {
