@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import ssl
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,18 @@ def test_the_end_does_not_wait_for_a_server_that_says_nothing(
         began = time.perf_counter()
         mailer.close()
         assert time.perf_counter() - began < 2.0
+
+
+def test_the_end_leaves_no_connection_behind(
+    opened: list[SmtpMailer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "CLOSING_S", 0.1)
+    with socket.socket() as silent, warnings.catch_warnings(record=True, category=ResourceWarning) as left:
+        warnings.simplefilter("always")
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        for _ in range(5):
+            mailer_for(opened, silent.getsockname()[1], host="127.0.0.1").post(code_mail())
+            opened.pop().close()
+        gc.collect()
+    assert [str(one.message) for one in left] == []

@@ -118,8 +118,11 @@ class SmtpMailer:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
-            for task in asyncio.all_tasks(loop):
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
                 task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            # A connection that was given up is closed a turn later.
             loop.run_until_complete(asyncio.sleep(0))
         finally:
             loop.close()
