@@ -247,7 +247,7 @@ def till_clock_orders_entries() -> Iterator[None]:
 
 @fault("a sale is judged by today's rules and not by those that the till had", seed=5)
 def rules_not_pinned() -> Iterator[None]:
-    with instead(batch, "pinned_version", lambda command: None):
+    with instead(batch, "pinned_version", lambda command, holds: None):
         yield
 
 
