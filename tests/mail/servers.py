@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
 from tests.rpc.certificates import Authority
+from tests.support.ports import free_port
 
 USER, PASSWORD = "card", "geheim-geheim"
 
@@ -71,13 +71,6 @@ class Inbox:
         with self.came:
             assert self.came.wait_for(lambda: len(self.mails) >= count, 10), "the mail did not come"
             return self.mails
-
-
-def free_port() -> int:
-    """A port that nobody listens on; the controller cannot take one by itself."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return int(place.getsockname()[1])
 
 
 @contextmanager

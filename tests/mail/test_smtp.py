@@ -18,7 +18,8 @@ from tallystick.core.ids import Ms
 from tallystick.mail import smtp
 from tallystick.mail.smtp import SmtpMailer, SmtpSettings
 from tallystick.service.mailer import CodeMail
-from tests.mail.servers import PASSWORD, USER, Inbox, Tls, free_port, mail_server, until
+from tests.mail.servers import PASSWORD, USER, Inbox, Tls, mail_server, until
+from tests.support.ports import free_port
 
 ADA = "ada@example.org"
 

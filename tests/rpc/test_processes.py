@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from tallystick.rpc.grpc_server import CannotListen
 from tallystick.rpc.server import ServerSettings
 from tallystick.rpc.workers import BACKOFF_MIN_S, Workers
 from tests.rpc.edge import GET_BALANCE, StartEdge, balance_request, call
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "tests.rpc.server_program"]
@@ -106,12 +106,6 @@ def test_a_second_signal_skips_the_wait(launch: Callable[..., subprocess.Popen[s
     assert process.poll() is None
     process.terminate()
     assert process.wait(10) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_workers_share_a_port_come_back_when_killed_and_drain_together(

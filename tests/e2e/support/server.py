@@ -20,6 +20,7 @@ from tallystick.core.state import MemberStatus
 from tallystick.security.keys import SigningKey
 from tallystick.service.directory import Member
 from tests.e2e.support.processes import Child, program
+from tests.support import ports
 
 PROGRAM = DEMO_PROGRAM
 CALLER = "caller"
@@ -132,10 +133,8 @@ class Installation:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now, and remember it for `ports_in_use`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    """Return a port that nobody listens on, and remember it for `ports_in_use`."""
+    port = ports.free_port()
     _ports.append(port)
     return port
 
