@@ -30,7 +30,8 @@ from tallystick.core.rules.referral import Referring
 from tallystick.core.rules.reminders import Reminders
 from tallystick.core.rules.watch import Watching
 from tallystick.service.rule_text import read_document
-from tests.core.language import FULL, WRONG
+from tests.core.language import FULL
+from tests.core.mistakes import WRONG
 from tests.core.world import at, document_of
 
 PROGRAMS = sorted((Path(__file__).parents[2] / "server" / "tallystick" / "programs").glob("*.yaml"))
