@@ -12,7 +12,7 @@ from tallystick.core.entry import Detail, Entry, EntryKind, Explanation, Moves
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
-from tallystick.service.notification_source import told_by
+from tallystick.service.notification_reasons import told_by
 from tallystick.service.rule_text import read_document
 from tests.rpc.handlers.world import RULES
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from dataclasses import replace
 from typing import Protocol
 
-from tallystick.core.entry import Entry, EntryKind
+from tallystick.core.entry import Entry
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.lots import local_day
-from tallystick.core.rules.ladder import expiring_points, in_tier, standing_of, to_be_had
+from tallystick.core.rules.ladder import expiring_points, standing_of
 from tallystick.core.rules.model import DAY_MS, RuleSet
 from tallystick.core.rules.notifications import ABOUT, RISK_DAYS, Occasion, Sense, Telling, loud_from
 from tallystick.service.balances import Balances
@@ -34,6 +33,7 @@ from tallystick.service.notification_ports import (
     NotificationStore,
     Way,
 )
+from tallystick.service.notification_reasons import Reason, expiring_told, told_by
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reminders import Reminder, ReminderKind
 from tallystick.service.rulebook import RuleBook
@@ -69,12 +69,6 @@ OF_THE_ACCOUNT = frozenset(
 """What the people of a household are told of its account. Who bought what, and spent what, they are not."""
 
 FROM_TIME = frozenset({Occasion.POINTS_EXPIRING, Occasion.TIER_AT_RISK})
-_SPENDING = (EntryKind.SALE, EntryKind.BURN, EntryKind.CAPTURE)
-_EARNING = (EntryKind.SALE, EntryKind.EARN)
-_REFERRAL = "referral"
-_PRESENTS = ("birthday", "anniversary")
-"""Explanations of earns that are no thanks for something done."""
-
 _REMINDERS = {
     ReminderKind.BASKET_ABANDONED: Occasion.BASKET_ABANDONED,
     ReminderKind.WISH: Occasion.WISH_REMINDER,
@@ -85,17 +79,6 @@ log = logging.getLogger(__name__)
 
 class NoticeSource(NotificationStore, HouseholdStore, EventStore, LedgerReader, Directory, Protocol):
     """What making notifications needs of a store."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A reason to tell a member something. After ``stale_ms`` it is too late."""
-
-    member_id: MemberId
-    occasion: Occasion
-    key: str
-    args: Args
-    stale_ms: Ms
 
 
 class NotificationSource:
@@ -241,7 +224,7 @@ class NotificationSource:
         today = local_day(now_ms, rules.zone)
         if expiring is not None:
             days = expiring_points(rules, state.lots, days_max=EXPIRING_DAYS_MAX)
-            yield from _expiring(member_id, rules, expiring, days, today)
+            yield from expiring_told(member_id, rules, expiring, days, today)
         if Occasion.TIER_AT_RISK not in rules.notifications.by_occasion:
             return
         account = state.account
@@ -362,62 +345,3 @@ def _message(reason: Reason, rules: RuleSet, now_ms: Ms) -> Notification:
         stale_ms=reason.stale_ms,
         next_ms=first_ms,
     )
-
-
-def told_by(entry: Entry, before: Entry | None, rules: RuleSet) -> Iterable[tuple[Occasion, Args]]:
-    """Return what an entry is a reason to tell of."""
-    moves, balance = entry.moves, ("balance", str(entry.active_after))
-    given = ("points", str(-moves.issued)), balance
-    if any(one.code.startswith(_REFERRAL) for one in entry.detail.explanations):
-        if moves.issued < 0:
-            yield Occasion.REFERRAL_PAID, given
-    elif entry.kind is EntryKind.AWARD or any(one.code in _PRESENTS for one in entry.detail.explanations):
-        if moves.issued < 0:
-            yield Occasion.AWARD, given
-    elif entry.kind in _EARNING and moves.issued < 0:
-        yield Occasion.POINTS_EARNED, given
-    if entry.kind in _SPENDING and moves.burned > 0:
-        yield Occasion.REDEMPTION, (("points", str(moves.burned)), balance)
-    if rules.tiers is not None and entry.tier_after:
-        ranks = rules.tiers.ranks
-        was = before.tier_after if before is not None else ""
-        if ranks.get(entry.tier_after, 0) > ranks.get(was, 0):
-            yield Occasion.TIER_REACHED, (("tier", entry.tier_after),)
-    reached = _reward_reached(entry, rules)
-    if reached:
-        yield Occasion.REWARD_IN_REACH, (("reward", reached), balance)
-
-
-def _reward_reached(entry: Entry, rules: RuleSet) -> str:
-    """Return the dearest reward that the points of an entry have brought into reach; empty when there is none."""
-    if entry.moves.active <= 0:
-        return ""
-    was = entry.active_after - entry.moves.active
-    new = [
-        reward
-        for reward in to_be_had(rules.rewards, entry.origin.occurred_ms)
-        if in_tier(reward, entry.tier_after) and was < reward.cost <= entry.active_after
-    ]
-    return max(new, key=lambda reward: reward.cost).reward_id if new else ""
-
-
-def _expiring(
-    member_id: MemberId, rules: RuleSet, telling: Telling, days: Sequence[tuple[date, int]], today: date
-) -> Iterable[Reason]:
-    """Return reasons for the points that expire in the days that are told, those of one week together.
-
-    Whoever shops every day has points that expire every day, and does not want to hear of it every day.
-    """
-    weeks: dict[tuple[int, int], list[tuple[date, int]]] = {}
-    for last_day, points in days:
-        if last_day >= today:
-            year, week, _ = last_day.isocalendar()
-            weeks.setdefault((year, week), []).append((last_day, points))
-    for (year, week), of_week in weeks.items():
-        first, points = of_week[0][0], sum(points for _, points in of_week)
-        near = [days for days in telling.days_before if (first - today).days <= days]
-        if near:
-            args = (("points", str(points)), ("date", first.isoformat()))
-            over = datetime.combine(first + timedelta(days=1), time.min, tzinfo=rules.zone)
-            key = f"{min(near)}/{year}-{week}"
-            yield Reason(member_id, Occasion.POINTS_EXPIRING, key, args, Ms(int(over.timestamp()) * 1000))
