@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ from tallystick_till.hub import LocalHub, NoHub
 from tallystick_till.outbox import Untold
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tallystick_till.snapshot import MemorySnapshot
-from tallystick_till.sync import UNFINISHED_EVERY_MS, SyncLoop
+from tallystick_till.sync import UNFINISHED_EVERY_MS, WATCH_MOST_S, SyncLoop
 from tests.till_sync.world import (
     HOUR_MS,
     NotingTill,
@@ -41,9 +42,16 @@ def loop(
     snapshot: MemorySnapshot | None = None,
     hub: Any = None,
     time: Time | None = None,
+    sleep: Callable[[float], None] | None = None,
 ) -> SyncLoop:
     return SyncLoop(
-        till, gateway, snapshot or MemorySnapshot(), hub or NoHub(), clock=time or Time(), rng=Random(1)
+        till,
+        gateway,
+        snapshot or MemorySnapshot(),
+        hub or NoHub(),
+        clock=time or Time(),
+        rng=Random(1),
+        sleep=sleep,
     )
 
 
@@ -215,6 +223,15 @@ def test_waits_are_spread_over_the_whole_span() -> None:
     waits = [Backoff(Random(seed)).next_s() for seed in range(200)]
     assert min(waits) < 0.1 * FIRST_S
     assert 0.9 * FIRST_S < max(waits) <= FIRST_S
+
+
+def test_a_line_that_was_down_for_long_is_looked_for_every_ten_seconds() -> None:
+    waited: list[float] = []
+    gateway = ScriptedGateway(watch=[[GatewayAway()] for _ in range(200)])
+    sync = loop(NotingTill(), gateway, sleep=waited.append)
+    for _ in range(200):
+        sync._watch_round()
+    assert WATCH_MOST_S / 2 < max(waited) <= WATCH_MOST_S == 10
 
 
 def test_news_are_stored_before_the_till_acts_on_them_and_the_cursor_comes_last() -> None:

@@ -16,7 +16,7 @@ from tests.e2e.support.server import PROGRAM
 from tests.web.support.browser import DESKTOP, open_context
 from tests.web.support.office import Office
 from tests.web.support.screen import Screen
-from tests.web.support.shop import Shop, wait_for
+from tests.web.support.shop import ONLINE_S, Shop, wait_for
 from tests.web_card.support.card import Card
 from tests.web_card.support.counter import (
     at_the_till,
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.timeout(240)
 
 OPENING = 1_240
 CAMERA_MS = 30_000
-ONLINE_S = 60.0
 BURN_FROM = -65537
 KCWT = 13
 PICTURE_AGE_S = 60.0
@@ -84,8 +83,7 @@ def phone(context: BrowserContext, gateway: Gateway, office: Office, counter: Sh
         found = counter.ask("POST", "/identify", {"scan": number, "source": "wedge"})
         if found["kind"] == "member" and found["member"]["points"] == OPENING:
             return True
-        counter.line.mend()
-        wait_for(lambda: counter.state()["link"] == "online", "the till to be online", within_s=ONLINE_S)
+        counter.online()
         return False
 
     counter.line.mend()

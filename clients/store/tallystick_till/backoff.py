@@ -19,13 +19,14 @@ class GatewayBusy(GatewayAway):
 
 
 class Backoff:
-    """Waits of full jitter: anything between nothing and a ceiling that doubles up to ``MOST_S``.
+    """Waits of full jitter: anything between nothing and a ceiling that doubles up to ``most_s`` seconds.
 
     After a line comes back a thousand tills call at once; jitter over the whole span is what spreads them.
     """
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, most_s: float = MOST_S) -> None:
         self._rng = rng
+        self._most_s = most_s
         self._ceiling_s = FIRST_S
 
     def reset(self) -> None:
@@ -34,6 +35,6 @@ class Backoff:
 
     def next_s(self, *, at_least_s: float = 0.0) -> float:
         """Return the next wait; what the gateway asked for comes on top of nothing and under everything."""
-        wait_s = max(min(at_least_s, MOST_S), self._rng.uniform(0.0, self._ceiling_s))
-        self._ceiling_s = min(self._ceiling_s * 2, MOST_S)
+        wait_s = max(min(at_least_s, self._most_s), self._rng.uniform(0.0, self._ceiling_s))
+        self._ceiling_s = min(self._ceiling_s * 2, self._most_s)
         return wait_s

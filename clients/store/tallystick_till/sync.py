@@ -25,6 +25,8 @@ LEASES_EVERY_MS = 30_000
 UNFINISHED_EVERY_MS = 30_000
 TIDY_EVERY_MS = 86_400_000
 IDLE_S = 30.0
+WATCH_MOST_S = 10.0
+"""How long to wait at most before the stream is tried again: it is what shows a cashier that the line is back."""
 STOP_S = 2.0
 BATCH_MAX = 500
 SIGNATURE_INVALID = "ADVICE_SIGNATURE_INVALID"
@@ -84,7 +86,7 @@ class SyncLoop:
         self._clock = clock
         self._sleep = sleep
         self._push_backoff = Backoff(rng)
-        self._watch_backoff = Backoff(rng)
+        self._watch_backoff = Backoff(rng, most_s=WATCH_MOST_S)
         self._awake = threading.Event()
         self._stop = threading.Event()
         self._leases_at_ms: int | None = None

@@ -21,6 +21,8 @@ STORE = "corner"
 LABEL = "Till 1"
 START_S = 40.0
 WAIT_S = 20.0
+ONLINE_S = 60.0
+"""A till waits up to ten seconds before it tries its line again, and the line itself up to two."""
 POLL_S = 0.05
 
 FLOOR_SALE, FLOOR_MEMBER, FLOOR_TILL = 60, 100, 100
@@ -116,7 +118,7 @@ class Shop:
             self.online()
             return False
 
-        wait_for(known, "the till's snapshot to hold a new member")
+        wait_for(known, "the till's snapshot to hold a new member", within_s=ONLINE_S)
         return card
 
     def balance(self, card: Card) -> int:
@@ -156,7 +158,7 @@ class Shop:
     def online(self) -> None:
         """Mend the line when it is cut, and wait until nothing is queued any more."""
         self.line.mend()
-        wait_for(lambda: self.state()["link"] == "online", "the till to be online")
+        wait_for(lambda: self.state()["link"] == "online", "the till to be online", within_s=ONLINE_S)
         self.all_is_sent()
 
     def offline(self) -> None:
