@@ -14,6 +14,9 @@ SOURCES := $(wildcard server tools tests benchmarks clients hatch_build.py)
 # One test process more than there are cores: many tests wait for processes and browsers of theirs.
 WORKERS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores + 1 : 8)))
 
+# Modules are compiled once, as in an installed package, and not again by each of the thousands of starts in the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Further arguments for what a target runs: make test ARGS="-k sale"
 ARGS ?=
 

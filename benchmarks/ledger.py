@@ -8,6 +8,7 @@ superuser of a server that may be loaded; without it the benchmark starts a Post
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from typing import Any
 import psutil
 import psycopg
 
+import tallystick
 from benchmarks.load import write_messages
 from benchmarks.measure import cpu_s, report, rss_mb
 from benchmarks.population import (
@@ -52,6 +54,8 @@ ECHO_BYTES = 200
 SYNC_WORKERS = 2
 ISSUER = "tallystick"
 START_TIMEOUT_S = 30.0
+WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""A server starts as an installed one does, whose modules were compiled when it was installed."""
 
 
 def main() -> None:
@@ -197,6 +201,7 @@ class PostgresBench:
         }
 
     def _grpc(self, seconds: float, members: int) -> dict[str, Any]:
+        compileall.compile_dir(Path(tallystick.__file__).parent, quiet=1)
         with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as home:
             keys = create_key_dir(Path(home) / "keys", now_s=now_ms() // 1000)
             with _echo_server() as echo, gateway_process(self._url.service_url, Path(home)) as server:
@@ -364,7 +369,7 @@ def _serving(module: list[str], address: str, settings: Mapping[str, str]) -> It
 def _python(module: str, *arguments: str, settings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        env={**os.environ, **(settings or {})},
+        env={**os.environ, **(settings or {}), **WITH_BYTECODE},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE if module == "benchmarks.sync_worker" else subprocess.DEVNULL,
         stderr=subprocess.DEVNULL if module == "tallystick" else None,
