@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,7 +26,8 @@ from tallystick.service.coupon_ports import (
 from tallystick.service.errors import AlreadyExists, StoreConflict
 from tallystick.service.ports import WriteSet
 from tallystick.storage import Store, open_store
-from tallystick.storage.postgres import PostgresStore, PostgresTransaction
+from tallystick.storage.postgres import PostgresStore
+from tallystick.storage.postgres_connect import Connection
 from tallystick.storage.verify import verify
 from tests.service.coupons import CouponDesk
 from tests.service.desk import BEN, CLUB
@@ -234,22 +237,35 @@ def test_a_sale_without_coupons_asks_the_database_nothing_more(
     postgres_database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    prepared: dict[str, str] = {}
+
+    def note(self: Any, message: str, *values: Any, **options: Any) -> object:
+        # A statement is prepared once for each connection: that is no part of a sale.
+        found = re.match(r"PREPARE (\w+)", message)
+        if found:
+            prepared[found[1]] = message
+        else:
+            asked.append(message)
+        return real(self, message, *values, **options)
+
+    def about_coupons(message: str) -> bool:
+        return any("coupon" in prepared[name] for name in re.findall(r"EXECUTE (\w+)", message))
+
+    real = Connection.execute
+    monkeypatch.setattr(Connection, "execute", note)
     store = PostgresStore(postgres_database.service_url, now_ms=clock)
     with CouponDesk(store) as desk:
         plain = desk.sale(2_000)
         desk.posted(desk.sale(1_000))
-
-        def note(self: object, *questions: object) -> object:
-            asked.append(str(questions))
-            return real(self, *questions)  # type: ignore[arg-type]
-
-        real = PostgresTransaction._ask
-        monkeypatch.setattr(PostgresTransaction, "_ask", note)
+        asked.clear()
         desk.posted(plain)
-        assert len(asked) == 1, "accounts and known ids, in one round trip; then the write"
-        assert "coupon" not in asked[0]
+        assert len(asked) == 2, (
+            "accounts and known ids in one round trip, the write and its commit in another"
+        )
+        assert [about_coupons(message) for message in asked] == [False, False]
+        asked.clear()
         desk.posted(desk.buys("summer 25"))
-        assert [("coupon" in question) for question in asked[1:]] == [False, True]
+        assert [about_coupons(message) for message in asked] == [False, True, True, True, False]
     store.close()
 
 

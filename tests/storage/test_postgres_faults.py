@@ -193,8 +193,9 @@ def test_a_statement_that_failed_does_not_pass_for_a_commit(store: PostgresStore
         with store.transaction(PROGRAM) as transaction:
             accounts = transaction.lock_accounts([member_id(1)])
             changes = books.batch([(accounts[member_id(1)], again)], tail=transaction.tail(books.lane_id))
+            transaction.write(changes)
             with suppress(psycopg.errors.UniqueViolation):
-                transaction.write(changes)
+                transaction.tail(books.lane_id)
 
     with pytest.raises(StoreConflict, match="ROLLBACK"):
         write_and_carry_on()

@@ -187,7 +187,7 @@ class Transaction(CouponTransaction, SegmentTransaction, Protocol):
         ...
 
     def write(self, changes: WriteSet) -> None:
-        """Write the set. Checks row counts: anything unexpected raises ``StoreConflict``."""
+        """Write the set. Checks row counts: anything unexpected raises ``StoreConflict``, at the latest at the end."""
         ...
 
 

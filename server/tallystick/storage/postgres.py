@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import Connection as DirectoryConnection
 from sqlalchemy import create_engine, text
 
@@ -34,6 +33,7 @@ from tallystick.storage.postgres_connect import (
     close,
     connect,
     connect_plain,
+    literal,
     lost,
     operating_error,
     require_open,
@@ -56,8 +56,7 @@ T = TypeVar("T")
 
 # The locks must come first and the look for known ids see what they waited for: each statement its own snapshot.
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_NAME_PROGRAM = "SELECT set_config('tallystick.program', %s, true)"
-_PLACEHOLDER = re.compile(r"\$([0-9]+)")
+_NAME_PROGRAM = "SELECT set_config('tallystick.program', {}, true)"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _SET_PROGRAM = text("SELECT set_config('tallystick.program', :program_id, true)")
@@ -101,23 +100,25 @@ class PostgresTransaction(SqlReads):
     """A transaction of one program on one connection, in few round trips.
 
     On a busy machine each round trip waits for its turn twice. So BEGIN goes out in one message with the first
-    statements, and a reader needs none: statements of one message are one transaction. (The driver's pipeline mode
-    sends as often as before and costs more than it saves.)
+    statements, the write of a batch in one with the COMMIT, and a reader needs neither: statements of one message are
+    one transaction. (The driver's pipeline mode sends as often as before and costs more than it saves.)
     """
 
     statements = _STATEMENTS
 
     def __init__(self, connection: Connection, program_id: ProgramId, *, begin: str) -> None:
         super().__init__(program_id)
+        connection.forget_many()
         self._connection = connection
         self._begin = begin
         self._begun = False
+        self._unwritten: str | None = None
 
     def locked(
         self, member_ids: Iterable[MemberId], command_ids: Iterable[CommandId]
     ) -> tuple[dict[MemberId, Account], dict[CommandId, Known]]:
         """Lock accounts, then look up command ids in a statement of its own, both in one round trip."""
-        accounts, known = self._ask(
+        accounts, known = self._answers(
             (self.statements.accounts_locked, (self._any(sorted(set(member_ids))),)),
             (self.statements.known, (self._any(set(command_ids)),)),
         )
@@ -129,25 +130,26 @@ class PostgresTransaction(SqlReads):
         if not wanted:
             return {}
         values = (self._texts(wanted),)
-        _, rows = self._ask((self.statements.tills_made, values), (self.statements.tills_locked, values))
+        _, rows = self._answers((self.statements.tills_made, values), (self.statements.tills_locked, values))
         return tills_from_rows(rows)
 
     def write(self, changes: WriteSet) -> None:
-        """Write the set in one statement. Raises ``StoreConflict`` when a row was not as it was loaded."""
+        """Write the set in one statement, which goes out with the next one or the COMMIT.
+
+        That raises ``StoreConflict`` when a row was not as it was loaded.
+        """
         planned = plan_write(self._program_id, changes)
         if planned is None:
             return
-        if not self._begun:
-            self._ask()
-        row = self._connection.execute(planned.statement, planned.values).fetchone()
-        if row is None or row[0] != planned.expected:
-            raise StoreConflict(f"{planned.expected} rows were to change, but {row and row[0]} did.")
+        if self._unwritten is not None:
+            self._send()
+        self._unwritten = self._connection.call(planned.statement, planned.values)
 
     def commit(self) -> None:
         """Commit. A transaction in which a statement failed answers COMMIT with ROLLBACK, and without an error."""
-        if not self._begun:
+        if not self._begun and self._unwritten is None:
             return
-        answer = self._connection.execute("COMMIT", prepare=False).statusmessage
+        answer = self._send("COMMIT").statusmessage
         if answer != "COMMIT":
             raise StoreConflict(f"COMMIT was answered with {answer}.")
 
@@ -157,43 +159,43 @@ class PostgresTransaction(SqlReads):
         return [identifier_from_row(row) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> Sequence[Row]:
-        # Numbers travel as text: the driver would give each size of number a type, and each type a plan of its own.
-        bound = [str(value) if isinstance(value, int) else value for value in values]
-        (rows,) = self._ask((statement, bound))
+        (rows,) = self._answers((statement, values))
         return rows
 
-    def _ask(self, *questions: tuple[str, Sequence[object]]) -> list[Sequence[Row]]:
-        """Run statements in one round trip, behind BEGIN and the name of the program where they are still to come."""
-        if self._begun and len(questions) == 1:
-            ((statement, values),) = questions
-            return [self._connection.execute(statement, (self._program_id, *values)).fetchall()]
-        before = [] if self._begun else [_NAME_PROGRAM % sql.quote(self._program_id)]
-        if self._begin and not self._begun:
-            before.insert(0, self._begin)
-        written = [self._written(statement, values) for statement, values in questions]
-        cursor = self._connection.execute(";".join([*before, *written]), prepare=False)
-        self._begun = bool(self._begin)
-        for _ in before:
-            cursor.nextset()
+    def _answers(self, *questions: Question) -> list[Sequence[Row]]:
+        cursor = self._send(*[self._call(statement, values) for statement, values in questions])
         answers: list[Sequence[Row]] = []
         for _ in questions:
             answers.append(cursor.fetchall())
             cursor.nextset()
         return answers
 
-    def _written(self, statement: str, values: Sequence[object]) -> str:
-        """Return a statement with its values in it: one message of several statements cannot bind any."""
-        literals = [sql.quote(value) for value in (self._program_id, *values)]
-        return _PLACEHOLDER.sub(lambda found: literals[int(found[1]) - 1], statement)
-
-    def _answers(self, *questions: Question) -> list[Sequence[Row]]:
-        return self._ask(*questions)
-
     def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-        bound = [tuple(str(v) if isinstance(v, int) else v for v in (self._program_id, *row)) for row in rows]
-        with self._connection.cursor() as cursor:
-            cursor.executemany(statement, bound)
-            return cursor.rowcount
+        cursor = self._send(*[self._call(statement, row) for row in rows])
+        count = cursor.rowcount
+        while cursor.nextset():
+            count += cursor.rowcount
+        return count
+
+    def _call(self, statement: str, values: Sequence[object]) -> str:
+        return self._connection.call(statement, (self._program_id, *values))
+
+    def _send(self, *calls: str) -> psycopg.Cursor[Any]:
+        """Send calls in one round trip, behind what has to come first and is still to come: BEGIN, the name of the
+        program, and what is to be written. Return the cursor at the answer of the first call.
+        """
+        before: list[str] = []
+        if not self._begun:
+            before = [self._begin] if self._begin else []
+            before.append(_NAME_PROGRAM.format(literal(self._program_id)))
+        if self._unwritten is not None:
+            before.append(self._unwritten)
+            self._unwritten = None
+        cursor = self._connection.execute(";".join([*before, *calls]), prepare=False)
+        self._begun = bool(self._begin)
+        for _ in before:
+            cursor.nextset()
+        return cursor
 
     def _any(self, ids: Iterable[str]) -> object:
         return uuids(ids)
@@ -385,9 +387,7 @@ class PostgresStore(LedgerReads, SqlDirectory):
 
 def _begin(connection: Connection, program_id: ProgramId, begin: str) -> None:
     """Begin and name the program for row level security, in one round trip."""
-    named = sql.Literal(program_id).as_string(connection)
-    statement = f"{begin}; SELECT set_config('tallystick.program', {named}, true)"
     try:
-        connection.execute(statement, prepare=False)
+        connection.execute(f"{begin}; {_NAME_PROGRAM.format(literal(program_id))}", prepare=False)
     except psycopg.Error as error:
         raise StoreUnavailable(f"The database does not begin a transaction: {error}".strip()) from error
