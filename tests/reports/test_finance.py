@@ -32,7 +32,8 @@ from tallystick.core.entry import Entry, Posted
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import Account, Lot, MemberState, MemberStatus
 from tallystick.reports.deferral import ExpectationWrong, allocate, journal, recognise, revenue
-from tallystick.reports.liability import Cohort, Liability, Movement, read_liability
+from tallystick.reports.liability import Liability, Movement, read_liability
+from tallystick.reports.owed_lots import Cohort
 from tests.reports.test_simulation import DAY_MS, START_MS, rules
 
 UTC = ZoneInfo("UTC")

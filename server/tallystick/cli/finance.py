@@ -18,7 +18,8 @@ from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
 
 if TYPE_CHECKING:
     from tallystick.core.rules.model import RuleSet
-    from tallystick.reports.liability import Cohort, Liability
+    from tallystick.reports.liability import Liability
+    from tallystick.reports.owed_lots import Cohort
 
 ENTITIES_MAX = 10_000
 ESTIMATES_MAX = 10_000

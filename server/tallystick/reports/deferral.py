@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from tallystick.reports.liability import Cohort, Liability, Movement, months
+from tallystick.reports.liability import Liability, Movement, months
+from tallystick.reports.owed_lots import Cohort
 
 Expectation = Callable[[Cohort, date], Fraction]
 """The share of a cohort's points that is expected to be burned, as it is estimated at the end of a month; 0 to 1."""

@@ -1,31 +1,25 @@
 """The points that a program owes, month by month and for each legal entity: what finance closes the books with.
 
-A point is owed by the entity of the store that issued it, wherever it is burned. Entries are read member by member; the
-lots behind each burn say exactly which entity's points were spent.
+A point is owed by the entity of the store that issued it, wherever and by whom it is burned. Entries are read member by
+member; the lots behind each burn say exactly which entity's points were spent. What one member gave to another keeps
+its issuer and its year: the receiver's entries wait until the giver's have been read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.entry import Entry, EntryKind
-from tallystick.core.ids import MemberId
-from tallystick.core.lots import local_day, slice_allocs
-from tallystick.core.state import Alloc
+from tallystick.core.ids import CommandId, MemberId
+from tallystick.core.lots import local_day
+from tallystick.reports.owed_lots import NO_LOT, Cohort, OwedLots, Part, split, taken_last
 
 NOWHERE = ""
 """The entity of entries that came from no store."""
-
-
-class Cohort(NamedTuple):
-    """Points issued by one entity in one year: they are expected to be burned together."""
-
-    entity: str
-    year: int
 
 
 @dataclass(slots=True)
@@ -113,90 +107,142 @@ def read_liability(
             known[quarter] = local_day(at_ms, zone).replace(day=1)
         return known[quarter]
 
-    for member_id, entries in members:
-        reader = _Member(liability, member_id, month_of, lambda store: entities.get(store, store))
-        for entry in entries:
-            reader.read(entry)
+    def entity_of(store: str) -> str:
+        return entities.get(store, store)
+
+    sent = _Sent()
+    for _, entries in members:
+        sent.read(_Member(liability, month_of, entity_of), iter(entries))
+    sent.read_rest()
     return liability
+
+
+class _Sent:
+    """What members gave to others, and the entries that wait for it: a receiver's, from the transfer on."""
+
+    def __init__(self) -> None:
+        self._parts: dict[CommandId, list[list[Part]]] = {}
+        self._waiting: dict[CommandId, tuple[_Member, list[Entry]]] = {}
+        self._is_last = False
+
+    def read(self, reader: _Member, entries: Iterator[Entry]) -> None:
+        """Read a member's entries up to one that waits, and those of others that waited for these."""
+        ready = [(reader, entries)]
+        while ready:
+            reader, entries = ready.pop()
+            for entry in entries:
+                transfer = entry.detail.transfer
+                if transfer is None or entry.detail.partner_id or entry.reverses_seq:
+                    reader.read(entry)
+                elif entry.moves.adjusted > 0:
+                    self._parts[transfer.transfer_id] = reader.read_sent(entry)
+                    if transfer.transfer_id in self._waiting:
+                        waiting, rest = self._waiting.pop(transfer.transfer_id)
+                        ready.append((waiting, iter(rest)))
+                elif transfer.transfer_id in self._parts or self._is_last:
+                    lots = self._parts.get(transfer.transfer_id)
+                    reader.read_arrived(entry, lots.pop(0) if lots else [])
+                else:
+                    self._waiting[transfer.transfer_id] = (reader, [entry, *entries])
+                    break
+
+    def read_rest(self) -> None:
+        """Read what waits for a giver who is not in this ledger: such points count as issued where they arrived."""
+        self._is_last = True
+        while self._waiting:
+            _, (reader, rest) = self._waiting.popitem()
+            self.read(reader, iter(rest))
 
 
 class _Member:
     """Follows one member's lots, so that each point is known to its issuer."""
 
     def __init__(
-        self,
-        liability: Liability,
-        member_id: MemberId,
-        month_of: Callable[[int], date],
-        entity_of: Callable[[str], str],
+        self, liability: Liability, month_of: Callable[[int], date], entity_of: Callable[[str], str]
     ) -> None:
         self._liability = liability
-        self._member_id = member_id
         self._month_of = month_of
         self._entity_of = entity_of
-        self._issued: dict[int, Cohort] = {}
-        self._taken: dict[int, Entry] = {}
+        self._lots = OwedLots()
+        self._taken: dict[int, tuple[str, list[Part]]] = {}
         self._restored: dict[int, int] = {}
 
     def read(self, entry: Entry) -> None:
+        """Read an entry that is no transfer between members, or undoes one."""
         moves, detail = entry.moves, entry.detail
-        month = self._month_of(entry.origin.occurred_ms)
-        here = Cohort(self._entity_of(entry.origin.store_id), month.year)
-        if detail.allocs:
-            self._taken[entry.seq] = entry
+        month, here = self._place(entry)
         if detail.tax_totals and entry.kind in (EntryKind.SALE, EntryKind.CAPTURE):
             sold = sum(total.net_minor for total in detail.tax_totals)
             key = (here.entity, month)
             self._liability.sales_minor[key] = self._liability.sales_minor.get(key, 0) + sold
         if moves.issued < 0:
-            self._issued[entry.seq] = here
+            self._lots.earned(entry.seq, here)
             self._move(month, here, earned=-moves.issued)
         elif moves.issued > 0:
-            self._move(month, self._issued.get(entry.reverses_seq, here), taken_back=-moves.issued)
-        if moves.adjusted < 0:
-            self._issued[entry.seq] = here
-            self._move(month, here, adjusted=-moves.adjusted)
-        elif moves.adjusted > 0:
-            for cohort, points in self._by_cohort(entry.detail.allocs, moves.adjusted, here):
-                self._move(month, cohort, adjusted=-points)
-        if moves.breakage:
-            for cohort, points in self._by_cohort(entry.detail.allocs, moves.breakage, here):
-                self._move(month, cohort, expired=-points)
+            self._move(month, self._lots.cohort(entry.reverses_seq, here), taken_back=-moves.issued)
         # What a store stood in for never was the member's: neither its burn nor its return moves what is owed.
         spent = moves.burned + moves.store_loss
-        if spent > 0:
-            self._burn(entry, here, month, spent)
-        elif spent < 0:
-            self._give_back(entry, here, month, -spent)
+        self._lessen(entry, adjusted=max(moves.adjusted, 0), expired=moves.breakage, spent=max(spent, 0))
+        if spent < 0:
+            spent_at, parts = self._give_back(entry, here, -spent)
+            for part in parts:
+                self._move(month, part.cohort, given_back=part.points)
+                self._settle(part.cohort.entity, spent_at, month, -part.points)
+        if moves.adjusted < 0 and entry.reverses_seq in self._taken:
+            for part in self._give_back(entry, here, -moves.adjusted)[1]:
+                self._move(month, part.cohort, adjusted=part.points)
+        elif moves.adjusted < 0:
+            self._lots.earned(entry.seq, here)
+            self._move(month, here, adjusted=-moves.adjusted)
 
-    def _burn(self, entry: Entry, here: Cohort, month: date, points: int) -> None:
-        for cohort, part in self._by_cohort(entry.detail.allocs, points, here):
-            self._move(month, cohort, burned=-part)
-            self._settle(cohort.entity, here.entity, month, part)
+    def _lessen(self, entry: Entry, *, adjusted: int, expired: int, spent: int) -> None:
+        """Take what an entry takes out of the lots behind it, and note whose it was."""
+        month, here = self._place(entry)
+        taken = self._lots.take(entry.detail.allocs, adjusted + expired + spent, here)
+        if taken:
+            self._taken[entry.seq] = (here.entity, taken)
+        by_hand, rest = split(taken, adjusted)
+        over, burned = split(rest, expired)
+        for part in by_hand:
+            self._move(month, part.cohort, adjusted=-part.points)
+        for part in over:
+            self._move(month, part.cohort, expired=-part.points)
+        for part in burned:
+            self._move(month, part.cohort, burned=-part.points)
+            self._settle(part.cohort.entity, here.entity, month, part.points)
 
-    def _give_back(self, entry: Entry, here: Cohort, month: date, points: int) -> None:
-        taken = self._taken.get(entry.reverses_seq)
+    def read_sent(self, entry: Entry) -> list[list[Part]]:
+        """Read an entry that gives points to another member; return what each of the receiver's lots is made of."""
+        self.read(entry)
+        assert entry.detail.transfer is not None
+        rest: Sequence[Part] = self._taken[entry.seq][1] if entry.seq in self._taken else ()
+        lots: list[list[Part]] = []
+        for lot in entry.detail.transfer.lots:
+            first, rest = split(rest, lot.points)
+            lots.append(first)
+        return lots
+
+    def read_arrived(self, entry: Entry, parts: Sequence[Part]) -> None:
+        """Read an entry by which points arrive: what the member owed is paid first, the rest is a lot."""
+        month, here = self._place(entry)
+        missing = -entry.moves.adjusted - sum(part.points for part in parts)
+        for part in (all_parts := [*parts, *([Part(NO_LOT, here, missing)] if missing > 0 else [])]):
+            self._move(month, part.cohort, adjusted=part.points)
+        self._lots.arrived(entry.seq, split(all_parts, entry.moves.debt)[1])
+
+    def _place(self, entry: Entry) -> tuple[date, Cohort]:
+        month = self._month_of(entry.origin.occurred_ms)
+        return month, Cohort(self._entity_of(entry.origin.store_id), month.year)
+
+    def _give_back(self, entry: Entry, here: Cohort, points: int) -> tuple[str, list[Part]]:
+        """Return where the points were spent that an entry gives back, and whose they are."""
+        spent_at, taken = self._taken.get(entry.reverses_seq, (here.entity, []))
         before = self._restored.get(entry.reverses_seq, 0)
         self._restored[entry.reverses_seq] = before + points
-        allocs: tuple[Alloc, ...] = ()
-        if taken is not None and before + points <= sum(alloc.points for alloc in taken.detail.allocs):
-            allocs = slice_allocs(taken.detail.allocs, before, points)
-        spent_at = self._entity_of(taken.origin.store_id) if taken is not None else here.entity
-        for cohort, part in self._by_cohort(allocs, points, here):
-            self._move(month, cohort, given_back=part)
-            self._settle(cohort.entity, spent_at, month, -part)
-
-    def _by_cohort(self, allocs: Iterable[Alloc], points: int, here: Cohort) -> list[tuple[Cohort, int]]:
-        """Return whose points these are; what no lot stands behind counts as issued here."""
-        found: dict[Cohort, int] = {}
-        for alloc in allocs:
-            part = min(points, alloc.points)
-            cohort = self._issued.get(alloc.lot_seq, here)
-            found[cohort] = found.get(cohort, 0) + part
-            points -= part
-        if points:
-            found[here] = found.get(here, 0) + points
-        return list(found.items())
+        parts = taken_last(taken, before, points)
+        self._lots.put_back(parts)
+        missing = points - sum(part.points for part in parts)
+        return spent_at, [*parts, Part(NO_LOT, here, missing)] if missing else parts
 
     def _settle(self, issuer: str, burned_at: str, month: date, points: int) -> None:
         if issuer == burned_at:
