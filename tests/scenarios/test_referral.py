@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tallystick.core.ids import MemberId
 from tallystick.service.errors import FailedPrecondition
-from tallystick.service.referral_ports import ReferralSums
+from tallystick.service.referral_ports import ReferralState, ReferralSums
 from tallystick.service.review_ports import Review, ReviewState
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.verify import verify
@@ -36,6 +37,29 @@ def test_both_get_points_once_the_return_window_of_the_first_purchase_is_over(cl
     assert club.days_go_by(30) == 0
     assert club.given(ann) == 500
     assert verify(club.store).ok
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected", "found"),
+    [
+        ({"referrer_points": 600}, "500 points for the referrer", "600"),
+        ({"joiner_points": 0}, "100 points for the joiner", "0"),
+        ({"state": ReferralState.REFUSED}, "500 points for the referrer", "0"),
+    ],
+)
+def test_what_the_ledger_did_not_give_is_found_by_verification(
+    club: Club, wrong: dict[str, Any], expected: str, found: str
+) -> None:
+    ann = club.joined()
+    ben = club.joined(by=ann)
+    club.buys(ben, 4000)
+    club.days_go_by(14)
+    paid = club.store.referral(SHOP, ben)
+    assert paid is not None
+    assert club.store.move_referral(SHOP, replace(paid, **wrong))
+    problem = verify(club.store).problems[0]
+    assert (problem.table, problem.expected, problem.found) == ("referral", expected, found)
+    assert str(ben) in str(problem)
 
 
 def test_a_purchase_that_is_too_small_does_not_count_and_a_later_one_does(club: Club) -> None:

@@ -18,7 +18,7 @@ from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import Earn
 from tallystick.core.entry import Entry, EntryKind, Posted, Refused
 from tallystick.core.fingerprint import fingerprint
-from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day, midnight_ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.period import period_start
@@ -29,15 +29,20 @@ from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
 from tallystick.service.referral_checks import ReferralChecks
-from tallystick.service.referral_ports import NO_SALE, WAITING, Referral, ReferralState, Room
+from tallystick.service.referral_ports import (
+    NO_SALE,
+    REFERRAL,
+    WAITING,
+    Referral,
+    ReferralState,
+    Room,
+    pay_id,
+)
 from tallystick.service.review_ports import Review, ReviewState
 from tallystick.service.reviews import Reviews
 from tallystick.service.rounds import Round
 from tallystick.service.rulebook import RuleBook
 from tallystick.service.submission import Submission
-
-REFERRAL = "referral"
-"""The kind of review, the reason in the ledger, and the code of the explanation."""
 
 EVERY_S = 300.0
 PAGE = 500
@@ -158,7 +163,7 @@ class ReferralPayouts:
         # The instant of the promise: whoever sends the commands again sends the same ones.
         origin = Origin(referral.changed_ms, Channel.UNKNOWN)
         commands = [
-            Earn(_pay_id(referral.member_id, side), member_id, origin, points, REFERRAL, why=REFERRAL)
+            Earn(pay_id(referral.member_id, side), member_id, origin, points, REFERRAL, why=REFERRAL)
             for member_id, side, points in promised
             if points
         ]
@@ -177,8 +182,8 @@ class ReferralPayouts:
             referral,
             state=ReferralState.PAID if any(given.values()) else ReferralState.REFUSED,
             reason=referral.reason if any(given.values()) else "not_open",
-            referrer_points=given.get(_pay_id(referral.member_id, "referrer"), 0),
-            joiner_points=given.get(_pay_id(referral.member_id, "joiner"), 0),
+            referrer_points=given.get(pay_id(referral.member_id, "referrer"), 0),
+            joiner_points=given.get(pay_id(referral.member_id, "joiner"), 0),
         )
         moved = await self._pool.run(self._store.move_referral, program_id, to)
         return moved is not None and moved.state is ReferralState.PAID
@@ -322,10 +327,6 @@ _STATE_OF = {
     ReviewState.RELEASED: ReferralState.BOUGHT,
     ReviewState.REFUSED: ReferralState.REFUSED,
 }
-
-
-def _pay_id(joiner_id: MemberId, side: str) -> CommandId:
-    return derived_id(joiner_id, REFERRAL, side)
 
 
 def referral_round(payouts: ReferralPayouts, *, every_s: float = EVERY_S) -> Round:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId, derived_id
 
 NO_SALE = CommandId("")
 
@@ -27,6 +27,9 @@ class ReferralState(IntEnum):
     HELD = 6
     REFUSED = 7
 
+
+REFERRAL = "referral"
+"""The kind of review, the reason in the ledger, and the code of the explanation."""
 
 WAITING = (ReferralState.NOTED, ReferralState.BOUGHT, ReferralState.PAYING)
 STILL_OPEN = (*WAITING, ReferralState.HELD)
@@ -62,6 +65,11 @@ class Room(NamedTuple):
 
     since_ms: Ms
     most: int
+
+
+def pay_id(joiner_id: MemberId, side: str) -> CommandId:
+    """Return the id of the command that pays the "referrer" or the "joiner"."""
+    return derived_id(joiner_id, REFERRAL, side)
 
 
 class ReferralSums(NamedTuple):

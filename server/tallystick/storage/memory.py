@@ -18,6 +18,7 @@ from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.errors import StoreConflict
 from tallystick.service.ports import InboxItem, Known, NewEntry, Transaction, WriteSet
+from tallystick.service.referral_ports import Referral
 from tallystick.service.segment_ports import Purchase
 from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
@@ -264,6 +265,10 @@ class MemorySnapshot:
     def transfers(self) -> Iterator[Transfer]:
         """Yield transfers by id."""
         return (one for _, one in sorted(self._tables.transfers.items()))
+
+    def referrals(self) -> Iterator[Referral]:
+        """Yield recommendations by the member who joined."""
+        return (one for _, one in sorted(self._tables.referrals.items()))
 
     def purchases(self) -> Iterator[Purchase]:
         """Yield goods of sales by member and number."""

@@ -34,6 +34,7 @@ from tallystick.storage.consents import living
 from tallystick.storage.rows import Row
 from tallystick.storage.sessions import SqlSession
 
+REFERRAL_COLUMNS = ", ".join(Referral.__dataclass_fields__)
 _REFERRAL = tuple(t.referral.c[name] for name in Referral.__dataclass_fields__)
 _FIXED = ("member_id", "referrer_id", "noted_ms")
 _c = t.referral.c
@@ -60,7 +61,7 @@ class SqlReferrals(SqlSession):
     def referral(self, program_id: ProgramId, member_id: MemberId) -> Referral | None:
         """Return by whom a member came."""
         row = self._first(program_id, select(*_REFERRAL).where(*_own(program_id, member_id)))
-        return None if row is None else _from_row(row)
+        return None if row is None else referral_from_row(row)
 
     def count_referrals(self, program_id: ProgramId, referrer_id: MemberId, *, since: Ms, until: Ms) -> int:
         """Return how many new members were noted for a referrer from an instant on and before another."""
@@ -104,7 +105,7 @@ class SqlReferrals(SqlSession):
         )
         if after is not None:
             query = query.where(_c.member_id > after)
-        return [_from_row(row) for row in self._all(program_id, query, limit=limit)]
+        return [referral_from_row(row) for row in self._all(program_id, query, limit=limit)]
 
     def move_referral(
         self, program_id: ProgramId, to: Referral, *, room: Room | None = None
@@ -149,7 +150,8 @@ def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _from_row(row: Row) -> Referral:
+def referral_from_row(row: Row) -> Referral:
+    """Return the recommendation of a row."""
     found = Referral(*row)
     return replace(
         found,

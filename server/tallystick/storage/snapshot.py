@@ -12,6 +12,7 @@ from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.referral_ports import Referral
 from tallystick.service.segment_ports import Purchase
 from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
@@ -67,6 +68,9 @@ class Snapshot(Protocol):
     def coupon_holds(self) -> Iterator[Reservation]: ...
 
     def transfers(self) -> Iterator[Transfer]: ...
+
+    def referrals(self) -> Iterator[Referral]: ...
+
     def purchases(self) -> Iterator[Purchase]: ...
 
     def shared_sums(self) -> Iterator[tuple[str, int]]: ...

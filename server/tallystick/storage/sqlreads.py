@@ -13,6 +13,7 @@ from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.ports import Known
 from tallystick.storage.coupon_reads import COUPON_TEMPLATES
+from tallystick.storage.referrals import REFERRAL_COLUMNS
 from tallystick.storage.rows import (
     ACCOUNT_COLUMNS,
     HOLD_COLUMNS,
@@ -59,6 +60,7 @@ class Statements(SegmentStatements):
     scan_lots: str
     scan_holds: str
     scan_transfers: str
+    scan_referrals: str
     scan_shared_sums: str
     scan_shared_place: str
     count_entries: str
@@ -117,6 +119,7 @@ _TEMPLATES = {
     "scan_lots": f"SELECT {LOT_COLUMNS} FROM lot {_OF_PROGRAM} ORDER BY member_id, lot_seq",
     "scan_holds": f"SELECT {HOLD_COLUMNS} FROM hold {_OF_PROGRAM} ORDER BY member_id, hold_id",
     "scan_transfers": f"SELECT {TRANSFER_COLUMNS} FROM transfer {_OF_PROGRAM} ORDER BY transfer_id",
+    "scan_referrals": f"SELECT {REFERRAL_COLUMNS} FROM referral {_OF_PROGRAM} ORDER BY member_id",
     "scan_shared_sums": f"SELECT key, total FROM shared_sum {_OF_PROGRAM} ORDER BY key",
     "scan_shared_place": f"SELECT lanes, as_of_ms, moves FROM shared_place {_OF_PROGRAM}",
     "count_entries": f"SELECT count(*) FROM ledger {_OF_PROGRAM}",

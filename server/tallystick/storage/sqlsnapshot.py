@@ -12,10 +12,12 @@ from tallystick.core.ids import MemberId
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, Reservation
 from tallystick.service.ports import InboxItem
+from tallystick.service.referral_ports import Referral
 from tallystick.service.segment_ports import Purchase
 from tallystick.service.shared_store import SharedPlace
 from tallystick.service.transfer_store import Transfer
 from tallystick.storage.coupon_rows import code_from_row, reservation_from_row
+from tallystick.storage.referrals import referral_from_row
 from tallystick.storage.rows import (
     Row,
     account_from_row,
@@ -97,6 +99,10 @@ class SqlSnapshot(ABC):
     def transfers(self) -> Iterator[Transfer]:
         """Yield transfers by id."""
         return self._records("transfer", self.statements.scan_transfers, transfer_from_row, slice(0, 1))
+
+    def referrals(self) -> Iterator[Referral]:
+        """Yield recommendations by the member who joined."""
+        return self._records("referral", self.statements.scan_referrals, referral_from_row, slice(0, 1))
 
     def purchases(self) -> Iterator[Purchase]:
         """Yield goods of sales by member and number."""

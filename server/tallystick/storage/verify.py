@@ -11,9 +11,9 @@ What it cannot see is the removal of a whole tail: the last batches of a lane to
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tallystick.core.advice import TillChain
 from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
@@ -24,6 +24,7 @@ from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
 from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
 from tallystick.storage.verify_coupons import CouponUses
+from tallystick.storage.verify_referrals import ReferralPayments
 from tallystick.storage.verify_shared import SharedTotals
 from tallystick.storage.verify_tallies import counted_by, tally_differences
 from tallystick.storage.verify_tills import chain_differences, item_differences
@@ -130,6 +131,7 @@ _KEYS = {
     "till": ("till",),
     "inbox": ("item",),
     "transfer": ("transfer",),
+    "referral": ("member",),
     "shared_sum": ("sum",),
 }
 _RANKS = tuple(_KEYS)
@@ -186,6 +188,12 @@ class _Groups(Generic[R]):
         return row
 
 
+class _Taker(Protocol):
+    """What is verified over all members: takes each entry once."""
+
+    def entry(self, row: LedgerRow) -> None: ...
+
+
 class _Program:
     """The verification of one program."""
 
@@ -214,13 +222,15 @@ class _Program:
         self._report.problem_count += self._findings.count
 
     def _passes(self) -> None:
-        pairs, totals = TransferPairs(), SharedTotals()
+        pairs, totals, payments = TransferPairs(), SharedTotals(), ReferralPayments()
         with Refs() as refs, CouponUses() as uses:
             sums = self._journal(refs)
-            moved = self._members(refs, uses, pairs, totals)
+            moved = self._members(refs, uses, (pairs, totals, payments))
             self._coupons(uses)
             snapshot = self._snapshot
             for difference in pairs.differences(snapshot.transfers()):
+                self._findings.add(*difference)
+            for difference in payments.differences(snapshot.referrals()):
                 self._findings.add(*difference)
             for difference in totals.differences(
                 snapshot.shared_place(), self._heads, snapshot.shared_sums()
@@ -277,7 +287,7 @@ class _Program:
         for member_id, seq, entry_hash in split:
             refs.from_journal(member_id, seq, entry_hash, row.lane_id, row.lane_seq)
 
-    def _members(self, refs: Refs, uses: CouponUses, pairs: TransferPairs, totals: SharedTotals) -> list[int]:
+    def _members(self, refs: Refs, uses: CouponUses, takers: Sequence[_Taker]) -> list[int]:
         """Verify each member; return the moves over all."""
         moved = [0] * len(Moves._fields)
         ledger = _Groups(self._snapshot.ledger(), lambda row: row.entry.member_id)
@@ -292,8 +302,8 @@ class _Program:
             for row in ledger.take(account.member_id):
                 self._entry(row, refs)
                 uses.entry(row)
-                pairs.entry(row)
-                totals.entry(row)
+                for taker in takers:
+                    taker.entry(row)
                 member.entry(row)
                 moved = [one + more for one, more in zip(moved, row.entry.moves, strict=True)]
             member.account_agrees()
