@@ -50,6 +50,8 @@ TPCB_SCALE = 20
 CLIENTS = 16
 CONCURRENCY = 64
 ROUNDS = 2
+HALF_ROUNDS = 3
+"""Latency at half load is the median of so many runs: in one alone a single stop of the machine makes the p99."""
 ECHO_BYTES = 200
 SYNC_WORKERS = 2
 ISSUER = "tallystick"
@@ -232,7 +234,7 @@ class GrpcBench:
         self._seed = 1000
 
     def run(self, seconds: float) -> dict[str, Any]:
-        """Take echo and sales in turn, then the paced run at half of the most, then look-ups."""
+        """Take echo and sales in turn, then the paced runs at half of the most, then look-ups."""
         echo_file, lookup_file = self._home / "echo.bin", self._home / "lookups.bin"
         write_messages(echo_file, [secrets.token_bytes(ECHO_BYTES)])
         write_messages(
@@ -254,9 +256,8 @@ class GrpcBench:
             wal += self._wal_bytes() - wal_before
         unary_rps = _mean(unaries, "rps")
         calls = sum(run["calls"] for run in unaries)
-        half = self._load(
-            self._server, "PostSale", self._sales(int(seconds * unary_rps)), seconds, rate=unary_rps / 2
-        )
+        halves = [self._half_load(seconds, unary_rps) for _ in range(HALF_ROUNDS)]
+        half = sorted(halves, key=lambda run: run["p99_ms"])[HALF_ROUNDS // 2]
         lookup = self._load(self._server, "GetBalance", lookup_file, seconds, again=True)
         return {
             "echo_rps": _mean(echoes, "rps"),
@@ -272,6 +273,10 @@ class GrpcBench:
             "server_start_s": self._server.started_s,
             "server_rss_mb": rss_mb(self._server.process),
         }
+
+    def _half_load(self, seconds: float, unary_rps: float) -> dict[str, Any]:
+        file = self._sales(int(seconds * unary_rps))
+        return self._load(self._server, "PostSale", file, seconds, rate=unary_rps / 2)
 
     def _sales(self, count: int) -> Path:
         """Write new sales to send: no id comes twice, a replay would be another measurement."""
