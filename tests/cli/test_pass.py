@@ -49,7 +49,9 @@ def test_a_pass_made_beside_a_running_server_is_fetched_from_it(
         assert json.loads(archive.read("pass.json"))["storeCard"]["primaryFields"][0]["value"] == before + 12
     with pytest.raises(urllib.error.HTTPError) as refused:
         fetched(run, shown, "another")
-    assert refused.value.code == 401
+    # The error is the answer, with its connection.
+    with refused.value as answer:
+        assert answer.code == 401
 
 
 def test_the_passes_of_a_member_are_listed(run: Running, shop: Shell, member: str, tmp_path: Path) -> None:

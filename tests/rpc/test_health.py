@@ -27,7 +27,8 @@ def get(url: str) -> tuple[int, bytes]:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        with error:
+            return error.code, error.read()
 
 
 @pytest.mark.parametrize("service", ["", "tallystick.v1.LedgerService", "tallystick.v1.AdminService"])
