@@ -26,8 +26,9 @@ def compile_rules(methods: Iterable[Method], *, whole: bool = False) -> None:
     for, within a millisecond; compiled for all at the start that takes 8 MB. ``whole`` compiles them all the same.
     """
     for method in methods:
-        quick = _quick_checks[method.request_class] = quick_check(method.request_class)
-        if quick is not None and not whole:
+        if method.request_class not in _quick_checks:
+            _quick_checks[method.request_class] = quick_check(method.request_class)
+        if _quick_checks[method.request_class] is not None and not whole:
             continue
         try:
             _validator.collect_violations(method.request_class())
