@@ -1,29 +1,23 @@
+"""The steps of the sync: advices go up, news come down, and what a line that is down does to either."""
+
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import pytest
 
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.backoff import FIRST_S, MOST_S, Backoff, GatewayBusy
-from tallystick_till.db import TillDb
 from tallystick_till.errors import DISK_FULL, CannotSell
-from tallystick_till.hub import LocalHub, NoHub
 from tallystick_till.outbox import Untold
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tallystick_till.snapshot import MemorySnapshot
-from tallystick_till.sync import UNFINISHED_EVERY_MS, WATCH_MOST_S, SyncLoop
+from tallystick_till.sync import UNFINISHED_EVERY_MS, WATCH_MOST_S
+from tests.till_sync.sync_loop import BEAT, SEEN, batch, loop, verdicts
 from tests.till_sync.world import (
-    HOUR_MS,
     NotingTill,
     ScriptedGateway,
     Time,
-    lease_state,
-    local_hub,
-    member_id,
     state,
 )
 
@@ -31,38 +25,6 @@ Piece = store_pb2.WatchResponse
 Part = store_pb2.SnapshotPart
 STORE = Piece(protocol=1, store=store_pb2.StoreNews(tiers=["bas"]))
 MEMBERS = Piece(cursor=b"2", members=store_pb2.MemberNews(members=[state(1, seq=8), state(2, seq=9)]))
-EXPOSURE = store_pb2.GetExposureResponse()
-BEAT = Piece(cursor=b"2", heartbeat=store_pb2.Heartbeat(anchor=advice_pb2.Signed(body=b"now")))
-
-
-def loop(
-    till: NotingTill,
-    gateway: Any,
-    *,
-    snapshot: MemorySnapshot | None = None,
-    hub: Any = None,
-    time: Time | None = None,
-    sleep: Callable[[float], None] | None = None,
-) -> SyncLoop:
-    return SyncLoop(
-        till,
-        gateway,
-        snapshot or MemorySnapshot(),
-        hub or NoHub(),
-        clock=time or Time(),
-        rng=Random(1),
-        sleep=sleep,
-    )
-
-
-def batch(first_seq: int = 1) -> store_pb2.PushAdvicesRequest:
-    return store_pb2.PushAdvicesRequest(epoch=1, first_seq=first_seq, advices=[b"a"])
-
-
-def verdicts(**values: Any) -> store_pb2.PushAdvicesResponse:
-    return store_pb2.PushAdvicesResponse(
-        verdicts=[advice_pb2.Verdict(seq=1)], anchor=advice_pb2.Signed(body=b"now"), **values
-    )
 
 
 def test_a_batch_goes_up_and_its_verdicts_are_kept() -> None:
@@ -163,7 +125,6 @@ def test_requests_without_an_answer_are_settled_now_and_then() -> None:
 
 
 READ = Untold("advice-1", "item-1"), Untold("advice-2", "item-2")
-SEEN = store_pb2.ResolveInboxItemResponse()
 
 
 def test_the_gateway_is_told_which_adjustments_were_read() -> None:
@@ -300,207 +261,3 @@ def test_a_newer_gateway_is_noticed_and_the_till_goes_on() -> None:
     loop(till, ScriptedGateway(watch=[[STORE, unknown, MEMBERS]]), snapshot=snapshot).watch_once()
     assert till.newer
     assert snapshot.count() == 2
-
-
-@pytest.fixture
-def hub() -> LocalHub:
-    return local_hub(TillDb.in_memory(), Time())
-
-
-def test_leases_are_asked_for_and_learned(hub: LocalHub) -> None:
-    hub.visited(member_id(1))
-
-    class Granting(ScriptedGateway):
-        def request_leases(self, request: store_pb2.RequestLeasesRequest) -> store_pb2.RequestLeasesResponse:
-            answers = [
-                store_pb2.LeaseAnswer(lease_id=ask.lease_id, lease=lease_state(ask.lease_id))
-                for ask in request.asks
-            ]
-            return store_pb2.RequestLeasesResponse(answers=answers)
-
-    sync = loop(NotingTill(), Granting(), hub=hub)
-    assert sync.leases_once()
-    assert hub.limit(member_id(1)) == 100
-    assert not sync.leases_once()
-
-
-def test_an_ask_whose_answer_was_lost_is_made_again_with_the_same_id(hub: LocalHub) -> None:
-    hub.visited(member_id(1))
-    gateway = ScriptedGateway(request_leases=[GatewayAway(), GatewayAway()])
-    sync = loop(NotingTill(), gateway, hub=hub)
-    assert not sync.leases_once()
-    assert not sync.leases_once()
-    first, again = (request for _, request in gateway.asked)
-    assert first == again
-
-
-def test_a_lease_wanted_back_is_given_back_once(hub: LocalHub) -> None:
-    hub.take_members([state(1, leases=[lease_state("lease-1", recalled=True)])])
-    gateway = ScriptedGateway(
-        exposure=[EXPOSURE, EXPOSURE],
-        return_lease=[GatewayAway(), store_pb2.ReturnLeaseResponse(returned_points=100)],
-    )
-    sync = loop(NotingTill(), gateway, hub=hub)
-    assert not sync.leases_once()
-    assert sync.leases_once()
-    assert not sync.leases_once()
-    lost, done = [request for name, request in gateway.asked if name == "return_lease"]
-    assert lost == done
-    assert (done.lease_id, done.member_id) == ("lease-1", member_id(1))
-
-
-def test_a_worn_lease_stays_usable_while_the_line_is_down() -> None:
-    time = Time()
-    hub = local_hub(TillDb.in_memory(), time)
-    hub.visited(member_id(1))
-    hub.take_members([state(1, leases=[lease_state("lease-1", ends_ms=time.ms + HOUR_MS)])])
-    sync = loop(NotingTill(), ScriptedGateway(exposure=[GatewayAway()]), hub=hub)
-    assert not sync.leases_once()
-    assert hub.limit(member_id(1)) == 100
-
-
-def test_a_lease_that_the_gateway_knows_no_more_is_not_offered_for_ever(hub: LocalHub) -> None:
-    hub.take_members([state(1, leases=[lease_state("lease-1", recalled=True)])])
-    till = NotingTill()
-    gone = GatewayRefused("LEASE_NOT_FOUND", "gone")
-    sync = loop(till, ScriptedGateway(exposure=[EXPOSURE], return_lease=[gone]), hub=hub)
-    assert sync.leases_once()
-    assert not sync.leases_once()
-
-
-def test_a_till_that_is_not_the_hub_leaves_leases_alone() -> None:
-    gateway = ScriptedGateway()
-    assert not loop(NotingTill(), gateway, hub=NoHub()).leases_once()
-    assert gateway.asked == []
-
-
-class Line:
-    """A gateway that is up or down; it says when it took something."""
-
-    def __init__(self) -> None:
-        self.up = threading.Event()
-        self.pushed = threading.Event()
-        self.told = threading.Event()
-        self.over = threading.Event()
-
-    def resolve_inbox_item(
-        self, _request: store_pb2.ResolveInboxItemRequest
-    ) -> store_pb2.ResolveInboxItemResponse:
-        self.told.set()
-        return SEEN
-
-    def push(self, _request: store_pb2.PushAdvicesRequest) -> store_pb2.PushAdvicesResponse:
-        if not self.up.is_set():
-            raise GatewayAway
-        self.pushed.set()
-        return verdicts()
-
-    def watch(self, _request: store_pb2.WatchRequest) -> Any:
-        if not self.up.is_set():
-            raise GatewayAway
-        yield BEAT
-        self.over.wait(5)
-
-
-def test_what_is_appended_goes_up_at_once_and_the_threads_end_when_they_are_told() -> None:
-    till, line, stop = NotingTill(), Line(), threading.Event()
-    line.up.set()
-    sync = loop(till, line)
-    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
-    thread.start()
-    assert not line.pushed.wait(0.1)
-    till.batches.append(batch())
-    sync.wake()
-    assert line.pushed.wait(2)
-    stop.set()
-    line.over.set()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_what_was_read_is_told_at_once() -> None:
-    till, stop = NotingTill(), threading.Event()
-    line = Line()
-    line.up.set()
-    sync = loop(till, line)
-    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
-    thread.start()
-    assert not line.told.wait(0.1)
-    till.read.append(READ[0])
-    sync.wake()
-    assert line.told.wait(2)
-    stop.set()
-    line.over.set()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_a_gateway_that_asked_for_time_gets_it_whatever_is_sold_meanwhile() -> None:
-    class Busy(Line):
-        def push(self, request: store_pb2.PushAdvicesRequest) -> store_pb2.PushAdvicesResponse:
-            if not self.up.is_set():
-                self.up.set()
-                raise GatewayBusy("busy", retry_after_s=0.4)
-            return super().push(request)
-
-    till, line, stop = NotingTill(batches=[batch()]), Busy(), threading.Event()
-    sync = loop(till, line)
-    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
-    thread.start()
-    assert line.up.wait(2)
-    sync.wake()
-    assert not line.pushed.wait(0.3)
-    assert line.pushed.wait(2)
-    stop.set()
-    line.over.set()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_what_waits_goes_up_as_soon_as_the_stream_shows_that_the_line_is_back() -> None:
-    class Patient(Backoff):
-        def next_s(self, *, at_least_s: float = 0.0) -> float:
-            return MOST_S
-
-    till, line, stop = NotingTill(batches=[batch()]), Line(), threading.Event()
-    sync = loop(till, line)
-    sync._push_backoff = Patient(Random(1))
-    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
-    thread.start()
-    assert not line.pushed.wait(0.5)
-    line.up.set()
-    assert line.pushed.wait(5)
-    stop.set()
-    line.over.set()
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_a_fault_in_one_step_does_not_end_the_sync(caplog: pytest.LogCaptureFixture) -> None:
-    waited: list[float] = []
-    failed = threading.Event()
-
-    def fault(_what: str) -> None:
-        if not failed.is_set():
-            failed.set()
-            raise RuntimeError("a bug")
-
-    till, line, stop = NotingTill(batches=[batch(), batch(2)], fail=fault), Line(), threading.Event()
-    line.up.set()
-
-    def wait(seconds: float) -> None:
-        waited.append(seconds)
-        stop.wait(0.01)
-
-    sync = SyncLoop(till, line, MemorySnapshot(), NoHub(), clock=Time(), rng=Random(1), sleep=wait)  # type: ignore[arg-type]
-    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
-    thread.start()
-    for _ in range(200):
-        if not till.batches:
-            break
-        stop.wait(0.01)
-    stop.set()
-    line.over.set()
-    thread.join(5)
-    assert (till.batches, MOST_S in waited) == ([], True)
-    assert "a bug" in caplog.text

@@ -140,11 +140,20 @@ class _Sent:
                         waiting, rest = self._waiting.pop(transfer.transfer_id)
                         ready.append((waiting, iter(rest)))
                 elif transfer.transfer_id in self._parts or self._is_last:
-                    lots = self._parts.get(transfer.transfer_id)
-                    reader.read_arrived(entry, lots.pop(0) if lots else [])
+                    reader.read_arrived(entry, self._arriving(transfer.transfer_id))
                 else:
                     self._waiting[transfer.transfer_id] = (reader, [entry, *entries])
                     break
+
+    def _arriving(self, transfer_id: CommandId) -> list[Part]:
+        """Return what the next lot of a transfer is made of; of one that has arrived whole nothing is kept."""
+        lots = self._parts.get(transfer_id)
+        if not lots:
+            return []
+        first = lots.pop(0)
+        if not lots:
+            del self._parts[transfer_id]
+        return first
 
     def read_rest(self) -> None:
         """Read what waits for a giver who is not in this ledger: such points count as issued where they arrived."""

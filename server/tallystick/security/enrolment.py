@@ -26,7 +26,7 @@ _KEY_BYTES = 32
 
 
 def new_code() -> str:
-    """A random code in its shown form, `XXXX-XXXX-XXXX`; show it once and keep only its hash."""
+    """A random code as it is shown, in three groups of four with dashes; show it once and keep only its hash."""
     letters = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARS))
     return "-".join(letters[start : start + _GROUP_CHARS] for start in range(0, _CODE_CHARS, _GROUP_CHARS))
 

@@ -176,9 +176,9 @@ class _Groups(Generic[R]):
         while self._next is not None and self._member_of(self._next) == member_id:
             yield self._advance()
 
-    def skip(self, before: MemberId | None) -> Iterator[R]:
+    def before(self, member_id: MemberId | None) -> Iterator[R]:
         """Yield the rows of all members before one; with None all that are left."""
-        while self._next is not None and (before is None or self._member_of(self._next) < before):
+        while self._next is not None and (member_id is None or self._member_of(self._next) < member_id):
             yield self._advance()
 
     def _advance(self) -> R:
@@ -310,9 +310,9 @@ class _Program:
             self._report.lots += member.lots_agree([lot for _, lot in lots.take(account.member_id)])
             held = [hold for _, hold in holds.take(account.member_id)]
             self._report.holds += member.holds_agree(held)
-            for stranger in counted.skip(account.member_id):
+            for stranger in counted.before(account.member_id):
                 self._findings.add("coupon_member", stranger[:2], "an account of the member", "none")
-            for one in reserved.skip(account.member_id):
+            for one in reserved.before(account.member_id):
                 key = (one.member_id, one.hold_id, one.coupon_id)
                 self._findings.add("coupon_hold", key, "an account of the member", "none")
             for difference in uses.member(
@@ -365,13 +365,13 @@ class _Program:
         before: MemberId | None,
     ) -> None:
         """Report rows of members who have no account."""
-        for row in ledger.skip(before):
+        for row in ledger.before(before):
             self._entries += 1
             key = (row.entry.member_id, row.entry.seq)
             self._findings.add("ledger", key, "an account of the member", "none")
-        for member_id, lot in lots.skip(before):
+        for member_id, lot in lots.before(before):
             self._findings.add("lot", (member_id, lot.lot_seq), "an account of the member", "none")
-        for member_id, hold in holds.skip(before):
+        for member_id, hold in holds.before(before):
             self._findings.add("hold", (member_id, hold.hold_id), "an account of the member", "none")
 
 
