@@ -80,6 +80,43 @@ def test_a_code_of_no_member_costs_neither_the_member_nor_the_amount(screen: Scr
     assert shop.balance(card) == sale["balance_points"] == OPENING + 123
 
 
+def test_a_sale_refused_as_the_line_breaks_says_why_until_something_else_is_done(
+    screen: Screen, shop: Shop
+) -> None:
+    card = shop.stranger(OPENING)
+    shop.online()
+    screen.scan_member(card.number)
+    screen.key_in(12_34)
+    screen.redeem_most()
+    screen.shows("discount", minor=OPENING)
+    shop.line.cut()
+    screen.tap("done")
+    screen.shows("refusal", reason="ABOVE_FLOOR")
+    # The till has seen the line break, then mend, and the screen has asked anew what can be redeemed.
+    screen.shows("chip", link="offline")
+    screen.shows("discount", minor=FLOOR_SALE)
+    shop.online()
+    screen.shows("chip", link="online")
+    screen.shows("redeem", points=OPENING)
+    screen.shows("refusal", reason="ABOVE_FLOOR")
+    screen.tap("stepper-minus")
+    expect(screen.at("refusal")).to_have_count(0)
+    assert screen.done()["burned_points"] > 0
+
+
+def test_a_strange_code_stays_refused_when_the_line_breaks(screen: Screen, shop: Shop) -> None:
+    card = shop.stranger(OPENING)
+    shop.online()
+    screen.scan_member(card.number)
+    screen.key_in(12_34)
+    screen.scan(STRANGE)
+    screen.shows("refusal", reason="FORMAT")
+    shop.offline()
+    screen.shows("chip", link="offline")
+    screen.page.wait_for_timeout(500)
+    screen.shows("refusal", reason="FORMAT")
+
+
 def test_another_member_scanned_after_a_strange_code_takes_the_sale_over(screen: Screen, shop: Shop) -> None:
     first, second = shop.member(OPENING), shop.member(OPENING + 5)
     screen.scan_member(first.number)

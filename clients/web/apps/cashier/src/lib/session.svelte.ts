@@ -38,8 +38,9 @@ class Session {
   voucher = $state<Voucher | null>(null);
   /** Why the last scan, or the last wish, was refused; `AWAY` when nobody answered. */
   refusal = $state<{ reason: string; message: string } | null>(null);
-  /** The refusal is of a scan in the middle of a sale: it stays until something else is done. */
-  #scanRefused = false;
+  /** The refusal is of a scan in the middle of a sale, or of the sale: it stays until something else is done. */
+  #refusalStays = false;
+  #basketQuoted = "";
   amountMinor = $state(0);
   spend = $state<Spend>({ mode: "none" });
   rewardIds = $state<string[]>([]);
@@ -162,6 +163,7 @@ class Session {
 
   /** One tap: spends the most that is possible; once more takes that back. */
   toggleRedeem(): void {
+    this.#refusalStays = false;
     if (this.spendPoints > this.voucherPoints) this.spend = { mode: "none" };
     else if (this.mostPoints > this.voucherPoints) this.spend = { mode: "most" };
   }
@@ -169,25 +171,31 @@ class Session {
   stepPoints(direction: 1 | -1): void {
     const program = till.state?.program;
     if (!program) return;
+    this.#refusalStays = false;
     const { unit_points: unit, minimum_points: minimum } = program;
     const points = step(this.spendPoints, direction, unit, minimum, this.mostPoints);
     this.spend = points > this.voucherPoints ? { mode: "exact", points } : { mode: "none" };
   }
 
   toggleReward(rewardId: string): void {
+    this.#refusalStays = false;
     this.rewardIds = this.rewardIds.includes(rewardId)
       ? this.rewardIds.filter((each) => each !== rewardId)
       : [...this.rewardIds, rewardId];
   }
 
   removeVoucher(): void {
+    this.#refusalStays = false;
     this.voucher = null;
     this.#voucherScan = "";
   }
 
   /** Quotes the present choice, and the most that could be spent. Called when any of it changes. */
   askQuote(): void {
-    this.#scanRefused = false;
+    // The same basket is quoted anew whenever the till has news, too; that takes no word from the screen.
+    const basket = JSON.stringify(this.basket);
+    if (basket !== this.#basketQuoted) this.#refusalStays = false;
+    this.#basketQuoted = basket;
     this.#quoted = this.#askQuote();
   }
 
@@ -213,10 +221,11 @@ class Session {
       const quote = most && this.spend.mode === "most" ? most : await api.quote(this.#request(member));
       if (turn !== this.#quoteTurn) return;
       this.quote = quote;
-      if (!this.#scanRefused) this.refusal = null;
+      if (!this.#refusalStays) this.refusal = null;
     } catch (error) {
       if (turn === this.#quoteTurn) {
         this.quote = null;
+        this.#refusalStays = false;
         this.#note(error);
       }
     }
@@ -232,8 +241,7 @@ class Session {
     if (!this.canSell || !member || !state) return;
     if (this.spendPoints < told) {
       // Meanwhile another sale took what was shown as redeemed: the member must hear of it before paying more.
-      this.#note(new Refused(this.mostQuote?.refusal?.reason ?? "ABOVE_FLOOR", ""));
-      this.#sound("bad");
+      this.#refuseHere(new Refused(this.mostQuote?.refusal?.reason ?? "ABOVE_FLOOR", ""));
       return;
     }
     const body: SaleRequest = { ...this.#request(member), sale_id: crypto.randomUUID() };
@@ -330,8 +338,7 @@ class Session {
       this.#showReceipt(await journal.once<SaleAnswer>("sale", pending, () => (this.waiting = true)));
       this.#sound("done");
     } catch (error) {
-      this.#note(error);
-      this.#sound("bad");
+      this.#refuseHere(error);
     } finally {
       this.sending = this.waiting = false;
     }
@@ -383,8 +390,13 @@ class Session {
       this.#refuse(error);
       return;
     }
+    this.#refuseHere(error);
+  }
+
+  /** Says in the middle of a sale that something was refused, until something else is done. */
+  #refuseHere(error: unknown): void {
     this.#note(error);
-    this.#scanRefused = true;
+    this.#refusalStays = true;
     this.#sound("bad");
   }
 
