@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,15 @@ from tests.support.postgres import Database, PostgresCluster, cluster
 # A shared machine makes single examples slow now and then; pytest-timeout is what ends a hanging test.
 settings.register_profile("tallystick", deadline=None, print_blob=True)
 settings.load_profile("tallystick")
+
+
+def pytest_configure() -> None:
+    """Let processes of a test be stopped by Ctrl+C, also when a shell without job control runs this in the background.
+
+    Such a shell has it ignored, and whatever is started inherits that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

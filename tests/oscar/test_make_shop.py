@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -49,6 +49,7 @@ def opened(place: Path) -> Iterator[Open]:
         start_new_session=True,
     )
     assert shop.stdout is not None
+    children: list[psutil.Process] = []
     try:
         said = ""
         while "Anna is a member" not in said:
@@ -65,6 +66,11 @@ def opened(place: Path) -> Iterator[Open]:
         assert len(gone) >= 3
         assert alive == []
     finally:
+        if shop.poll() is None:
+            children = psutil.Process(shop.pid).children(recursive=True)
+        for one in children:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
         shop.kill()
         shop.wait(STOP_S)
         shop.stdout.close()
