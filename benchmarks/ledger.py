@@ -32,12 +32,14 @@ from benchmarks.load import write_messages
 from benchmarks.measure import cpu_s, report, rss_mb
 from benchmarks.population import (
     PROGRAM,
+    enrol_messages,
     member_id,
     now_ms,
     populate_postgres,
     populate_sqlite,
     publish,
     sales,
+    scan_messages,
 )
 from tallystick.security.key_dir import KeyDir, create_key_dir
 from tallystick.security.tokens import access_profile, new_token_id, sign_access_token
@@ -54,6 +56,8 @@ HALF_ROUNDS = 3
 """Latency at half load is the median of so many runs: in one alone a single stop of the machine makes the p99."""
 ECHO_BYTES = 200
 SYNC_WORKERS = 2
+SCANNED = 2_000
+ENROL_SECONDS_MAX = 60.0
 ISSUER = "tallystick"
 START_TIMEOUT_S = 30.0
 WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
@@ -236,6 +240,7 @@ class GrpcBench:
     def run(self, seconds: float) -> dict[str, Any]:
         """Take echo and sales in turn, then the paced runs at half of the most, then look-ups."""
         echo_file, lookup_file = self._home / "echo.bin", self._home / "lookups.bin"
+        scan_file = self._home / "scans.bin"
         write_messages(echo_file, [secrets.token_bytes(ECHO_BYTES)])
         write_messages(
             lookup_file,
@@ -244,21 +249,23 @@ class GrpcBench:
                 for number in range(min(self._members, 20_000))
             ),
         )
-        self._load(self._server, "PostSale", self._sales(4_000), 2.0)
+        self._load(self._server, "LedgerService/PostSale", self._sales(4_000), 2.0)
         echoes, unaries = [], []
         cpu, wal = 0.0, 0
         for _ in range(ROUNDS):
             echoes.append(self._load(self._echo, "", echo_file, seconds, again=True))
             file = self._sales(int(seconds * 8_000))
             cpu_before, wal_before = cpu_s(self._server.process), self._wal_bytes()
-            unaries.append(self._load(self._server, "PostSale", file, seconds))
+            unaries.append(self._load(self._server, "LedgerService/PostSale", file, seconds))
             cpu += cpu_s(self._server.process) - cpu_before
             wal += self._wal_bytes() - wal_before
         unary_rps = _mean(unaries, "rps")
         calls = sum(run["calls"] for run in unaries)
         halves = [self._half_load(seconds, unary_rps) for _ in range(HALF_ROUNDS)]
         half = sorted(halves, key=lambda run: run["p99_ms"])[HALF_ROUNDS // 2]
-        lookup = self._load(self._server, "GetBalance", lookup_file, seconds, again=True)
+        lookup = self._load(self._server, "LedgerService/GetBalance", lookup_file, seconds, again=True)
+        self._load(self._server, "IdentityService/Enrol", self._people(scan_file), ENROL_SECONDS_MAX)
+        scan = self._load(self._server, "IdentityService/Identify", scan_file, seconds, again=True)
         return {
             "echo_rps": _mean(echoes, "rps"),
             "unary_rps": unary_rps,
@@ -270,13 +277,16 @@ class GrpcBench:
             "unary_wal_bytes_op": wal / calls,
             "lookup_rps": lookup["rps"],
             "lookup_p99_ms": lookup["p99_ms"],
+            "identify_rps": scan["rps"],
+            "identify_p50_ms": scan["p50_ms"],
+            "identify_p99_ms": scan["p99_ms"],
             "server_start_s": self._server.started_s,
             "server_rss_mb": rss_mb(self._server.process),
         }
 
     def _half_load(self, seconds: float, unary_rps: float) -> dict[str, Any]:
         file = self._sales(int(seconds * unary_rps))
-        return self._load(self._server, "PostSale", file, seconds, rate=unary_rps / 2)
+        return self._load(self._server, "LedgerService/PostSale", file, seconds, rate=unary_rps / 2)
 
     def _sales(self, count: int) -> Path:
         """Write new sales to send: no id comes twice, a replay would be another measurement."""
@@ -284,6 +294,14 @@ class GrpcBench:
         file = self._home / "sales.bin"
         write_messages(file, sales(count, members=self._members, seed=self._seed))
         return file
+
+    def _people(self, scans: Path) -> Path:
+        """Write the enrolments of members with a telephone number, and into ``scans`` how each is identified."""
+        numbers = [f"+4670{number:07}" for number in range(SCANNED)]
+        write_messages(scans, scan_messages(numbers))
+        enrolments = self._home / "enrolments.bin"
+        write_messages(enrolments, enrol_messages(numbers))
+        return enrolments
 
     def _tokens(self) -> Path:
         """Write the tokens of as many tills as call at once: each keeps within the rate of one till."""
@@ -316,7 +334,7 @@ class GrpcBench:
         rate: float = 0.0,
         again: bool = False,
     ) -> dict[str, Any]:
-        name = f"/tallystick.v1.LedgerService/{method}" if method else "/benchmark.Echo/Echo"
+        name = f"/tallystick.v1.{method}" if method else "/benchmark.Echo/Echo"
         command = [
             *(sys.executable, "-m", "benchmarks.load", "--target", server.address, "--method", name),
             *("--messages", str(file), "--seconds", str(seconds), "--concurrency", str(CONCURRENCY)),

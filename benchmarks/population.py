@@ -7,7 +7,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 from sqlalchemy import create_engine
@@ -18,7 +18,7 @@ from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.service.directory import Clock, Directory, Program, StoredRuleSet
 from tallystick.service.submission import Submission
-from tallystick.v1 import ledger_pb2, types_pb2
+from tallystick.v1 import identity_pb2, ledger_pb2, types_pb2
 
 PROGRAM = ProgramId("bench")
 STORES = 50
@@ -156,6 +156,20 @@ def sales(count: int, *, members: int, seed: int, burning: float = 0.2) -> Itera
         if rng.random() < burning:
             request.spend.points_max = 500
         yield request.SerializeToString()
+
+
+def enrol_messages(numbers: Sequence[str]) -> Iterator[bytes]:
+    """Return enrolments at a till of members by their telephone numbers, ready to send."""
+    for number in numbers:
+        yield identity_pb2.EnrolRequest(
+            member_id=str(uuid.uuid4()), text=number, origin=types_pb2.Origin(channel=types_pb2.CHANNEL_STORE)
+        ).SerializeToString()
+
+
+def scan_messages(numbers: Sequence[str]) -> Iterator[bytes]:
+    """Return how a cashier identifies those members, ready to send."""
+    for number in numbers:
+        yield identity_pb2.IdentifyRequest(text=number, channel=types_pb2.CHANNEL_STORE).SerializeToString()
 
 
 def _basket_message(rng: random.Random) -> types_pb2.Basket:

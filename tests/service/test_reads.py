@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,12 @@ from tallystick.core.command import ReturnLine, Sale, Spend
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Minor, Ms, ProgramId
 from tallystick.core.state import Account, Lot, MemberStatus
 from tallystick.service.balances import LOOKS_MAX, Balances, Preview
-from tallystick.service.directory import Clock
+from tallystick.service.directory import Clock, IdentifierRow, Member
 from tallystick.service.errors import Overloaded, StoreConflict, StoreUnavailable
 from tallystick.service.programs import Programs
-from tallystick.service.reads import DECOY_ID, AccountReader, ReadPool, ScanReader
+from tallystick.service.reads import AccountReader, ReadPool, ScanRead, ScanReader
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.scan_ports import Key, Scanned
 from tallystick.storage.memory import MemoryStore
 from tests.core.world import at
 from tests.service.desk import ANN, Desk
@@ -108,21 +109,36 @@ def test_when_the_store_is_away_every_waiting_caller_is_told() -> None:
     assert [type(answer) for answer in answers] == [StoreUnavailable] * 5
 
 
-def test_a_scan_of_nobody_is_looked_up_to_the_end() -> None:
+class Counted:
+    """A store that notes which keys were looked up together."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.asked: list[list[Key]] = []
+
+    def read_scanned(self, program_id: ProgramId, keys: Sequence[Key], *, nobody: MemberId) -> Scanned:
+        self.asked.append(list(keys))
+        return self._store.read_scanned(program_id, keys, nobody=nobody)
+
+
+def test_scans_that_come_together_share_one_look_up() -> None:
     store, rulebook = store_with_rules()
-    asked: list[MemberId] = []
-    person = store.person
+    for number in range(60):
+        member = Member(member_of(number), str(number), MemberStatus.OPEN, NOW, 1, "")
+        row = IdentifierRow("phone", bytes([number]) * 16, member.member_id, "", NOW)
+        store.enrol(SHOP, member, [row])
+        store.put_person(SHOP, member.member_id, bytes([number]))
+    counted = Counted(store)
+    reader = ScanReader(counted, rulebook)
 
-    def noted(program_id: ProgramId, member_id: MemberId) -> bytes | None:
-        asked.append(member_id)
-        return person(program_id, member_id)
+    async def ask() -> list[ScanRead]:
+        return await asyncio.gather(*(reader.scan(SHOP, "phone", bytes([n % 70]) * 16) for n in range(80)))
 
-    store.person = noted  # type: ignore[method-assign]
-    reader = ScanReader(store, rulebook)
-    read = asyncio.run(reader.scan(SHOP, "phone", bytes(16)))
+    reads = asyncio.run(ask())
     reader.close()
-    assert (read.row, read.account, read.sealed) == (None, None, None)
-    assert asked == [DECOY_ID]
+    assert [read.sealed for read in reads[:70]] == [bytes([n]) for n in range(60)] + [None] * 10
+    assert reads[70:] == reads[:10]
+    assert [len(keys) for keys in counted.asked] == [70]
 
 
 def test_blocking_work_beyond_the_room_is_turned_away_and_the_rest_is_done() -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import Clock, Directory, Program
-from tallystick.service.rulebook import REFRESH_S, RuleBook
+from tallystick.service.rulebook import FRESH_S, REFRESH_S, RuleBook
 
 SHOP = ProgramId("shop")
 
@@ -75,3 +75,23 @@ def test_what_was_read_while_somebody_published_is_not_kept() -> None:
     books.reading = publish
     assert version(book) == 1, "the one in force when it was asked for"
     assert version(book) == 2
+
+
+def test_a_program_is_fresh_when_what_follows_asks_nothing_of_the_store() -> None:
+    books, time, book = opened()
+    books.published = 0
+    assert not book.fresh(SHOP)
+    assert book.current(SHOP) is None
+    assert book.fresh(SHOP)
+    time.now_s += FRESH_S - 0.01
+    assert book.fresh(SHOP)
+    assert book.current(SHOP) is None
+    assert books.reads == 1
+    time.now_s += 0.02
+    assert not book.fresh(SHOP)
+
+
+def test_a_program_whose_rules_were_not_looked_up_is_not_fresh() -> None:
+    _, _, book = opened()
+    assert version(book) == 1
+    assert not book.fresh(SHOP)

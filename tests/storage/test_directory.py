@@ -176,11 +176,11 @@ def test_identifiers_are_added_once_and_removed(directory: Store) -> None:
 
 def test_personal_data_is_replaced_whole(directory: Store) -> None:
     directory.enrol(PROGRAM, member(1), [])
-    assert directory.person(PROGRAM, member_id(1)) is None
+    assert directory.persons(PROGRAM, [member_id(1)]) == {}
     directory.put_person(PROGRAM, member_id(1), b"sealed one")
     directory.put_person(PROGRAM, member_id(1), b"sealed two")
-    assert directory.person(PROGRAM, member_id(1)) == b"sealed two"
-    assert directory.person(OTHER_PROGRAM, member_id(1)) is None
+    assert directory.persons(PROGRAM, [member_id(1), member_id(2)]) == {member_id(1): b"sealed two"}
+    assert directory.persons(OTHER_PROGRAM, [member_id(1)]) == {}
     with pytest.raises(NotFound):
         directory.put_person(PROGRAM, member_id(2), b"sealed")
 
@@ -189,7 +189,7 @@ def test_an_erased_member_has_no_person_behind_it_and_never_gets_one_again(direc
     directory.enrol(PROGRAM, member(1), [identifier(1), identifier(1, kind="email")])
     directory.put_person(PROGRAM, member_id(1), b"sealed")
     assert directory.erase(PROGRAM, member_id(1))
-    assert directory.person(PROGRAM, member_id(1)) is None
+    assert directory.persons(PROGRAM, [member_id(1)]) == {}
     assert directory.identifiers(PROGRAM, member_id(1)) == []
     stored = directory.member(PROGRAM, member_id(1))
     assert stored == replace(member(1), status=MemberStatus.ERASED)

@@ -156,7 +156,7 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
         assert late.is_alive()
     late.join(30)
     assert outcomes == ["NOT_FOUND"]
-    assert store.person(PROGRAM, member_id(1)) is None
+    assert store.persons(PROGRAM, [member_id(1)]) == {}
 
 
 def test_a_cashier_waits_for_another_who_may_take_the_last_place(

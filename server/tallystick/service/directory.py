@@ -256,7 +256,9 @@ class Directory(
         """Store the sealed personal data of a member, replacing what was there."""
         ...
 
-    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None: ...
+    def persons(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, bytes]:
+        """Return the sealed personal data of those members that have any, set-based."""
+        ...
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
         """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown.

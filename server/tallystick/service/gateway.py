@@ -57,6 +57,7 @@ from tallystick.service.review_ports import ReviewStore
 from tallystick.service.reviews import Reviews
 from tallystick.service.revocations import Revocations
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.scan_ports import ScanStore
 from tallystick.service.segment_ports import BooksSource
 from tallystick.service.segments import Segments
 from tallystick.service.shared_store import SharedStore
@@ -92,6 +93,7 @@ def role_name(role: int) -> str:
 class GatewayStore(
     LedgerStore,
     LedgerReader,
+    ScanStore,
     Directory,
     WalletStore,
     SignInStore,

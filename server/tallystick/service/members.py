@@ -92,7 +92,7 @@ class Members:
     def profile(self, program_id: ProgramId, member_id: MemberId) -> Profile:
         """Return a member's personal data; of an erased member there is none. Raises ``NotFound``."""
         self.get(program_id, member_id)
-        blob = self._directory.person(program_id, member_id)
+        blob = self._directory.persons(program_id, [member_id]).get(member_id)
         return open_profile(self._masters(), blob, program_id=program_id, member_id=member_id)
 
     def update_profile(
@@ -114,7 +114,7 @@ class Members:
             if "birthday" in changes:
                 self._set_birthday(program_id, member_id, changes["birthday"], by_staff=by_staff)
             masters = self._masters()
-            blob = self._directory.person(program_id, member_id)
+            blob = self._directory.persons(program_id, [member_id]).get(member_id)
             old = open_profile(masters, blob, program_id=program_id, member_id=member_id)
             new = Profile(**{**asdict(old), **changes})
             if new == old:

@@ -19,6 +19,7 @@ from tallystick.service.errors import Overloaded
 from tallystick.service.household_store import HouseholdStore
 from tallystick.service.ports import LedgerReader
 from tallystick.service.rulebook import RuleBook
+from tallystick.service.scan_ports import Key, ScanStore
 
 READS_BATCH_MAX = 1_000
 READ_THREADS = 4
@@ -60,7 +61,7 @@ class ScanRead:
 
 
 AccountKey = tuple[ProgramId, MemberId]
-ScanKey = tuple[ProgramId, str, bytes]
+ScanKey = tuple[ProgramId, Key]
 
 
 class AccountReader:
@@ -91,9 +92,9 @@ class AccountReader:
 
 
 class ScanReader:
-    """Answers concurrent scans: identifiers and then accounts by one query each for each program."""
+    """Answers concurrent scans by one look at the store for each program."""
 
-    def __init__(self, store: Store, rulebook: RuleBook) -> None:
+    def __init__(self, store: ScanStore, rulebook: RuleBook) -> None:
         self._store = store
         self._rulebook = rulebook
         self._collector: Collector[ScanKey, ScanRead] = Collector(
@@ -102,7 +103,7 @@ class ScanReader:
 
     async def scan(self, program_id: ProgramId, kind: str, token: bytes) -> ScanRead:
         """Return whom a blind-indexed identifier leads to. Raises as ``AccountReader.account``."""
-        return await self._collector.submit((program_id, kind, token))
+        return await self._collector.submit((program_id, (kind, token)))
 
     def close(self) -> None:
         """Finish what waits and stop."""
@@ -111,25 +112,19 @@ class ScanReader:
     def _work(self, tickets: Sequence[Ticket[ScanKey, ScanRead]]) -> None:
         for program_id, group in _by_program(tickets).items():
             rules = self._rulebook.current(program_id)
-            keys = list({ticket.item[1:] for ticket in group})
-            rows = {(row.kind, row.token): row for row in self._store.find(program_id, keys)}
-            members = {key: row.member_id for key, row in rows.items()}
-            wanted = list({members.get(key, DECOY_ID) for key in keys})
-            # The card of a person in a household leads to the account that its people share.
-            shared = self._store.household_accounts(program_id, wanted)
-            accounts = self._store.read_accounts(program_id, sorted({shared.get(one, one) for one in wanted}))
-            people = {member_id: self._store.person(program_id, member_id) for member_id in wanted}
-            cards = self._store.cards(program_id, [key for key in keys if key not in rows])
-            unowned = {(card.kind, card.token): card for card in cards}
+            keys = list({ticket.item[1] for ticket in group})
+            found = self._store.read_scanned(program_id, keys, nobody=DECOY_ID)
             for ticket in group:
-                key = ticket.item[1:]
-                member_id = members.get(key, DECOY_ID)
+                key = ticket.item[1]
+                row = found.identifiers.get(key)
+                member_id = row.member_id if row else DECOY_ID
                 ticket.outcome = ScanRead(
-                    rows.get(key),
-                    accounts.get(shared.get(member_id, member_id)),
-                    people.get(member_id),
+                    row,
+                    # The card of a person in a household leads to the account that its people share.
+                    found.accounts.get(found.households.get(member_id, member_id)),
+                    found.sealed.get(member_id),
                     rules,
-                    unowned.get(key),
+                    found.cards.get(key),
                 )
 
 
@@ -157,12 +152,12 @@ class ReadPool:
         self._executor.shutdown(wait=True)
 
 
-Key = TypeVar("Key", AccountKey, ScanKey)
+Wanted = TypeVar("Wanted", AccountKey, ScanKey)
 Read = TypeVar("Read")
 
 
-def _by_program(tickets: Sequence[Ticket[Key, Read]]) -> dict[ProgramId, list[Ticket[Key, Read]]]:
-    groups: dict[ProgramId, list[Ticket[Key, Read]]] = {}
+def _by_program(tickets: Sequence[Ticket[Wanted, Read]]) -> dict[ProgramId, list[Ticket[Wanted, Read]]]:
+    groups: dict[ProgramId, list[Ticket[Wanted, Read]]] = {}
     for ticket in tickets:
         groups.setdefault(ticket.item[0], []).append(ticket)
     return groups

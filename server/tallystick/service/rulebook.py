@@ -15,6 +15,9 @@ from tallystick.service.directory import Clock, Directory, Program
 REFRESH_S = 2.0
 """How long another replica may go on with the version before, after one was published."""
 
+FRESH_S = REFRESH_S - 0.1
+"""Whoever must not wait for the store leaves itself this much time between looking and using."""
+
 PROGRAMS_MAX = 1_000
 """Most programs kept in memory; with more, the cache starts anew."""
 
@@ -53,6 +56,14 @@ class RuleBook:
         with self._lock:
             self._forgotten += 1
             self._programs.pop(program_id, None)
+
+    def fresh(self, program_id: ProgramId) -> bool:
+        """Tell whether ``current``, called at once, answers without asking the store."""
+        cached = self._programs.get(program_id)
+        if cached is None or self._monotonic() - cached[0] >= FRESH_S:
+            return False
+        program = cached[1]
+        return program is None or not program.rule_set or (program_id, program.rule_set) in self._parsed
 
     def clock(self, program_id: ProgramId) -> Clock:
         """Return whose time a program keeps; LIVE for a program that is not there."""

@@ -23,7 +23,8 @@ _BATCH = tuple(t.card_batch.c[name] for name in CardBatch.__dataclass_fields__)
 _CARD = tuple(t.card.c[name] for name in Card.__dataclass_fields__)
 
 
-def _card_from_row(row: Row) -> Card:
+def card_from_row(row: Row) -> Card:
+    """Return the card of a row."""
     kind, token, batch_id, position, attempt, state, changed_ms = row
     return Card(kind, bytes(token), batch_id, position, attempt, CardState(state), changed_ms)
 
@@ -84,7 +85,7 @@ class SqlCards(SqlSession):
             t.card.c.position > after,
         )
         rows = self._all(program_id, query.order_by(t.card.c.position), limit=limit)
-        return [_card_from_row(row) for row in rows]
+        return [card_from_row(row) for row in rows]
 
     def cards(self, program_id: ProgramId, keys: Sequence[Key]) -> list[Card]:
         """Return the cards of (kind, token), set-based."""
@@ -103,7 +104,7 @@ def cards_found(
     query = select(*_CARD).where(t.card.c.program_id == program_id, wanted)
     if lock:
         query = query.order_by(t.card.c.kind, t.card.c.token).with_for_update()
-    return [_card_from_row(row) for row in connection.execute(query)]
+    return [card_from_row(row) for row in connection.execute(query)]
 
 
 def claim_cards(connection: Connection, program_id: ProgramId, keys: Sequence[Key], *, now: Ms) -> None:

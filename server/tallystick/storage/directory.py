@@ -315,11 +315,13 @@ class SqlMembers(SqlSession):
 
         self._run(program_id, work, write=True)
 
-    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None:
-        """Return the sealed personal data of a member."""
-        own = (t.person.c.program_id == program_id, t.person.c.member_id == member_id)
-        row = self._first(program_id, select(t.person.c.sealed).where(*own))
-        return None if row is None else bytes(row[0])
+    def persons(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, bytes]:
+        """Return the sealed personal data of those members that have any, by one set-based query."""
+        query = select(t.person.c.member_id, t.person.c.sealed).where(
+            t.person.c.program_id == program_id, t.person.c.member_id.in_(member_ids)
+        )
+        rows = self._all(program_id, query) if member_ids else ()
+        return {member_id: bytes(sealed) for member_id, sealed in rows}
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
         """Delete person and identifiers, set the status to ERASED; the ledger stays. False when unknown."""

@@ -25,6 +25,7 @@ from tallystick.service.transfer_store import Transfer
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.memory_coupons import MemoryCouponReads
 from tallystick.storage.memory_directory import MemoryDirectory
+from tallystick.storage.memory_scans import MemoryScanReads
 from tallystick.storage.memory_segments import MemorySegmentReads
 from tallystick.storage.memory_shared import HERE
 from tallystick.storage.memory_tables import K, ProgramTables, Undo, V
@@ -36,7 +37,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot
 T = TypeVar("T")
 
 
-class MemoryTransaction(MemoryTills, MemoryCouponReads, MemorySegmentReads):
+class MemoryTransaction(MemoryTills, MemoryCouponReads, MemorySegmentReads, MemoryScanReads):
     """A transaction of one program."""
 
     def accounts(self, member_ids: Iterable[MemberId]) -> dict[MemberId, Account]:

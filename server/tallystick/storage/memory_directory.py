@@ -224,8 +224,10 @@ class MemoryDirectory(
                 raise NotFound("There is no such member.", member_id=member_id)
             undo.put(self._of(program_id).persons, member_id, sealed)
 
-    def person(self, program_id: ProgramId, member_id: MemberId) -> bytes | None:
-        return self._of(program_id).persons.get(member_id)
+    def persons(self, program_id: ProgramId, member_ids: Sequence[MemberId]) -> dict[MemberId, bytes]:
+        with self._lock:
+            persons = self._of(program_id).persons
+            return {member_id: persons[member_id] for member_id in member_ids if member_id in persons}
 
     def erase(self, program_id: ProgramId, member_id: MemberId) -> bool:
         with self._changes() as undo:

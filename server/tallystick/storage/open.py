@@ -13,6 +13,7 @@ from tallystick.service.household_store import HouseholdStore
 from tallystick.service.notification_ports import NotificationStore
 from tallystick.service.ports import LedgerReader, LedgerStore
 from tallystick.service.review_ports import ReviewStore
+from tallystick.service.scan_ports import ScanStore
 from tallystick.service.shared_store import SharedStore
 from tallystick.service.sign_in_ports import SignInStore
 from tallystick.service.transfer_store import TransferStore
@@ -25,6 +26,7 @@ from tallystick.storage.url import MEMORY, SQLITE, parse_url
 class Store(
     LedgerStore,
     LedgerReader,
+    ScanStore,
     Directory,
     WalletStore,
     SignInStore,

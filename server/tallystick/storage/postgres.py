@@ -21,11 +21,12 @@ from tallystick.core.state import Account
 from tallystick.service.directory import IdentifierRow, Program
 from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
 from tallystick.service.ports import Known, Transaction, WriteSet
+from tallystick.service.scan_ports import Key
 from tallystick.storage import schema
 from tallystick.storage.clock import Now, wall_ms
 from tallystick.storage.coupon_reads import Question
 from tallystick.storage.devices import REVOKED_MAX, SqlDirectory
-from tallystick.storage.directory import identifier_from_row, program_from_row
+from tallystick.storage.directory import program_from_row
 from tallystick.storage.pool import WAIT_S, Pool
 from tallystick.storage.postgres_connect import (
     Connection,
@@ -60,13 +61,6 @@ _NAME_PROGRAM = "SELECT set_config('tallystick.program', {}, true)"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _SET_PROGRAM = text("SELECT set_config('tallystick.program', :program_id, true)")
-_FIND = (
-    "SELECT kind, token, member_id, hint, added_ms, scan_tag FROM "
-    "(SELECT unnest($2::text[]) AS wanted_kind, decode(unnest($3::text[]), 'hex') AS wanted_token) AS wanted "
-    "CROSS JOIN LATERAL (SELECT * FROM identifier "
-    "WHERE program_id = $1 AND kind = wanted_kind AND token = wanted_token OFFSET 0) AS identifier"
-)
-
 
 # A join is planned by what the tables held then, and the plan stays: each wanted row is looked up by its full key.
 _JOINED = re.compile(r"CROSS JOIN (\w+) (WHERE .*?)(?= ORDER BY|$)")
@@ -88,6 +82,7 @@ _MARKS = {
     "@forcodes": "ORDER BY token FOR UPDATE",
     "@forcoupons": "ORDER BY coupon_id FOR UPDATE",
     "@texts2": "= ANY($2::text[])",
+    "@keys2": "(SELECT unnest($2::text[]) AS kind, decode(unnest($3::text[]), 'hex') AS token) AS wanted",
     "@each2": "unnest($2::text[]) AS each_id",
     "@genesis": "decode(repeat('00', 32), 'hex')",
 }
@@ -153,11 +148,6 @@ class PostgresTransaction(SqlReads):
         if answer != "COMMIT":
             raise StoreConflict(f"COMMIT was answered with {answer}.")
 
-    def find(self, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
-        """Return identifiers by (kind, token)."""
-        rows = self._rows(_FIND, texts([kind for kind, _ in keys]), hexes([token for _, token in keys]))
-        return [identifier_from_row(row) for row in rows]
-
     def _rows(self, statement: str, *values: object) -> Sequence[Row]:
         (rows,) = self._answers((statement, values))
         return rows
@@ -206,6 +196,9 @@ class PostgresTransaction(SqlReads):
     def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
         both = list(pairs)
         return uuids([one for one, _ in both]), ints([number for _, number in both])
+
+    def _keys(self, keys: Sequence[Key]) -> tuple[object, ...]:
+        return texts([kind for kind, _ in keys]), hexes([token for _, token in keys])
 
 
 class PostgresSnapshot(SqlSnapshot):
@@ -302,7 +295,7 @@ class PostgresStore(LedgerReads, SqlDirectory):
 
     def find(self, program_id: ProgramId, keys: Sequence[tuple[str, bytes]]) -> list[IdentifierRow]:
         """Return the rows of (kind, token), by one set-based query."""
-        return self._reading(program_id, lambda reads: reads.find(keys)) if keys else []
+        return self._reading(program_id, lambda reads: reads.identifiers(keys))
 
     def programs(self, *, after: str, limit: int) -> list[Program]:
         """Return programs by id, over all of them: through a function that gives out nothing else."""

@@ -12,6 +12,7 @@ from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.coupon_ports import CouponCode, CouponCounts
 from tallystick.service.ports import Exposure, InboxItem, InboxState, Known, TillMember
+from tallystick.service.scan_ports import Key, Scanned
 from tallystick.storage.clock import Now
 from tallystick.storage.till_reads import LAST_UUID
 
@@ -54,6 +55,8 @@ class Reads(Protocol):
     def due(self, *, due_ms: Ms, after: MemberId | None, limit: int) -> list[MemberId]: ...
 
     def sums(self) -> dict[str, int]: ...
+
+    def scanned(self, keys: Sequence[Key], *, nobody: MemberId) -> Scanned: ...
 
     def codes(self, tokens: Iterable[str]) -> dict[str, CouponCode]: ...
 
@@ -105,6 +108,11 @@ class LedgerReads(ABC):
         """Return accounts by one set-based query, without locks; at most ``PAGE_MAX`` of them."""
         assert len(member_ids) <= PAGE_MAX
         return self._read(program_id, lambda reads: reads.accounts(member_ids))
+
+    def read_scanned(self, program_id: ProgramId, keys: Sequence[Key], *, nobody: MemberId) -> Scanned:
+        """Return what keys lead to, in few round trips; at most ``PAGE_MAX`` of them, and at least one."""
+        assert 0 < len(keys) <= PAGE_MAX
+        return self._read(program_id, lambda reads: reads.scanned(keys, nobody=nobody))
 
     def read_lots(
         self, program_id: ProgramId, member_id: MemberId, *, also: Collection[int] = ()

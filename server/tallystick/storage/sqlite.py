@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import DeviceStatus, Program
 from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
 from tallystick.service.ports import Transaction, WriteSet
+from tallystick.service.scan_ports import Key
 from tallystick.storage import schema
 from tallystick.storage import tables as t
 from tallystick.storage.clock import Now, wall_ms
@@ -61,6 +63,12 @@ def _in_sqlite(template: str) -> str:
         "@pairs2",
         "(SELECT json_extract(value, '$[0]') AS member_id, json_extract(value, '$[1]') AS seq "
         "FROM json_each(?2)) AS wanted",
+    )
+    # A blob comes out of JSON only by a function that older versions do not have: it is cut out of all of them.
+    template = template.replace(
+        "@keys2",
+        "(SELECT json_extract(value, '$[0]') AS kind, "
+        "substr(?3, json_extract(value, '$[1]'), json_extract(value, '$[2]')) AS token FROM json_each(?2)) AS wanted",
     )
     return re.sub(r"@any(\d)", r"IN (SELECT value FROM json_each(?\1))", template)
 
@@ -157,6 +165,11 @@ class SqliteTransaction(SqlReads):
 
     def _pairs(self, pairs: Iterable[tuple[str, int]]) -> tuple[object, ...]:
         return (json.dumps(list(pairs)),)
+
+    def _keys(self, keys: Sequence[Key]) -> tuple[object, ...]:
+        starts = accumulate((len(token) for _, token in keys), initial=1)
+        places = [(kind, start, len(token)) for (kind, token), start in zip(keys, starts, strict=False)]
+        return json.dumps(places), b"".join(token for _, token in keys)
 
 
 class SqliteSnapshot(SqlSnapshot):

@@ -29,7 +29,8 @@ from tallystick.storage.rows import (
     known_from_row,
     lot_from_row,
 )
-from tallystick.storage.segment_reads import SEGMENT_TEMPLATES, SegmentStatements, SqlSegmentReads
+from tallystick.storage.scan_reads import SCAN_TEMPLATES, ScanStatements, SqlScanReads
+from tallystick.storage.segment_reads import SEGMENT_TEMPLATES
 from tallystick.storage.tables import SUM_COLUMNS
 from tallystick.storage.till_reads import NIL_UUID, TILL_TEMPLATES
 from tallystick.storage.transfers import TRANSFER_COLUMNS
@@ -39,7 +40,7 @@ SEQ_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Statements(SegmentStatements):
+class Statements(ScanStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 
     accounts_locked: str
@@ -126,6 +127,7 @@ _TEMPLATES = {
     **TILL_TEMPLATES,
     **COUPON_TEMPLATES,
     **SEGMENT_TEMPLATES,
+    **SCAN_TEMPLATES,
 }
 
 
@@ -149,7 +151,7 @@ def known_from_rows(rows: Iterable[Row]) -> dict[CommandId, Known]:
     return found
 
 
-class SqlReads(SqlSegmentReads):
+class SqlReads(SqlScanReads):
     """``Reads`` over a connection that is in a transaction of one program."""
 
     statements: Statements

@@ -23,7 +23,7 @@ LAST_MS = Ms(2**63 - 1)
 _OPEN = f"status = {HoldStatus.OPEN:d}"
 _ITEMS = f"SELECT {INBOX_COLUMNS} FROM inbox_item WHERE program_id = $1"
 _TILLS = f"SELECT {TILL_COLUMNS} FROM till_chain WHERE program_id = $1"
-_PERSON = (
+PERSON = (
     "FROM household_member h JOIN member m ON m.program_id = h.program_id AND m.member_id = h.member_id "
     f"AND h.part < {Part.ASKING:d} AND m.status = {MemberStatus.OPEN:d}"
 )
@@ -109,9 +109,9 @@ TILL_TEMPLATES = {
     # What a person in a household shows leads to the household's account.
     "scan_tags": (
         "SELECT i.member_id, i.scan_tag FROM identifier i WHERE i.program_id = $1 AND i.member_id @any2 "
-        f"AND i.scan_tag IS NOT NULL AND NOT EXISTS (SELECT 1 {_PERSON} "
+        f"AND i.scan_tag IS NOT NULL AND NOT EXISTS (SELECT 1 {PERSON} "
         "WHERE h.program_id = i.program_id AND h.member_id = i.member_id) "
-        f"UNION ALL SELECT h.household_id, i.scan_tag {_PERSON} "
+        f"UNION ALL SELECT h.household_id, i.scan_tag {PERSON} "
         "JOIN identifier i ON i.program_id = h.program_id AND i.member_id = h.member_id "
         "WHERE h.program_id = $1 AND h.household_id @any2 AND i.scan_tag IS NOT NULL"
     ),

@@ -307,8 +307,7 @@ def test_identifying_greets_by_the_given_name_and_a_damaged_record_costs_only_th
     change = member_pb2.UpdateProfileRequest(member_id=member, given_name="Anna")
     world.send(change, Caller(MANAGER))
     assert identify(world, PHONE).identified.display_name == "Anna"
-    sealed = world.store.person("shop", member)  # type: ignore[arg-type]
-    assert sealed is not None
+    [sealed] = world.store.persons("shop", [member]).values()  # type: ignore[list-item,arg-type]
     world.store.put_person("shop", member, sealed[:-1] + bytes([sealed[-1] ^ 1]))  # type: ignore[arg-type]
     found = identify(world, PHONE).identified
     assert (found.member_id, found.display_name) == (member, "")

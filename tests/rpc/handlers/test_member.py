@@ -64,10 +64,10 @@ def test_a_repeated_change_of_a_profile_writes_nothing(world: World) -> None:
     member_id = world.enrol()
     change = pb.UpdateProfileRequest(member_id=member_id, given_name="Anna")
     first = world.send(change, manager).profile
-    sealed = world.store.person("shop", member_id)  # type: ignore[arg-type]
+    sealed = world.store.persons("shop", [member_id])  # type: ignore[list-item,arg-type]
     world.now_ms += 60_000
     assert world.send(change, manager).profile == first
-    assert world.store.person("shop", member_id) == sealed  # type: ignore[arg-type]
+    assert world.store.persons("shop", [member_id]) == sealed != {}  # type: ignore[list-item,arg-type]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_personal_data_is_sealed_and_gone_after_erasure(world: World) -> None:
     assert "kanarie" not in stored
     erased = world.send(pb.EraseMemberRequest(member_id=member_id), admin).member
     assert (erased.status, erased.number) == (pb.MEMBER_STATUS_ERASED, "")
-    assert world.store.person("shop", member_id) is None  # type: ignore[arg-type]
+    assert world.store.persons("shop", [member_id]) == {}  # type: ignore[list-item,arg-type]
     assert not world.store.identifiers("shop", member_id)  # type: ignore[arg-type]
     assert world.send(pb.GetProfileRequest(member_id=member_id), admin).profile == pb.Profile()
     entries = world.send(ledger_pb2.ListEntriesRequest(member_id=member_id)).entries
@@ -149,8 +149,7 @@ def test_an_app_reads_and_changes_its_own_profile_only(world: World) -> None:
 def test_a_sealed_profile_does_not_open_for_another_member(world: World) -> None:
     one, two = world.enrol(), world.enrol()
     world.send(pb.UpdateProfileRequest(member_id=one, given_name=CANARY), manager)
-    sealed = world.store.person("shop", one)  # type: ignore[arg-type]
-    assert sealed is not None
+    [sealed] = world.store.persons("shop", [one]).values()  # type: ignore[list-item,arg-type]
     world.store.put_person("shop", two, sealed)  # type: ignore[arg-type]
     refused = world.refused(pb.GetProfileRequest(member_id=two), manager)
     assert refused.reason == "INTERNAL"
