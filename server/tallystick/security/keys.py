@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,6 +23,9 @@ SIGNATURE_BYTES = 64
 THUMBPRINT_CHARS = 43
 FINGERPRINT_GROUPS = 5
 FINGERPRINT_GROUP_DIGITS = 5
+
+POINTS_KEPT = 2_000
+"""How many public keys stay read, the latest used."""
 
 _COORDINATE_BYTES = 32
 _COORDINATE_CHARS = 43
@@ -136,15 +140,20 @@ def verify_key_from_jwk(jwk: Mapping[str, object], *, owner_id: str = "") -> Ver
         raise KeyRefused("the JWK is not of kty EC and crv P-256")
     if any(name in names and jwk[name] != value for name, value in _JWK_OPTIONAL.items()):
         raise KeyRefused("the JWK is not for alg ES256 and use sig")
-    numbers = ec.EllipticCurvePublicNumbers(_coordinate(jwk["x"]), _coordinate(jwk["y"]), ec.SECP256R1())
-    try:
-        public_key = numbers.public_key()
-    except ValueError as error:
-        raise KeyRefused("the point of the JWK is not on P-256") from error
-    kid = thumbprint(public_key)
+    public_key, kid = _named_point(_coordinate(jwk["x"]), _coordinate(jwk["y"]))
     if jwk.get("kid", kid) != kid:
         raise KeyRefused("the kid of the JWK is not its RFC 7638 thumbprint")
     return VerifyKey(kid, public_key, owner_id)
+
+
+@lru_cache(maxsize=POINTS_KEPT)
+def _named_point(x: int, y: int) -> tuple[ec.EllipticCurvePublicKey, str]:
+    """Read a point and name it once, not at each upload and sign-in of the device whose key it is."""
+    try:
+        public_key = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    except ValueError as error:
+        raise KeyRefused("the point of the JWK is not on P-256") from error
+    return public_key, thumbprint(public_key)
 
 
 def verify_key_from_pem(pem: bytes, *, owner_id: str = "") -> VerifyKey:
