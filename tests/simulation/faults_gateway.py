@@ -70,7 +70,7 @@ def lease_overdrawn() -> Iterator[None]:
         yield
 
 
-@fault("a store may burn what was leased to another one", seed=4, hostile=True)
+@fault("a store may burn what was leased to another one", seed=16, hostile=True)
 def lease_of_anybody() -> Iterator[None]:
     def any_store(draft: Any, rules: Any, advice: SettleSale) -> Any:
         holds = [draft.holds[right.hold_id] for right in advice.authorities if right.hold_id in draft.holds]
@@ -197,7 +197,7 @@ def return_after_undo() -> Iterator[None]:
         yield
 
 
-@fault("a sale that was refused when asked for is not taken as a fact either", seed=1)
+@fault("a sale that was refused when asked for is not taken as a fact either", seed=19)
 def refusal_binds_the_fact() -> Iterator[None]:
     def known_to(self: Any, submission: Any) -> Any:
         return self.known.get(submission.command.command_id)
@@ -221,7 +221,7 @@ def fact_after_request_posts_again() -> Iterator[None]:
         yield
 
 
-@fault("a sale asked for late is posted though the till has reported it", seed=7, hostile=True)
+@fault("a sale asked for late is posted though the till has reported it", seed=49, hostile=True)
 def request_after_the_fact_posts_again() -> Iterator[None]:
     decided = Batch._decide
 
@@ -258,7 +258,7 @@ def erased_member_dropped() -> Iterator[None]:
         yield
 
 
-@fault("a lease that went back counts no more for what had been burned before", seed=5)
+@fault("a lease that went back counts no more for what had been burned before", seed=10)
 def ended_lease_is_worthless() -> Iterator[None]:
     def only_open(draft: Any, rules: Any, advice: SettleSale) -> Any:
         worthless = [

@@ -292,7 +292,13 @@ def _told_too_late(simulation: Simulation, entry: Entry) -> bool:
 
 
 def _losses_within_caps(simulation: Simulation, books: _Books) -> Iterator[str]:
-    """P3: what an honest store paid for is at most what its tills burned within their floor limits."""
+    """P3: what an honest store paid for is at most what its tills burned within their floor limits.
+
+    And what they burned by right, but told of after its grace: then the points had gone back, and may be spent. A till
+    that crashed as soon as it had kept a sale told nobody by what right; it is at most the floor limit of one sale.
+    """
+    told = {sale.sale_id for sale in simulation.sales}
+    floor_sale = RULES["offline"]["floor"]["sale_points"]
     for store_id in STORES:
         tills = [one for one in [*simulation.machines, *simulation.extra] if one.store_id == store_id]
         if not all(machine.honest for machine in tills):
@@ -304,9 +310,29 @@ def _losses_within_caps(simulation: Simulation, books: _Books) -> Iterator[str]:
             for kind, points in sale.authority
             if kind == "floor"
         )
+        by_floor += sum(
+            min(-entry.moves.store_loss, floor_sale)
+            for entries in books.entries.values()
+            for entry in entries
+            if entry.origin.store_id == store_id
+            and entry.moves.store_loss < 0
+            and entry.command_id not in told
+        )
+        too_late = sum(
+            points
+            for sale in simulation.sales
+            if sale.machine.store_id == store_id
+            and (entries := books.by_id.get(sale.sale_id))
+            and _told_too_late(simulation, entries[0])
+            for kind, points in sale.authority
+            if kind != "floor"
+        )
         lost = books.shortfall(store_id)
-        if lost > by_floor:
-            yield f"store {store_id} paid for {lost} points and burned {by_floor} within its floor limits"
+        if lost > by_floor + too_late:
+            yield (
+                f"store {store_id} paid for {lost} points, burned {by_floor} within its floor limits "
+                f"and told too late of {too_late}"
+            )
 
 
 def _copies_are_noticed(simulation: Simulation, books: _Books) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tallystick.security.keys import SigningKey, VerifyKey
 from tallystick_till.db import TillDb
 from tallystick_till.engine import Till
 from tallystick_till.hub import LocalHub
-from tallystick_till.ports import Granted, HubAway, Identity
+from tallystick_till.ports import Granted, HubAway, Identity, Return
 from tallystick_till.snapshot import MemorySnapshot
 from tallystick_till.sync import SyncLoop
 from tests.simulation.clockwork import MachineClock, Time
@@ -101,6 +101,11 @@ class HubLine:
         free = self._reach().use_voucher(voucher_id, advice_id)
         self._maybe_lost()
         return free
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        found = self._reach().release(member_id)
+        self._maybe_lost()
+        return found
 
     def visited(self, member_id: MemberId) -> None:
         """The hub sees a visit by what it is asked; in a simulation it is told, so that there are leases to burn."""

@@ -14,6 +14,8 @@ from tests.simulation.town import STORES, Card, Confirmed, Town
 class Shopping(Town):
     """Members and cashiers at their tills, and the webshop beside them."""
 
+    _wants_all: MemberId | None = None
+
     def sell(self) -> None:
         machine, card = self._pick(), self.rng.choice(self.cards)
         self._at(machine, lambda: self._sell(machine, card))
@@ -25,7 +27,12 @@ class Shopping(Town):
             self.refused["not identified"] += 1
             return
         self._shown = found.member.points
+        if rng.random() < 0.15:
+            # Somebody at home spends the points while the member stands at the till.
+            self._burn_elsewhere(card.member_id, self.server.account(card.member_id).active)
         spend = Spend(rng.randrange(1, 400), up_to=rng.random() < 0.7) if rng.random() < 0.6 else None
+        if spend and rng.random() < 0.2:
+            spend = Spend(max(1, found.member.points), up_to=True)
         rewards = ("mug",) if rng.random() < 0.15 else ()
         voucher = ""
         mine = [one for one in card.vouchers if one[0] == machine.store_id]
@@ -150,12 +157,24 @@ class Shopping(Town):
             card.vouchers.append((store_id, response.voucher.digits, request.points))
 
     def burn_elsewhere(self) -> None:
-        """Spend points in the webshop, which may want leases back."""
-        card = self.rng.choice(self.cards)
+        """Spend points in the webshop: some, or all that the member has, which wants leases back."""
+        member_id = self.rng.choice(self.cards).member_id
+        if self._wants_all is not None and self.rng.random() < 0.7:
+            # Whoever was refused points that a store had comes again, and takes what is there by then.
+            member_id, self._wants_all = self._wants_all, None
+            self._burn_elsewhere(member_id, self.server.account(member_id).active)
+        elif self.rng.random() < 0.5:
+            account = self.server.account(member_id)
+            self._wants_all = member_id
+            self._burn_elsewhere(member_id, account.active + account.held)
+        else:
+            self._burn_elsewhere(member_id, self.rng.randrange(1, 600))
+
+    def _burn_elsewhere(self, member_id: MemberId, points: int) -> None:
         request = ledger_pb2.BurnRequest(
             command_id=self._id(),
-            member_id=card.member_id,
-            points=self.rng.randrange(1, 600),
+            member_id=member_id,
+            points=max(1, points),
             reason="prize",
             assurance=types_pb2.ASSURANCE_DEVICE_CODE,
             origin=types_pb2.Origin(channel=types_pb2.CHANNEL_WEBSHOP),

@@ -18,7 +18,7 @@ from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import identity_pb2, ledger_pb2, member_pb2, store_pb2, types_pb2
 from tallystick.wire.advices import read_advice
 from tallystick.wire.basket import basket_from_pb, spend_from_pb
-from tallystick_till.ports import GatewayAway, GatewayRefused, Granted, HubAway, Known
+from tallystick_till.ports import GatewayAway, GatewayRefused, Granted, HubAway, Known, Return
 from tests.till.premises import (
     ANNA_CARD,
     START_MS,
@@ -101,6 +101,10 @@ class FakeHub:
     def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
         self._answer()
         return self.vouchers.setdefault(voucher_id, advice_id) == advice_id
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        self._answer()
+        return []
 
 
 @dataclass

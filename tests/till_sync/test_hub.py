@@ -269,6 +269,29 @@ def test_the_lease_of_a_member_who_stays_away_is_left_to_end(hub: LocalHub, time
     assert hub.next_return() is None
 
 
+def test_a_lease_is_released_when_the_gateway_has_seen_all_that_was_taken(hub: LocalHub) -> None:
+    hub.visited(ANNA)
+    learn(hub, lease_state(LEASE_1, points=100))
+    hub.take(ANNA, SALE_1, 30)
+    assert hub.release(ANNA) == []
+    assert hub.limit(ANNA) == 70
+    learn(hub, lease_state(LEASE_1, points=100, remaining=70))
+    (released,) = hub.release(ANNA)
+    assert (released.lease_id, released.member_id) == (LEASE_1, ANNA)
+    assert hub.limit(ANNA) == 0
+    assert hub.take(ANNA, SALE_2, 1) == []
+    assert hub.release(ANNA) == [released] == [hub.next_return()]
+    hub.returned(LEASE_1)
+    assert hub.release(ANNA) == []
+    assert hub.asks() == [], "the member is here and spends"
+
+
+def test_only_the_leases_of_that_member_are_released(hub: LocalHub) -> None:
+    learn(hub, lease_state(LEASE_2, number=2, points=100), number=2)
+    assert hub.release(ANNA) == []
+    assert hub.limit(member_id(2)) == 100
+
+
 def test_a_returned_lease_does_not_come_back_by_old_news(hub: LocalHub) -> None:
     learn(hub, lease_state(LEASE_1, recalled=True))
     hub.next_return()

@@ -95,6 +95,27 @@ def test_another_till_burns_from_the_same_lease(store: Store) -> None:
     assert till.state == "reachable"
 
 
+def test_another_till_has_a_lease_released(store: Store) -> None:
+    till = store.till()
+    (released,) = till.release(ANNA)
+    assert (released.lease_id, released.member_id) == (LEASE, ANNA)
+    assert till.release(ANNA) == [released] == [store.hub.next_return()]
+    assert till.limit(ANNA) == 0
+    assert till.release(member_id(7)) == []
+
+
+@pytest.mark.parametrize(
+    "leases", [None, 7, [7], [{"lease_id": LEASE}], [{"lease_id": "x", "return_id": SALE}]]
+)
+def test_a_hub_that_names_no_leases_counts_as_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch, leases: object
+) -> None:
+    till = store.till()
+    monkeypatch.setattr(till, "_ask", lambda _path, _fields: {"leases": leases})
+    with pytest.raises(HubAway):
+        till.release(ANNA)
+
+
 def test_a_voucher_is_used_once_in_the_whole_store(store: Store) -> None:
     assert store.till().use_voucher(VOUCHER, SALE)
     assert store.till().use_voucher(VOUCHER, SALE)

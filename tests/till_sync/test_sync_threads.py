@@ -10,13 +10,14 @@ import pytest
 
 from tallystick.v1 import store_pb2
 from tallystick_till.backoff import MOST_S, Backoff, GatewayBusy
+from tallystick_till.db import TillDb
 from tallystick_till.hub import NoHub
 from tallystick_till.outbox import Untold
 from tallystick_till.ports import GatewayAway
 from tallystick_till.snapshot import MemorySnapshot
 from tallystick_till.sync import SyncLoop
 from tests.till_sync.sync_loop import BEAT, SEEN, batch, loop, verdicts
-from tests.till_sync.world import NotingTill, Time
+from tests.till_sync.world import NotingTill, Time, lease_state, local_hub, state
 
 
 class Line:
@@ -59,6 +60,41 @@ def test_what_is_appended_goes_up_at_once_and_the_threads_end_when_they_are_told
     assert line.pushed.wait(2)
     stop.set()
     line.over.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_lease_that_is_wanted_back_is_given_back_at_once() -> None:
+    hub = local_hub(TillDb.in_memory(), Time())
+    hub.take_members([state(1, leases=[lease_state("lease-1")])])
+    wanted, returned, stop = threading.Event(), threading.Event(), threading.Event()
+
+    class Recalling(Line):
+        def watch(self, _request: store_pb2.WatchRequest) -> Any:
+            yield BEAT
+            wanted.wait(5)
+            hub.take_members([state(1, leases=[lease_state("lease-1", recalled=True)])])
+            yield BEAT
+            self.over.wait(5)
+
+        def exposure(self, _request: store_pb2.GetExposureRequest) -> store_pb2.GetExposureResponse:
+            return store_pb2.GetExposureResponse()
+
+        def return_lease(self, _request: store_pb2.ReturnLeaseRequest) -> store_pb2.ReturnLeaseResponse:
+            returned.set()
+            return store_pb2.ReturnLeaseResponse()
+
+    line = Recalling()
+    line.up.set()
+    sync = loop(NotingTill(), line, hub=hub)
+    thread = threading.Thread(target=sync.run, args=(stop,), daemon=True)
+    thread.start()
+    assert not returned.wait(0.2)
+    wanted.set()
+    assert returned.wait(5)
+    stop.set()
+    line.over.set()
+    sync.wake()
     thread.join(5)
     assert not thread.is_alive()
 

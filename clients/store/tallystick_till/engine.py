@@ -22,6 +22,7 @@ from tallystick_till.db import TillDb
 from tallystick_till.enrolling import Enroller
 from tallystick_till.errors import NO_RULES, OUTBOX_CORRUPT
 from tallystick_till.facts import Facts
+from tallystick_till.giving_back import GivingBack
 from tallystick_till.identify import People, Seen, SeenVoucher
 from tallystick_till.leases import Leases
 from tallystick_till.link import Link
@@ -125,6 +126,7 @@ class Till:
             people=self._people,
             sales=self._sales,
             gateway=gateway,
+            giving_back=GivingBack(gateway, self._leases, self._link),
             new_id=new_id,
             training=training,
         )

@@ -7,7 +7,6 @@ never lets them be burned twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,7 +16,7 @@ from tallystick.security.envelope import LEASE, body_holds
 from tallystick.security.keys import VerifyKey
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.db import TillDb
-from tallystick_till.ports import Granted
+from tallystick_till.ports import Granted, Return
 from tallystick_till.snapshot_file import ID_BYTES, member_id_of
 
 VISITORS_MAX = 2_000
@@ -58,6 +57,7 @@ _IS_WORN = (
 _RETURN = "SELECT lease_id, member_id, return_id FROM lease WHERE "
 _CLOSED = f"{_RETURN} state = ? AND {_ALL_SEEN} LIMIT 1"
 _WORN = f"{_RETURN} {_IS_WORN} LIMIT 1"
+_RELEASED = f"{_RETURN} member_id = ? AND ((state = ? AND ends_ms > ?) OR state = ?) AND {_ALL_SEEN} ORDER BY lease_id"
 _DUE = f"SELECT 1 FROM lease WHERE (state = ? AND {_ALL_SEEN}) OR (state = ? AND recalled) OR ({_IS_WORN}) LIMIT 1"  # noqa: S608
 _MISSING = (
     f"SELECT v.member_id FROM {_RECENT} AS v LEFT JOIN lease_ask USING (member_id) "  # noqa: S608
@@ -65,15 +65,6 @@ _MISSING = (
     "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.member_id = v.member_id AND "
     "((lease.state = ? AND lease.ends_ms > ?) OR lease.state = ?)) LIMIT ?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """A lease to give back. ``command_id`` was stored before it is sent."""
-
-    command_id: CommandId
-    member_id: MemberId
-    lease_id: CommandId
 
 
 class NoHub:
@@ -89,6 +80,9 @@ class NoHub:
 
     def use_voucher(self, _voucher_id: CommandId, _advice_id: CommandId) -> bool:
         return False
+
+    def release(self, _member_id: MemberId) -> list[Return]:
+        return []
 
 
 class LocalHub:
@@ -160,6 +154,27 @@ class LocalHub:
                 "SELECT advice_id FROM voucher_use WHERE voucher_id = ?", (voucher_id,)
             ).fetchone()
         return bool(row[0] == advice_id)
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        """Close the leases of a member of which the gateway has seen all that was taken; return how to give them back.
+
+        They count as wanted back: the member is here and spends, so no other lease is asked for until much later.
+        """
+        with self._db.write() as tx:
+            rows = tx.execute(_RELEASED, (member_id, _OPEN, self._now_ms(), _CLOSING)).fetchall()
+            found = [
+                Return(CommandId(command_id or self._new_id()), member_id, CommandId(lease_id))
+                for lease_id, _, command_id in rows
+            ]
+            tx.executemany(
+                "UPDATE lease SET state = ?, recalled = 1, return_id = ? WHERE lease_id = ?",
+                [(_CLOSING, one.command_id, one.lease_id) for one in found],
+            )
+        return found
+
+    def wanted_back(self) -> bool:
+        """Return whether the gateway wants a lease back that is not closed yet."""
+        return self._db.one("SELECT 1 FROM lease WHERE state = ? AND recalled LIMIT 1", _OPEN) is not None
 
     def visited(self, member_id: MemberId) -> None:
         """Note that a member was at a till of the store, so that a lease is worth asking for."""

@@ -24,9 +24,10 @@ from tallystick.security.envelope import HUB, body_holds, sign_body
 from tallystick.security.keys import SigningKey, VerifyKey
 from tallystick_till.errors import CannotSell
 from tallystick_till.hub import LocalHub
-from tallystick_till.ports import Granted, HubAway
+from tallystick_till.ports import Granted, HubAway, Return
 
 LIMIT, TAKE, VOUCHER = "/hub/v1/limit", "/hub/v1/take", "/hub/v1/voucher"
+RELEASE = "/hub/v1/release"
 BODY_BYTES_MAX = 4_096
 ASK_S = 1.0
 """A cashier waits at most that long for the hub before only the floor limit is left."""
@@ -82,6 +83,16 @@ class HttpHub:
 
     def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
         return self._ask(VOUCHER, {"voucher_id": voucher_id, "advice_id": advice_id}).get("free") is True
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        answer = self._ask(RELEASE, {"member_id": member_id})
+        try:
+            return [
+                Return(CommandId(_uuid(one, "return_id")), member_id, CommandId(_uuid(one, "lease_id")))
+                for one in answer.get("leases", [])
+            ]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise HubAway("the hub names no leases") from error
 
     def _ask(self, path: str, fields: dict[str, object]) -> dict[str, Any]:
         try:
@@ -205,6 +216,9 @@ class _Desk:
             member_id = MemberId(_uuid(fields, "member_id"))
             self.hub.visited(member_id)
             return {"points": self.hub.limit(member_id)}
+        if path == RELEASE:
+            found = self.hub.release(MemberId(_uuid(fields, "member_id")))
+            return {"leases": [{"lease_id": one.lease_id, "return_id": one.command_id} for one in found]}
         advice_id = CommandId(_uuid(fields, "advice_id"))
         if path == TAKE:
             points = _number(fields, "points")

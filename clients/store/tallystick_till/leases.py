@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from tallystick.core.ids import CommandId, MemberId
 from tallystick.v1 import store_pb2
-from tallystick_till.ports import Clock, Granted, Hub, HubAway
+from tallystick_till.ports import Clock, Granted, Hub, HubAway, Return
 
 RETRY_MS = 3_000
 """So long a hub that did not answer is taken for away: a cashier must not wait for it again at every step."""
@@ -73,6 +73,16 @@ class Leases:
             self._note_away()
             raise
         return free
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        """Close the leases of a member, as far as they can be given back; return how."""
+        self._spare()
+        try:
+            found = self._hub.release(member_id)
+        except HubAway:
+            self._note_away()
+            raise
+        return found
 
     def tell_members(self, members: Sequence[store_pb2.MemberState]) -> None:
         """Hand the gateway's news to the hub, when it is in this till."""

@@ -109,6 +109,15 @@ class Granted:
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A lease to give back. ``command_id`` was stored before it is sent."""
+
+    command_id: CommandId
+    member_id: MemberId
+    lease_id: CommandId
+
+
 class Hub(Protocol):
     """Who holds the store's leases and its list of used vouchers: this till itself, or another of the store.
 
@@ -125,6 +134,13 @@ class Hub(Protocol):
 
     def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
         """Mark a voucher as used; False when another sale used it."""
+        ...
+
+    def release(self, member_id: MemberId) -> list[Return]:
+        """Close the leases of a member of which the gateway has seen all that was taken; return how to give them back.
+
+        Durable before it returns: nothing more is taken from them. What the caller does not give back, the hub does.
+        """
         ...
 
 

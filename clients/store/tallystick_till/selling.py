@@ -24,6 +24,7 @@ from tallystick_till.clock import TillClock
 from tallystick_till.db import TillDb
 from tallystick_till.errors import NO_RULES, OUTBOX_CORRUPT, CannotSell, SaleRefused
 from tallystick_till.facts import Facts, sale_points
+from tallystick_till.giving_back import GivingBack
 from tallystick_till.identify import People, Seen
 from tallystick_till.link import Link
 from tallystick_till.outbox import Outbox
@@ -78,6 +79,7 @@ class Seller:
         people: People,
         sales: SaleBook,
         gateway: Gateway,
+        giving_back: GivingBack,
         new_id: Callable[[], str],
         training: bool,
     ) -> None:
@@ -93,6 +95,7 @@ class Seller:
         self._people = people
         self._sales = sales
         self._gateway = gateway
+        self._giving_back = giving_back
         self._new_id = new_id
         self._training = training
 
@@ -147,6 +150,7 @@ class Seller:
         request = bytes(row[2]) if row else b""
         if self._asks_gateway(plan) or request:
             plan = self._exact(plan, request)
+            self._free_lease(plan)
         if self._asks_gateway(plan):
             done = self._ask_gateway(plan, sale_id, request=request)
             if done is not None:
@@ -206,6 +210,17 @@ class Seller:
             return plan
         points = priced.burned_points - sum(reward.points for reward in priced.detail.rewards)
         return replace(plan, spend=Spend(points) if points else None)
+
+    def _free_lease(self, plan: _Plan) -> None:
+        """Give the store's lease back when the sale takes more points than lie outside of it."""
+        member_id, told = plan.seen.member_id, plan.seen.told
+        if not self._asks_gateway(plan) or not self._facts.lease_left(member_id):
+            return
+        priced = self._price(plan, self._limits(plan).shown)
+        if isinstance(priced, StandIn) and priced.burned_points > self._facts.shown(
+            member_id, told, leased=0
+        ):
+            self._giving_back.give_back(member_id)
 
     def _limits(self, plan: _Plan) -> Limits:
         shown = self._facts.shown(plan.seen.member_id, plan.seen.told)

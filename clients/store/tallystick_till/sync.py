@@ -138,6 +138,7 @@ class SyncLoop:
                     self._line_is_back()
                 self._news.take(piece)
                 self._till.gateway_answered()
+                self._hurry_leases()
                 if self._stop.is_set():
                     break
         except GatewayAway:
@@ -237,6 +238,12 @@ class SyncLoop:
         if self._leases_at_ms is None or now_ms - self._leases_at_ms >= LEASES_EVERY_MS:
             self._leases_at_ms = now_ms
             self.leases_once()
+
+    def _hurry_leases(self) -> None:
+        """Let a lease that a member needs elsewhere be given back at once, and not when leases are looked at anyway."""
+        if isinstance(self._hub, LocalHub) and self._hub.wanted_back():
+            self._leases_at_ms = None
+            self._awake.set()
 
     def _exchange(self, request: store_pb2.PushAdvicesRequest) -> store_pb2.PushAdvicesResponse:
         """Send a batch; keep what the gateway answers."""
