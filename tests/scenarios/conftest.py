@@ -10,6 +10,7 @@ import pytest
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.schema import migrate
 from tests.scenarios.club import Club
+from tests.scenarios.street import Street
 from tests.support.postgres import Database
 
 LANES = 4
@@ -57,4 +58,13 @@ def club(store: Store, tmp_path: Path) -> Iterator[Club]:
     """A club on each of these stores."""
     made = Club(tmp_path, store)
     yield made
+    made.close()
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[Street]:
+    """Stores, tills and members; afterwards the books must be right."""
+    made = Street(tmp_path)
+    yield made
+    assert made.books_are_right()
     made.close()

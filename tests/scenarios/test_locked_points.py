@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -18,14 +17,6 @@ from tests.simulation.server import CLUB
 
 LOCKED = "MEMBER_LOCKED"
 DONE = "done"
-
-
-@pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
-    made = Street(tmp_path)
-    yield made
-    assert made.books_are_right()
-    made.close()
 
 
 class Counter(NamedTuple):

@@ -6,9 +6,6 @@ spend there: the till gives the lease back before it asks the gateway for more t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tallystick_till.errors import SaleRefused
@@ -16,14 +13,6 @@ from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
 
 LEASE = 400
-
-
-@pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
-    one = Street(tmp_path)
-    yield one
-    assert one.books_are_right()
-    one.close()
 
 
 def leased(street: Street, till: Machine, points: int = 1_000) -> Person:

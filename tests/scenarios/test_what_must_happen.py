@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ from tests.simulation.server import CLUB
 
 FLOOR = 60
 """The floor limit of one sale in the rules of the street."""
-
-
-@pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
-    made = Street(tmp_path)
-    yield made
-    assert made.books_are_right()
-    made.close()
 
 
 def test_the_same_batch_uploaded_twice_counts_once(street: Street) -> None:

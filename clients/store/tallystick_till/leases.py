@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from tallystick.core.ids import CommandId, MemberId
 from tallystick.v1 import store_pb2
 from tallystick_till.ports import Clock, Granted, Hub, HubAway, Return
+
+T = TypeVar("T")
 
 RETRY_MS = 3_000
 """So long a hub that did not answer is taken for away: a cashier must not wait for it again at every step."""
@@ -39,13 +41,7 @@ class Leases:
 
     def limit(self, member_id: MemberId) -> int:
         """Return how many points the leases of a member still give."""
-        self._spare()
-        try:
-            limit = self._hub.limit(member_id)
-        except HubAway:
-            self._note_away()
-            raise
-        return limit
+        return self._asked(lambda: self._hub.limit(member_id))
 
     def left(self, member_id: MemberId) -> int:
         """Return the same, 0 when nobody answers."""
@@ -56,33 +52,15 @@ class Leases:
 
     def take(self, member_id: MemberId, advice_id: CommandId, points: int) -> list[Granted]:
         """Take points for good; all of them or none."""
-        self._spare()
-        try:
-            granted = self._hub.take(member_id, advice_id, points)
-        except HubAway:
-            self._note_away()
-            raise
-        return granted
+        return self._asked(lambda: self._hub.take(member_id, advice_id, points))
 
     def use_voucher(self, voucher_id: CommandId, advice_id: CommandId) -> bool:
         """Mark a voucher as used; False when another sale used it."""
-        self._spare()
-        try:
-            free = self._hub.use_voucher(voucher_id, advice_id)
-        except HubAway:
-            self._note_away()
-            raise
-        return free
+        return self._asked(lambda: self._hub.use_voucher(voucher_id, advice_id))
 
     def release(self, member_id: MemberId) -> list[Return]:
         """Close the leases of a member, as far as they can be given back; return how."""
-        self._spare()
-        try:
-            found = self._hub.release(member_id)
-        except HubAway:
-            self._note_away()
-            raise
-        return found
+        return self._asked(lambda: self._hub.release(member_id))
 
     def tell_members(self, members: Sequence[store_pb2.MemberState]) -> None:
         """Hand the gateway's news to the hub, when it is in this till."""
@@ -98,10 +76,13 @@ class Leases:
         since = self._away_since
         return since is not None and 0 <= self._clock.monotonic_ms() - since < RETRY_MS
 
-    def _spare(self) -> None:
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Ask, unless the hub did not answer a moment ago."""
         if self._away():
             raise HubAway
         self._away_since = None
-
-    def _note_away(self) -> None:
-        self._away_since = self._clock.monotonic_ms()
+        try:
+            return ask()
+        except HubAway:
+            self._away_since = self._clock.monotonic_ms()
+            raise
