@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any
 
-from playwright.sync_api import Error, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
+
+from tests.web.support.wedge import ENTER, Wedge, keys_of
 
 SCANS_MAX = 3
-"""A busy machine may hand a scanner's keys to the browser so slowly that they look typed, or let the gateway answer too
-late for a member whom the till has not heard of yet: people scan again.
+"""On a busy machine the gateway may answer too late for a member whom the till has not heard of yet: people scan again.
 """
 
-SCAN_MS = 4_000
 ANSWER_MS = 10_000
 
 
@@ -22,6 +21,7 @@ class Screen:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.wedge = Wedge(page)
         expect.set_options(timeout=ANSWER_MS)
 
     @property
@@ -53,21 +53,18 @@ class Screen:
 
     def scan(self, text: str) -> None:
         """Scan as a keyboard wedge does: one key after the other, a few milliseconds apart, and Enter."""
-        self.page.keyboard.type(text)
-        self.page.keyboard.press("Enter")
+        self.wedge.type([*keys_of(text), ENTER])
 
     def scan_member(self, number: str) -> int:
         """Scan a card; return the points on the answer."""
         for _ in range(SCANS_MAX):
-            with contextlib.suppress(Error):
-                points = self._scan_once(number)
-                if points is not None:
-                    return points
-        raise AssertionError(f"{number} was not taken for a scan, or nobody was found")
+            points = self._scan_once(number)
+            if points is not None:
+                return points
+        raise AssertionError(f"nobody was found by {number}")
 
     def _scan_once(self, number: str) -> int | None:
-        asking = self.page.expect_response(lambda answer: answer.url.endswith("/identify"), timeout=SCAN_MS)
-        with asking as asked:
+        with self.page.expect_response(lambda answer: answer.url.endswith("/identify")) as asked:
             self.scan(number)
         answer = asked.value.json()
         if "member" not in answer:
