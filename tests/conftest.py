@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tallystick.storage.schema import migrate
+from tests.support.ledgers import new_ledger_file
 from tests.support.order import mixed
 from tests.support.postgres import Database, PostgresCluster, cluster
 
@@ -57,6 +60,36 @@ def module_database(postgres: PostgresCluster) -> Iterator[Database]:
     """An empty database that the tests of one module share."""
     with postgres.database() as fresh:
         yield fresh
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: PostgresCluster) -> Iterator[Database]:
+    """A migrated database that others are copied from; nobody connects to it."""
+    with postgres.database() as template:
+        migrate(template.owner_url)
+        yield template
+
+
+@pytest.fixture
+def ledger_database(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
+    """A migrated, empty PostgreSQL database for one test."""
+    with postgres.database(template=migrated_postgres.name) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def module_ledger_database(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
+    """A migrated, empty PostgreSQL database that the tests of one module share."""
+    with postgres.database(template=migrated_postgres.name) as copy:
+        yield copy
+
+
+@pytest.fixture
+def ledger_file(tmp_path: Path) -> Path:
+    """A migrated, empty SQLite file for one test."""
+    path = tmp_path / "ledger.db"
+    new_ledger_file(path)
+    return path
 
 
 @pytest.fixture

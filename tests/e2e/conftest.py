@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.storage.schema import migrate
 from tests.e2e.support.processes import scratch, survivors
 from tests.e2e.support.server import ports_in_use
-from tests.support.postgres import Database, PostgresCluster
 
 _places: list[Path] = []
 
@@ -33,18 +31,3 @@ def place() -> Iterator[Path]:
         _places.append(directory)
         yield directory
         assert list(scratch(directory).iterdir()) == []
-
-
-@pytest.fixture(scope="session")
-def migrated(postgres: PostgresCluster) -> Iterator[Database]:
-    """A database with the schema and nothing in it, to be copied."""
-    with postgres.database() as template:
-        migrate(template.owner_url)
-        yield template
-
-
-@pytest.fixture
-def ledger_database(postgres: PostgresCluster, migrated: Database) -> Iterator[Database]:
-    """A database with the schema, for one test."""
-    with postgres.database(template=migrated.name) as fresh:
-        yield fresh

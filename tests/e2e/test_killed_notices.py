@@ -15,10 +15,10 @@ from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.gateway import wall_clock_ms
 from tallystick.service.notification_ports import Noted, NoteState, Notification
 from tallystick.storage.open import Store, open_store
-from tallystick.storage.schema import migrate
 from tests.e2e.support.calls import Till
 from tests.e2e.support.server import PROGRAM, Installation
 from tests.mail.servers import Inbox, mail_server
+from tests.support.ledgers import new_ledger_file
 from tests.support.postgres import Database
 
 pytestmark = pytest.mark.timeout(300)
@@ -140,8 +140,7 @@ def finish(store: Store, installation: Installation, posted: int) -> None:
 
 
 def test_a_server_on_sqlite_that_is_killed_while_it_mails_tells_everybody(place: Path) -> None:
-    url = f"sqlite:///{place / 'tallystick.db'}"
-    migrate(url)
+    url = new_ledger_file(place / "tallystick.db")
     kill_and_compare(place, url)
 
 

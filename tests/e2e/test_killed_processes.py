@@ -18,6 +18,7 @@ from tests.e2e.support.ledger import assert_verified
 from tests.e2e.support.load import Load
 from tests.e2e.support.protocol import Protocol, assert_books_agree
 from tests.e2e.support.server import DRAIN_WAIT_S, PROGRAM, Installation
+from tests.support.ledgers import new_ledger_file
 from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
 pytestmark = pytest.mark.timeout(300)
@@ -51,9 +52,7 @@ def stop_gracefully(installation: Installation) -> None:
 @pytest.fixture
 def sqlite_url(place: Path) -> str:
     """A SQLite database with the schema."""
-    url = f"sqlite:///{place / 'tallystick.db'}"
-    migrate(url)
-    return url
+    return new_ledger_file(place / "tallystick.db")
 
 
 def kill_the_server_again_and_again(place: Path, url: str) -> Protocol:

@@ -14,9 +14,9 @@ from tallystick.service.event_store import DeliveryState, Signing
 from tallystick.service.gateway import wall_clock_ms
 from tallystick.service.webhooks import Webhooks
 from tallystick.storage.open import open_store
-from tallystick.storage.schema import migrate
 from tests.e2e.support.calls import Till
 from tests.e2e.support.server import PROGRAM, Installation
+from tests.support.ledgers import new_ledger_file
 from tests.support.postgres import Database
 from tests.webhooks.receiver import Received, Receiver
 
@@ -119,8 +119,7 @@ def kill_and_compare(place: Path, url: str) -> None:
 
 
 def test_a_server_on_sqlite_that_is_killed_while_it_delivers_loses_no_event(place: Path) -> None:
-    url = f"sqlite:///{place / 'tallystick.db'}"
-    migrate(url)
+    url = new_ledger_file(place / "tallystick.db")
     kill_and_compare(place, url)
 
 

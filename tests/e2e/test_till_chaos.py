@@ -23,6 +23,7 @@ from tests.e2e.support.ledger import assert_verified
 from tests.e2e.support.lossy import LossyLine
 from tests.e2e.support.server import PROGRAM, Installation
 from tests.e2e.support.shops import TillShop, Told, enrol_members
+from tests.support.ledgers import new_ledger_file
 from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
 pytestmark = pytest.mark.timeout(180)
@@ -137,9 +138,7 @@ def assert_it_was_rough(told: list[Told], shops: list[TillShop]) -> None:
 @pytest.fixture
 def sqlite_url(place: Path) -> str:
     """A SQLite database with the schema."""
-    url = f"sqlite:///{place / 'tallystick.db'}"
-    migrate(url)
-    return url
+    return new_ledger_file(place / "tallystick.db")
 
 
 def test_tills_and_a_server_on_sqlite_that_are_killed_again_and_again_lose_no_sale_and_double_none(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -29,7 +27,6 @@ from tallystick.service.gateway import role_name
 from tallystick.service.rounds import come_round
 from tallystick.service.rule_text import read_document
 from tallystick.storage.open import open_store
-from tallystick.storage.schema import migrate
 from tallystick.storage.verify import verify
 from tallystick.v1 import (
     app_pb2,
@@ -47,19 +44,11 @@ from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
 from tests.simulation.server import CLUB, Server, shared_keys
 from tests.simulation.town import key_of
+from tests.support.ledgers import new_ledger_file
 
 Result = TypeVar("Result")
 ISSUER = "https://tallystick.test"
 DEVICE = "01940000-0000-7000-8000-0000000000d2"
-
-
-@lru_cache(maxsize=1)
-def _empty_file() -> bytes:
-    """A migrated and empty database: copying it is quicker than migrating."""
-    with TemporaryDirectory(prefix="tallystick-village-") as place:
-        path = Path(place) / "empty.db"
-        migrate(f"sqlite:///{path}")
-        return path.read_bytes()
 
 
 class _Stubs:
@@ -95,9 +84,7 @@ class Village(Street):
         self.shop = self._open_shop()
 
     def _serve(self) -> Server:
-        path = self.root / "village.db"
-        path.write_bytes(_empty_file())
-        store = open_store(f"sqlite:///{path}", now_ms=lambda: Ms(self.time.now_ms))
+        store = open_store(new_ledger_file(self.root / "village.db"), now_ms=lambda: Ms(self.time.now_ms))
         return Server(self.time, self.rng, self._document, store=store)
 
     def _open_shop(self) -> Shop:

@@ -8,33 +8,16 @@ from pathlib import Path
 import pytest
 
 from tallystick.storage.open import Store, open_store
-from tallystick.storage.schema import migrate
 from tests.scenarios.club import Club
 from tests.scenarios.street import Street
-from tests.support.postgres import Database
 
 LANES = 4
-
-
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The content of a migrated SQLite file: copied for each scenario, which is quicker than migrating."""
-    path = tmp_path_factory.mktemp("scenarios") / "empty.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def file_url(empty_file: bytes, tmp_path: Path) -> str:
-    path = tmp_path / "store.db"
-    path.write_bytes(empty_file)
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """A store in memory, and one in a file."""
-    opened = open_store("memory:" if request.param == "memory" else request.getfixturevalue("file_url"))
+    opened = open_store(_url_of(request))
     yield opened
     opened.close()
 
@@ -42,15 +25,15 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def shared(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Each store in turn, for several writers at once."""
-    if request.param == "postgres":
-        database: Database = request.getfixturevalue("database")
-        migrate(database.owner_url)
-        url = database.service_url
-    else:
-        url = "memory:" if request.param == "memory" else request.getfixturevalue("file_url")
-    opened = open_store(url, lanes=LANES)
+    opened = open_store(_url_of(request), lanes=LANES)
     yield opened
     opened.close()
+
+
+def _url_of(request: pytest.FixtureRequest) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("ledger_database").service_url)
+    return "memory:" if request.param == "memory" else f"sqlite:///{request.getfixturevalue('ledger_file')}"
 
 
 @pytest.fixture

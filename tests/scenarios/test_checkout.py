@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from tallystick.storage.schema import migrate
 from tallystick_webshop import (
     Away,
     BadRequest,
@@ -43,12 +42,11 @@ PRICE_MINOR = 2_780
 
 
 @pytest.fixture(scope="module")
-def street(module_database: Database) -> Iterator[Street]:
+def street(module_ledger_database: Database) -> Iterator[Street]:
     """A gateway on PostgreSQL; at the end its ledger must add up."""
-    migrate(module_database.owner_url)
     with (
         tempfile.TemporaryDirectory(prefix="tallystick-checkout-") as name,
-        Installation(Path(name), module_database.service_url, members=0) as installation,
+        Installation(Path(name), module_ledger_database.service_url, members=0) as installation,
         Office(installation) as office,
         Shop.open(installation.data_dir / "profiles" / "caller") as shop,
     ):

@@ -19,7 +19,6 @@ from tallystick.core.ids import MemberId, Ms
 from tallystick.service.coupon_ports import CodeState
 from tallystick.service.lane import Lane
 from tallystick.storage.open import Store, open_store
-from tallystick.storage.schema import migrate
 from tallystick.storage.verify import verify
 from tests.scenarios.test_parallel import at_once
 from tests.service.coupons import CouponDesk, told
@@ -117,15 +116,14 @@ def small_batches(desk: CouponDesk) -> None:
 
 
 @pytest.fixture
-def postgres_store(database: Database) -> Iterator[Store]:
-    migrate(database.owner_url)
-    opened = open_store(database.service_url, lanes=4)
+def postgres_store(ledger_database: Database) -> Iterator[Store]:
+    opened = open_store(ledger_database.service_url, lanes=4)
     yield opened
     opened.close()
 
 
 def test_whoever_wants_many_coupons_in_any_order_never_waits_in_a_circle(
-    postgres_store: Store, database: Database
+    postgres_store: Store, ledger_database: Database
 ) -> None:
     coupons = [
         {"id": f"c{n}", "kind": "money_off", "amount_minor": 10, "code": f"CODE{n}", "per_member": 0}
@@ -159,7 +157,7 @@ def test_whoever_wants_many_coupons_in_any_order_never_waits_in_a_circle(
             if isinstance(answer.decision, Posted) and told(answer) == "SALE"
         )
         assert uses == sum(desk.counted(f"c{n}")[0] for n in range(6)) + desk.counted("one")[0] > 300
-    with psycopg.connect(database.admin_url.replace("+psycopg", "")) as admin:
+    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as admin:
         found = admin.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone()

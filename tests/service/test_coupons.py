@@ -21,10 +21,6 @@ from tests.service.coupons import CouponDesk, told, used
 from tests.service.desk import ANN, BEN, CLUB, NOBODY, later
 from tests.storage.conftest import (  # noqa: F401 - the stores of the storage tests, used as fixtures
     clock,
-    migrated_postgres,
-    migrated_sqlite,
-    postgres_database,
-    sqlite_path,
     store,
 )
 

@@ -25,7 +25,6 @@ from tallystick.service.ports import WriteSet
 from tallystick.service.watch_session import Session
 from tallystick.storage.memory import MemoryStore
 from tallystick.storage.open import open_store
-from tallystick.storage.schema import migrate
 from tallystick.v1 import store_pb2 as pb
 from tests.core.world import at
 from tests.service.desk import ANN, BEN, CLUB
@@ -39,7 +38,7 @@ from tests.service.watcher import (
     Shop,
     eventually,
 )
-from tests.support.postgres import PostgresCluster
+from tests.support.postgres import Database
 
 SOON_S = 1.5
 """Generous for one look at the journal on a machine that does other things as well."""
@@ -425,17 +424,13 @@ def _two_gateways(url: str, keys: KeyDir) -> Iterator[list[Shop]]:
 
 
 @pytest.fixture
-def on_sqlite(tmp_path: Path, keys: KeyDir) -> Iterator[list[Shop]]:
-    url = f"sqlite:///{tmp_path / 'shop.db'}"
-    migrate(url)
-    yield from _two_gateways(url, keys)
+def on_sqlite(ledger_file: Path, keys: KeyDir) -> Iterator[list[Shop]]:
+    yield from _two_gateways(f"sqlite:///{ledger_file}", keys)
 
 
 @pytest.fixture
-def on_postgres(postgres: PostgresCluster, keys: KeyDir) -> Iterator[list[Shop]]:
-    with postgres.database() as database:
-        migrate(database.owner_url)
-        yield from _two_gateways(database.service_url, keys)
+def on_postgres(ledger_database: Database, keys: KeyDir) -> Iterator[list[Shop]]:
+    yield from _two_gateways(ledger_database.service_url, keys)
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgres"])

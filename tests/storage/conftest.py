@@ -8,46 +8,15 @@ from pathlib import Path
 import pytest
 
 from tallystick.storage import Store, open_store
-from tallystick.storage.schema import migrate
 from tests.storage.build import (
     Books,
     SetClock,
 )
 from tests.storage.tampering import Tampered, fill_and_close, run_in_postgres, run_in_sqlite
+from tests.support.ledgers import new_ledger_file
 from tests.support.postgres import Database, PostgresCluster
 
 BACKENDS = ("memory", "sqlite", "postgres")
-
-
-@pytest.fixture(scope="session")
-def migrated_postgres(postgres: PostgresCluster) -> Iterator[Database]:
-    """A migrated database that others are copied from; nobody connects to it."""
-    with postgres.database() as template:
-        migrate(template.owner_url)
-        yield template
-
-
-@pytest.fixture(scope="session")
-def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The content of a migrated SQLite file."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
-@pytest.fixture
-def postgres_database(postgres: PostgresCluster, migrated_postgres: Database) -> Iterator[Database]:
-    """A migrated, empty PostgreSQL database."""
-    with postgres.database(template=migrated_postgres.name) as copy:
-        yield copy
-
-
-@pytest.fixture
-def sqlite_path(migrated_sqlite: bytes, tmp_path: Path) -> Path:
-    """A migrated, empty SQLite file."""
-    path = tmp_path / "store.db"
-    path.write_bytes(migrated_sqlite)
-    return path
 
 
 @pytest.fixture
@@ -74,16 +43,15 @@ def url_of(request: pytest.FixtureRequest, backend: str) -> str:
     if backend == "memory":
         return "memory:"
     if backend == "sqlite":
-        return f"sqlite:///{request.getfixturevalue('sqlite_path')}"
-    return str(request.getfixturevalue("postgres_database").service_url)
+        return f"sqlite:///{request.getfixturevalue('ledger_file')}"
+    return str(request.getfixturevalue("ledger_database").service_url)
 
 
 @pytest.fixture(scope="module")
-def filled_sqlite(migrated_sqlite: bytes, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def filled_sqlite(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The content of a filled SQLite file."""
     path = tmp_path_factory.mktemp("filled") / "filled.db"
-    path.write_bytes(migrated_sqlite)
-    fill_and_close(f"sqlite:///{path}")
+    fill_and_close(new_ledger_file(path))
     return path.read_bytes()
 
 

@@ -209,32 +209,32 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_a_coupon_that_does_not_agree_with_the_entries_is_named(what: str, sqlite_path: Path) -> None:
-    sold(f"sqlite:///{sqlite_path}")
+def test_a_coupon_that_does_not_agree_with_the_entries_is_named(what: str, ledger_file: Path) -> None:
+    sold(f"sqlite:///{ledger_file}")
     statement, named = TAMPERED[what]
-    with closing(sqlite3.connect(sqlite_path)) as connection:
+    with closing(sqlite3.connect(ledger_file)) as connection:
         assert connection.execute(statement).rowcount > 0
         connection.commit()
-    report = verify(f"sqlite:///{sqlite_path}", CLUB)
+    report = verify(f"sqlite:///{ledger_file}", CLUB)
     assert report.first is not None
     assert named in str(report.first)
     assert report.coupon_uses == 3
 
 
 def test_books_with_coupons_agree_on_postgresql_and_a_wrong_total_is_named(
-    postgres_database: Database,
+    ledger_database: Database,
 ) -> None:
-    sold(postgres_database.service_url)
-    with psycopg.connect(postgres_database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+    sold(ledger_database.service_url)
+    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
         admin.execute("UPDATE coupon_count SET used = used + 1 WHERE coupon_id = 'birthday'")
-    report = verify(postgres_database.service_url, CLUB)
+    report = verify(ledger_database.service_url, CLUB)
     assert [str(problem) for problem in report.problems] == [
         "club: coupon_count (coupon birthday): expected 1 uses, found 2"
     ]
 
 
 def test_a_sale_without_coupons_asks_the_database_nothing_more(
-    postgres_database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    ledger_database: Database, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     prepared: dict[str, str] = {}
@@ -253,7 +253,7 @@ def test_a_sale_without_coupons_asks_the_database_nothing_more(
 
     real = Connection.execute
     monkeypatch.setattr(Connection, "execute", note)
-    store = PostgresStore(postgres_database.service_url, now_ms=clock)
+    store = PostgresStore(ledger_database.service_url, now_ms=clock)
     with CouponDesk(store) as desk:
         plain = desk.sale(2_000)
         desk.posted(desk.sale(1_000))

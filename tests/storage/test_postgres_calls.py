@@ -17,8 +17,8 @@ from tests.support.postgres import Database
 
 
 @pytest.fixture
-def connection(postgres_database: Database) -> Iterator[Connection]:
-    opened = connect(postgres_database.service_url.replace("+psycopg", ""))
+def connection(ledger_database: Database) -> Iterator[Connection]:
+    opened = connect(ledger_database.service_url.replace("+psycopg", ""))
     yield opened
     close(opened)
 
@@ -59,10 +59,10 @@ def test_a_value_of_another_kind_is_a_fault_of_ours(connection: Connection) -> N
 
 
 def test_a_connection_forgets_its_statements_before_they_become_too_many(
-    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+    ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connect, "STATEMENTS_MAX", 3)
-    store = PostgresStore(postgres_database.service_url)
+    store = PostgresStore(ledger_database.service_url)
     books = Books(store)
     books.enrol(1)
     for number in range(1, 6):

@@ -26,8 +26,8 @@ from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
 
 @pytest.fixture
-def store(postgres_database: Database) -> Iterator[PostgresStore]:
-    opened = PostgresStore(postgres_database.service_url, lanes=2)
+def store(ledger_database: Database) -> Iterator[PostgresStore]:
+    opened = PostgresStore(ledger_database.service_url, lanes=2)
     yield opened
     opened.close()
 
@@ -43,19 +43,19 @@ def drop_connections(database: Database) -> int:
 
 
 def test_a_connection_that_died_while_idle_is_replaced_unnoticed(
-    store: PostgresStore, postgres_database: Database
+    store: PostgresStore, ledger_database: Database
 ) -> None:
     books = Books(store)
     books.enrol(1)
     books.post((1, books.earn(1)))
-    assert drop_connections(postgres_database) >= 3
+    assert drop_connections(ledger_database) >= 3
     books.post((1, books.earn(1)))
     assert books.account(1).active == 200
     assert len(store.programs(after="", limit=10)) == 1
 
 
 def test_a_connection_that_dies_within_a_transaction_is_a_conflict_and_the_batch_can_run_again(
-    store: PostgresStore, postgres_database: Database
+    store: PostgresStore, ledger_database: Database
 ) -> None:
     books = Books(store)
     books.enrol(1)
@@ -67,7 +67,7 @@ def test_a_connection_that_dies_within_a_transaction_is_a_conflict_and_the_batch
             changes = books.batch([(accounts[member_id(1)], change)], tail=(0, GENESIS))
             transaction.write(changes)
             if cut:
-                drop_connections(postgres_database)
+                drop_connections(ledger_database)
 
     with pytest.raises(StoreConflict):
         post(cut=True)
@@ -100,10 +100,10 @@ def test_a_deadlock_is_a_conflict(store: PostgresStore) -> None:
     assert sorted(outcomes) == ["committed", "conflict"]
 
 
-def test_locks_are_taken_in_the_order_of_ids_whatever_order_rows_lie_in(postgres_database: Database) -> None:
+def test_locks_are_taken_in_the_order_of_ids_whatever_order_rows_lie_in(ledger_database: Database) -> None:
     # Without index scans PostgreSQL meets the rows as they lie: here the greatest id first.
-    run(postgres_database, "ALTER ROLE tallystick_app IN DATABASE {} SET enable_indexscan = off")
-    store = PostgresStore(postgres_database.service_url, lanes=2)
+    run(ledger_database, "ALTER ROLE tallystick_app IN DATABASE {} SET enable_indexscan = off")
+    store = PostgresStore(ledger_database.service_url, lanes=2)
     books = Books(store)
     books.enrol(3, 2, 1)
 
@@ -117,7 +117,7 @@ def test_locks_are_taken_in_the_order_of_ids_whatever_order_rows_lie_in(postgres
         waiting.start()
         waiting.join(0.5)
         assert waiting.is_alive()
-        assert lockable(postgres_database) == {member_id(3)}
+        assert lockable(ledger_database) == {member_id(3)}
     waiting.join(30)
     store.close()
 
@@ -135,7 +135,7 @@ def run(database: Database, statement: LiteralString) -> None:
 
 
 def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
-    store: PostgresStore, postgres_database: Database
+    store: PostgresStore, ledger_database: Database
 ) -> None:
     Books(store).enrol(1)
     outcomes: list[str] = []
@@ -149,7 +149,7 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
             outcomes.append("stored")
 
     late = threading.Thread(target=put)
-    with psycopg.connect(postgres_database.admin_url.replace("+psycopg", "")) as erasing:
+    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as erasing:
         erasing.execute("UPDATE member SET status = 3")
         late.start()
         late.join(0.5)
@@ -160,7 +160,7 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
 
 
 def test_a_cashier_waits_for_another_who_may_take_the_last_place(
-    store: PostgresStore, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+    store: PostgresStore, ledger_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cashiers, "CASHIERS_MAX", 1)
     Books(store)
@@ -172,7 +172,7 @@ def test_a_cashier_waits_for_another_who_may_take_the_last_place(
         )
 
     second = threading.Thread(target=put)
-    with psycopg.connect(postgres_database.admin_url.replace("+psycopg", "")) as first:
+    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as first:
         first.execute("SELECT 1 FROM program FOR UPDATE")
         first.execute("INSERT INTO cashier VALUES (%s, 'store-1', 'ann', 'Ann', 1, '', 0, 0)", [PROGRAM])
         second.start()
@@ -201,24 +201,24 @@ def test_a_statement_that_failed_does_not_pass_for_a_commit(store: PostgresStore
         write_and_carry_on()
 
 
-def test_a_lane_number_is_free_again_when_its_process_is_gone(postgres_database: Database) -> None:
-    first, second = (PostgresStore(postgres_database.service_url) for _ in range(2))
+def test_a_lane_number_is_free_again_when_its_process_is_gone(ledger_database: Database) -> None:
+    first, second = (PostgresStore(ledger_database.service_url) for _ in range(2))
     assert (first.claim_lane(), second.claim_lane(), first.claim_lane()) == (0, 1, 2)
     first.close()
-    third = PostgresStore(postgres_database.service_url)
+    third = PostgresStore(ledger_database.service_url)
     assert (third.claim_lane(), third.claim_lane()) == (0, 2)
     second.close()
     third.close()
 
 
 def test_lane_numbers_are_taken_again_after_the_connection_was_lost(
-    store: PostgresStore, postgres_database: Database
+    store: PostgresStore, ledger_database: Database
 ) -> None:
     books = Books(store)
     books.enrol(1)
-    drop_connections(postgres_database)
+    drop_connections(ledger_database)
     books.post((1, books.earn(1)))
-    other = PostgresStore(postgres_database.service_url)
+    other = PostgresStore(ledger_database.service_url)
     assert (books.lane_id, other.claim_lane()) == (0, 1)
     other.close()
 
@@ -259,18 +259,18 @@ def test_a_server_that_is_killed_is_unavailable_until_it_is_back_and_has_lost_no
         store.close()
 
 
-def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(postgres_database: Database) -> None:
-    first = PostgresStore(postgres_database.service_url)
+def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(ledger_database: Database) -> None:
+    first = PostgresStore(ledger_database.service_url)
     Books(first).enrol(*range(1, 30))
     first.close()
     # As long as a table is known to be small, walking through it is what PostgreSQL would choose.
-    run(postgres_database, "ANALYZE")
-    store = PostgresStore(postgres_database.service_url)
+    run(ledger_database, "ANALYZE")
+    store = PostgresStore(ledger_database.service_url)
     books = Books(store)
     for number in range(1, 30):
         books.post((number, books.earn(number)))
-    run(postgres_database, "ANALYZE")
-    before = seq_scans(postgres_database)
+    run(ledger_database, "ANALYZE")
+    before = seq_scans(ledger_database)
     books.post((1, books.hold(1, 5)), (2, books.burn(2, 5)))
     books.post((3, books.earn(3)))
     store.read_due(PROGRAM, due_ms=books.account(1).due_ms, after=None, limit=5)
@@ -291,7 +291,7 @@ def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(postgres_database
     store.read_till_member_page(PROGRAM, store_id="store-1", after="", limit=5)
     # The sessions report what they have done when they end.
     store.close()
-    assert seq_scans(postgres_database) == before
+    assert seq_scans(ledger_database) == before
 
 
 @pytest.mark.parametrize(
@@ -302,10 +302,10 @@ def test_no_statement_of_a_batch_or_a_read_walks_a_whole_table(postgres_database
     ],
 )
 def test_a_look_up_by_id_is_planned_through_the_key_while_the_table_is_empty(
-    postgres_database: Database, statement: str, kinds: LiteralString, values: LiteralString, key: str
+    ledger_database: Database, statement: str, kinds: LiteralString, values: LiteralString, key: str
 ) -> None:
-    run(postgres_database, "ANALYZE")
-    session = connect(postgres_database.service_url.replace("+psycopg", ""))
+    run(ledger_database, "ANALYZE")
+    session = connect(ledger_database.service_url.replace("+psycopg", ""))
     try:
         session.execute(f"PREPARE look_up ({kinds}) AS {getattr(PostgresTransaction.statements, statement)}")
         plan = "\n".join(row[0] for row in session.execute(f"EXPLAIN EXECUTE look_up ({values})"))

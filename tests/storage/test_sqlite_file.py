@@ -24,8 +24,8 @@ sys.stdin.read()
 """
 
 
-def test_commits_are_synced_to_a_write_ahead_log(sqlite_path: Path) -> None:
-    connection = sqlite_connect.connect(str(sqlite_path))
+def test_commits_are_synced_to_a_write_ahead_log(ledger_file: Path) -> None:
+    connection = sqlite_connect.connect(str(ledger_file))
     settings = [
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("journal_mode", "synchronous", "busy_timeout")
@@ -35,13 +35,13 @@ def test_commits_are_synced_to_a_write_ahead_log(sqlite_path: Path) -> None:
 
 
 def test_another_process_that_writes_too_long_is_a_conflict(
-    sqlite_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_connect, "_PRAGMAS", ("PRAGMA busy_timeout = 50",))
-    store = SqliteStore(sqlite_path)
+    store = SqliteStore(ledger_file)
     books = Books(store)
     books.enrol(1)
-    other = sqlite3.connect(sqlite_path, isolation_level=None)
+    other = sqlite3.connect(ledger_file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreConflict):
         books.post((1, Change(EntryKind.EARN, Moves(), books.next_command())))
@@ -52,8 +52,8 @@ def test_another_process_that_writes_too_long_is_a_conflict(
     store.close()
 
 
-def test_two_stores_on_one_file_see_what_the_other_has_committed(sqlite_path: Path) -> None:
-    first, second = SqliteStore(sqlite_path), SqliteStore(sqlite_path)
+def test_two_stores_on_one_file_see_what_the_other_has_committed(ledger_file: Path) -> None:
+    first, second = SqliteStore(ledger_file), SqliteStore(ledger_file)
     ours, theirs = Books(first), Books(second)
     ours.enrol(1)
     theirs.post((1, theirs.earn(1)))
@@ -64,13 +64,13 @@ def test_two_stores_on_one_file_see_what_the_other_has_committed(sqlite_path: Pa
     second.close()
 
 
-def test_a_lane_number_is_free_again_when_its_process_is_killed(sqlite_path: Path) -> None:
-    command = [sys.executable, "-c", CLAIM_AND_WAIT, str(sqlite_path)]
+def test_a_lane_number_is_free_again_when_its_process_is_killed(ledger_file: Path) -> None:
+    command = [sys.executable, "-c", CLAIM_AND_WAIT, str(ledger_file)]
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdin is not None
     assert other.stdout.readline() == "0\n"
-    store = SqliteStore(sqlite_path)
+    store = SqliteStore(ledger_file)
     assert store.claim_lane() == 1
     other.kill()
     other.wait(30)
@@ -80,8 +80,8 @@ def test_a_lane_number_is_free_again_when_its_process_is_killed(sqlite_path: Pat
     store.close()
 
 
-def test_there_are_not_more_lanes_than_the_most(sqlite_path: Path) -> None:
-    store = SqliteStore(sqlite_path)
+def test_there_are_not_more_lanes_than_the_most(ledger_file: Path) -> None:
+    store = SqliteStore(ledger_file)
     assert [store.claim_lane() for _ in range(LANES_MAX)] == list(range(LANES_MAX))
     with pytest.raises(FailedPrecondition):
         store.claim_lane()
@@ -95,11 +95,11 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         SqliteStore(path)
 
 
-def test_a_member_is_locked_by_locking_the_file(sqlite_path: Path) -> None:
-    store = SqliteStore(sqlite_path)
+def test_a_member_is_locked_by_locking_the_file(ledger_file: Path) -> None:
+    store = SqliteStore(ledger_file)
     books = Books(store)
     books.enrol(1)
-    other = sqlite3.connect(sqlite_path, isolation_level=None, timeout=0)
+    other = sqlite3.connect(ledger_file, isolation_level=None, timeout=0)
     with store.transaction(PROGRAM) as transaction:
         transaction.lock_accounts([member_id(1)])
         with pytest.raises(sqlite3.OperationalError, match="locked"):

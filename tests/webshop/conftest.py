@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.storage.schema import migrate
 from tallystick_webshop import Shop
 from tests.e2e.support.server import Installation
+from tests.support.ledgers import new_ledger_file
 from tests.web.support.office import Office
 from tests.webshop.street import RULES, Street
 
@@ -20,8 +20,7 @@ def street() -> Iterator[Street]:
     """One gateway on SQLite for all tests of this directory; each test takes members of its own."""
     with tempfile.TemporaryDirectory(prefix="tallystick-webshop-") as name:
         place = Path(name)
-        url = f"sqlite:///{place}/ledger.db"
-        migrate(url)
+        url = new_ledger_file(place / "ledger.db")
         with (
             Installation(place, url, members=0) as installation,
             Office(installation) as office,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tallystick.storage.schema import migrate
 from tests.e2e.support.processes import Child, program, python
 from tests.e2e.support.server import PROGRAM, Installation, free_port
+from tests.support.ledgers import new_ledger_file
 from tests.web.support.line import Line
 from tests.web.support.office import Office, Premises
 
@@ -179,8 +179,7 @@ class Shop:
 @contextmanager
 def open_shop(place: Path) -> Iterator[Shop]:
     """Set everything up and start it; at the end all of it is killed."""
-    url = f"sqlite:///{place / 'tallystick.db'}"
-    migrate(url)
+    url = new_ledger_file(place / "tallystick.db")
     with ExitStack() as stack:
         installation = stack.enter_context(Installation(place, url, members=0))
         office = stack.enter_context(Office(installation))
