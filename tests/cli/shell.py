@@ -62,6 +62,19 @@ class Shell:
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
+    def python(self, code: str, *arguments: str) -> str:
+        """What a Python program says that runs in this shell; it must succeed."""
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=True,
+        )
+        return done.stdout
+
     def here(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Finished:
         """The same in this process, which is quicker: for commands that neither serve nor call a server."""
         out, err = io.StringIO(), io.StringIO()

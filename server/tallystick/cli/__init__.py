@@ -8,7 +8,6 @@ import sys
 def main() -> int:
     """Run the command of `sys.argv`; the exit codes are those of `tallystick.cli.output`."""
     from tallystick.cli.app import app
-    from tallystick.cli.failures import failure_of
     from tallystick.cli.output import EXIT_INTERRUPTED, EXIT_OK, report_failure
 
     try:
@@ -19,6 +18,8 @@ def main() -> int:
         print(file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
+        from tallystick.cli.failures import failure_of
+
         failure = failure_of(error)
         if failure is None:
             raise

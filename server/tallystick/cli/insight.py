@@ -20,7 +20,10 @@ FromOption = Annotated[
 ]
 ToOption = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")]
 
+app = typer.Typer()
 
+
+@app.command()
 @with_books
 def kpis(
     books: Books,
@@ -53,6 +56,7 @@ def kpis(
     books.printer.document(document_of(found, total_sales))
 
 
+@app.command()
 @with_books
 def campaigns(
     books: Books,
@@ -67,6 +71,7 @@ def campaigns(
     tell(books.printer, campaign_rows(found.campaigns), to)
 
 
+@app.command()
 @with_books
 def budgets(
     books: Books,
@@ -102,6 +107,7 @@ def budgets(
     tell(books.printer, rows, to, nothing="No rule has a budget.")
 
 
+@app.command()
 @with_books
 def experiment(
     books: Books,

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from tallystick.reports.comparison import Comparison, Group, Projection
     from tallystick.reports.history import History
 
+app = typer.Typer()
+
 LEDGER = "ledger"
 
 
+@app.command()
 @with_remote(ADMIN_PROFILE)
 def simulate(
     remote: Remote,

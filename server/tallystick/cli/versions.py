@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tallystick.cli.client import Client
     from tallystick.v1 import admin_pb2
 
+app = typer.Typer()
+
 IN_FORCE = "in-force"
 SHOWN_CHARS_MAX = 100
 
@@ -39,6 +41,7 @@ def published_rules(remote: Remote, version: int) -> tuple[int, str]:
     return remote.ask(work)
 
 
+@app.command()
 @with_remote(ADMIN_PROFILE)
 def diff(
     remote: Remote,
@@ -79,6 +82,7 @@ def diff(
     raise typer.Exit(EXIT_UNSOUND if changes else EXIT_OK)
 
 
+@app.command()
 @with_remote(ADMIN_PROFILE)
 def rollback(
     remote: Remote,
@@ -110,6 +114,7 @@ def rollback(
     printer.document({"version": made.version, "text_of": to, "before": now, "sha256": made.hash})
 
 
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of rule sets, for an editor that completes and checks while you write."""
     text = resources.files("tallystick").joinpath("programs", "rules.schema.json").read_text(encoding="utf-8")
