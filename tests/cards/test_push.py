@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.cards.apns import Apns, Became, PushUnavailable
+from tallystick.cards.apns import Apns
 from tallystick.cards.apple import ApplePasses
 from tallystick.cards.apple_keys import make_demo_signer
 from tallystick.cards.apple_service import AppleService
 from tallystick.cards.apple_signing import PassSigner
 from tallystick.cards.delivery import Delivery
+from tallystick.cards.pushes import Became, PushUnavailable
 from tallystick.core.ids import MemberId, Ms
 from tests.cards.bundles import document
 from tests.cards.phone import Phone

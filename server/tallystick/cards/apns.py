@@ -11,7 +11,6 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -27,6 +26,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
+from tallystick.cards.pushes import Became, Pushed, PushUnavailable
 from tallystick.core.ids import Ms
 
 TIMEOUT_S = 10.0
@@ -35,32 +35,6 @@ ANSWER_BYTES_MAX = 4_096
 READ_BYTES = 65_536
 
 _TRY_LATER = frozenset({429, 500, 502, 503, 504})
-
-
-class PushUnavailable(Exception):
-    """The push service could not be reached or broke off; nothing is known of what was not answered."""
-
-
-class Became(IntEnum):
-    """What became of a push."""
-
-    SENT = 1
-    GONE = 2
-    LATER = 3
-    REFUSED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What became of a push to one token. ``reason`` is the service's word for it.
-
-    ``gone_ms`` is when a token that is gone was last found so (0: not said).
-    """
-
-    push_token: str
-    became: Became
-    reason: str = ""
-    gone_ms: Ms = Ms(0)
 
 
 @dataclass(slots=True)

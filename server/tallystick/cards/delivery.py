@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
-from tallystick.cards.apns import Became, Pushed, PushUnavailable
 from tallystick.cards.google import GooglePasses
 from tallystick.cards.google_api import GoogleAway, GoogleRefused
+from tallystick.cards.pushes import Became, Push, PushUnavailable
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.errors import TallystickError
@@ -23,14 +22,6 @@ RETRY_MAX_MS = 3_600_000
 PROGRAMS_PAGE = 500
 
 log = logging.getLogger("tallystick.wallet")
-
-
-class Push(Protocol):
-    """Tells phones that something has changed."""
-
-    def push(self, push_tokens: Sequence[str]) -> list[Pushed]:
-        """Push to all tokens and return what became of each, in order. Raises ``PushUnavailable``."""
-        ...
 
 
 class Delivery:

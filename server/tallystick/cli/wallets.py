@@ -38,6 +38,9 @@ class WalletParts:
 
 def open_wallets(settings: Settings, gateway: Gateway, *, demo: bool) -> WalletParts | None:
     """Return the parts, None where no wallet is set up. Raises ``PassRefused`` for certificates that do not fit."""
+    with_apple = bool(settings.apple_pass_type) or demo
+    if not with_apple and not settings.google_issuer_id:
+        return None
     from tallystick.cards.apple import ROUTE
     from tallystick.cards.apple_service import AppleService
     from tallystick.cards.delivery import Delivery
@@ -46,14 +49,12 @@ def open_wallets(settings: Settings, gateway: Gateway, *, demo: bool) -> WalletP
     from tallystick.cards.makers import Makers
 
     mounts: dict[str, Mount] = {}
-    made = apple_passes(settings, gateway) if settings.apple_pass_type or demo else None
+    made = apple_passes(settings, gateway) if with_apple else None
     if made is not None:
         mounts[ROUTE] = AppleService(gateway.wallets, made, gateway.pool)
     google = google_passes(settings, gateway) if settings.google_issuer_id else None
     if google is not None:
         mounts[LOGO_PATH] = Logo(_look(settings), gateway.pool)
-    if not mounts:
-        return None
     apple = _apns(settings)
     delivery = Delivery(gateway.store, gateway.wallets, apple=apple, google=google, now_ms=gateway.now_ms)
     return WalletParts(delivery, Makers(made, google), mounts)
@@ -122,10 +123,10 @@ def _signer(settings: Settings) -> Callable[[], PassSigner]:
 
 
 def _apns(settings: Settings) -> Apns | None:
-    from tallystick.cards.apns import Apns
-
     if not settings.apple_pass_type or not settings.apns_address:
         return None
+    from tallystick.cards.apns import Apns
+
     context = ssl.create_default_context()
     context.load_cert_chain(settings.apple_cert, settings.apple_key)
     host, port = split_address(settings.apns_address)
