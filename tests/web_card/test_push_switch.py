@@ -15,6 +15,7 @@ from tallystick.security.encoding import base64url_encode
 from tallystick.security.web_push import public_bytes
 from tests.web.conftest import one_at_a_time
 from tests.web.support.office import Office
+from tests.web.support.shop import wait_for
 from tests.web_card.support.card import Card
 from tests.web_card.support.gateway import Gateway, open_gateway
 from tests.web_card.test_access import AXE, CUT_OFF, LANGUAGES, NARROW, SCHEMES, SMALL, TARGET_PX, findings
@@ -22,31 +23,39 @@ from tools import web
 
 pytestmark = pytest.mark.timeout(240)
 
-ENDPOINT = "https://push.example.org/send/1"
-# A browser of a test has no push service behind it, so this plays the one: an address that stays until it is ended.
-PUSH_SERVICE = """(address) => {
+SERVICE = "https://push.example.org/send/"
+# A browser of a test has no push service behind it, so this plays the one: an address that stays until it is ended, and
+# each has a number of its own.
+PUSH_SERVICE = """({ service, keys }) => {
     const held = () => JSON.parse(localStorage.getItem("pushed") ?? "null");
     const made = (kept) => kept && {
+        endpoint: service + kept.number,
         options: { applicationServerKey: Uint8Array.from(kept.key).buffer },
-        toJSON: () => address,
+        toJSON: () => ({ endpoint: service + kept.number, keys }),
         unsubscribe: async () => { localStorage.removeItem("pushed"); return true; },
     };
     PushManager.prototype.getSubscription = async () => made(held());
     PushManager.prototype.subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
         if (!userVisibleOnly) throw new DOMException("silent", "NotAllowedError");
-        localStorage.setItem("pushed", JSON.stringify({ key: [...applicationServerKey] }));
+        if (held()) return made(held());
+        const number = Number(localStorage.getItem("numbers") ?? 0) + 1;
+        localStorage.setItem("numbers", number);
+        localStorage.setItem("pushed", JSON.stringify({ key: [...applicationServerKey], number }));
         return made(held());
     };
 }"""
+MOVED = """() => {
+    const kept = JSON.parse(localStorage.getItem("pushed"));
+    localStorage.setItem("pushed", JSON.stringify({ ...kept, number: "moved" }));
+}"""
+TOLD_S = 10.0
 
 
 def address() -> dict[str, Any]:
-    """What a browser says of its address, with a key of its own."""
+    """What a browser says of its addresses, with keys of its own."""
     point = public_bytes(ec.generate_private_key(ec.SECP256R1()))
-    return {
-        "endpoint": ENDPOINT,
-        "keys": {"p256dh": base64url_encode(point), "auth": base64url_encode(bytes(16))},
-    }
+    keys = {"p256dh": base64url_encode(point), "auth": base64url_encode(bytes(16))}
+    return {"service": SERVICE, "keys": keys}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +69,8 @@ def world(place: Path) -> Iterator[tuple[Gateway, Office]]:
 
 @pytest.fixture
 def phone(card: Card) -> Card:
-    """A member's phone, whose owner has not been asked yet."""
+    """A member's phone, whose owner has not been asked yet; no other is told anything."""
+    card.gateway.forget_push_endpoints()
     card.page.add_init_script(f"({PUSH_SERVICE})({json.dumps(address())})")
     card.open()
     card.sign_up()
@@ -76,13 +86,24 @@ def is_subscribed(card: Card) -> bool:
     return bool(card.page.evaluate("() => localStorage.getItem('pushed')"))
 
 
+@pytest.fixture
+def told(phone: Card) -> Card:
+    """A phone whose owner has switched messages on."""
+    phone.page.context.grant_permissions(["notifications"])
+    phone.go("more/consents")
+    phone.tap("push")
+    is_on(phone, True)
+    assert phone.gateway.push_endpoints() == [f"{SERVICE}1"]
+    return phone
+
+
 def test_a_tap_brings_messages_to_the_phone_and_the_next_one_ends_them(phone: Card) -> None:
     phone.page.context.grant_permissions(["notifications"])
     phone.go("more/consents")
     is_on(phone, False)
     phone.tap("push")
     is_on(phone, True)
-    assert phone.gateway.push_endpoints() == [ENDPOINT]
+    assert phone.gateway.push_endpoints() == [f"{SERVICE}1"]
     phone.page.reload()
     is_on(phone, True)
     phone.tap("push")
@@ -102,6 +123,40 @@ def test_whoever_signs_out_gets_no_more_messages_here(phone: Card) -> None:
     phone.tap("sign-out-yes")
     phone.shows("sign-in")
     assert not is_subscribed(phone)
+
+
+def test_messages_find_a_phone_that_the_push_service_has_moved(told: Card) -> None:
+    told.page.evaluate(MOVED)
+    told.open()
+    wait_for(lambda: told.gateway.push_endpoints() == [f"{SERVICE}moved"], "the new address", within_s=TOLD_S)
+    told.go("more/consents")
+    is_on(told, True)
+
+
+def test_a_phone_whose_address_the_browser_has_dropped_takes_a_new_one(told: Card) -> None:
+    told.page.evaluate("() => localStorage.removeItem('pushed')")
+    told.open()
+    wait_for(lambda: told.gateway.push_endpoints() == [f"{SERVICE}2"], "the new address", within_s=TOLD_S)
+    told.go("more/consents")
+    is_on(told, True)
+
+
+def test_whoever_takes_the_permission_away_is_not_asked_again(told: Card) -> None:
+    told.page.evaluate("() => localStorage.removeItem('pushed')")
+    told.page.context.clear_permissions()
+    told.open()
+    told.go("more/consents")
+    is_on(told, False)
+    assert not is_subscribed(told)
+
+
+def test_an_address_that_came_to_nothing_is_not_taken_again(told: Card) -> None:
+    told.gateway.forget_push_endpoints()
+    told.page.reload()
+    is_on(told, False)
+    told.tap("push")
+    is_on(told, True)
+    assert told.gateway.push_endpoints() == [f"{SERVICE}2"]
 
 
 def test_who_has_said_no_to_the_browser_is_told_where_to_say_yes(phone: Card) -> None:

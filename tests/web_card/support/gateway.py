@@ -114,6 +114,11 @@ class Gateway:
         with self._database() as database:
             return [row[0] for row in database.execute("SELECT endpoint FROM push_subscription")]
 
+    def forget_push_endpoints(self) -> None:
+        """Do as the gateway does when the push service knows an address no longer."""
+        with self._database() as database:
+            database.execute("DELETE FROM push_subscription")
+
     def referrals(self, member_id: str) -> int:
         """Return how many members came by a member's recommendation."""
         with self._database() as database:

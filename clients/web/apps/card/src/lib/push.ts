@@ -21,15 +21,26 @@ export async function addressFor(key: string): Promise<PushSubscription | null> 
 }
 
 /**
- * Asks the owner, and then the push service, for an address; null when the owner says no. To be called on a tap, before
- * anything is awaited. Throws a `DOMException` when the push service gives none.
+ * Asks the owner, and then the push service, for a new address; null when the owner says no. To be called on a tap,
+ * before anything is awaited, unless the owner has said yes. Throws a `DOMException` when the push service gives none.
  */
 export async function subscribe(key: string): Promise<PushSubscription | null> {
   if ((await Notification.requestPermission()) !== "granted") return null;
   const registration = await navigator.serviceWorker.ready;
-  // A browser refuses a second key while the address of the first is there.
-  if (!(await addressFor(key))) await unsubscribe();
+  // One that is there may belong to another key, or lead nowhere any more; the browser would give the same again.
+  await unsubscribe();
   return registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) });
+}
+
+/**
+ * Where this phone is now, when that is no longer where it was `told` to be: push services move phones, and browsers
+ * drop addresses, without a word. `keyOf` gives the gateway's key. Null when nothing has changed, or when the owner has
+ * taken the permission away.
+ */
+export async function moved(told: string, keyOf: () => Promise<string>): Promise<PushSubscription | null> {
+  const now = await current();
+  if (now?.endpoint === told || globalThis.Notification?.permission !== "granted") return null;
+  return now ?? subscribe(await keyOf());
 }
 
 /** Ends the address: whatever is sent to it from now on is refused. Does what it can. */

@@ -4,7 +4,7 @@ import { isOff, offsetOf } from "./clock.ts";
 import { CTI_BYTES, digitsOf, signCode } from "./code.ts";
 import { assertionOf, publicJwk, signWith } from "./keys.ts";
 import { bound, brought, programId, used } from "./place.ts";
-import { unsubscribe } from "./push.ts";
+import { moved, unsubscribe } from "./push.ts";
 import { Away, Failed, post } from "./rpc.ts";
 import { Store } from "./store.ts";
 import type { Device } from "./store.ts";
@@ -101,6 +101,7 @@ class Session {
       await this.store.put("card", { card, atMs: this.atMs });
       await this.#renewWhenDue();
       await this.#claim();
+      await this.#followPush();
     } catch (error) {
       if (!(error instanceof Away || error instanceof Failed)) throw error;
       this.unknown = error instanceof Failed && error.reason === "PROGRAM_NOT_FOUND";
@@ -123,6 +124,22 @@ class Session {
       this.#token.untilMs = 0;
       return this.#heard(async () => post<Answer>(method, whole, await this.#accessToken()));
     }
+  }
+
+  /** Lets push messages come to an address of this phone. Throws `Failed` or `Away`. */
+  async pushTo(address: PushSubscription): Promise<void> {
+    const { endpoint, keys } = address.toJSON();
+    await this.call("NotificationService/SetPushSubscription", {
+      ...{ endpoint, p256dh: keys?.["p256dh"], auth: keys?.["auth"] },
+    });
+    await this.store.put("pushedTo", address.endpoint);
+  }
+
+  /** Ends push messages to this phone. Throws `Failed` or `Away`. */
+  async pushNoMore(): Promise<void> {
+    await this.store.drop("pushedTo");
+    await unsubscribe();
+    await this.call("NotificationService/RemovePushSubscription");
   }
 
   /** What the QR shows now; empty when the credential is over, which takes two weeks without a line. */
@@ -187,6 +204,20 @@ class Session {
     const renewed = { ...device, ...credentialOf(answer) };
     await this.store.put("device", renewed);
     this.#hold(renewed);
+  }
+
+  /** Whoever wanted messages gets them wherever the phone is by now. */
+  async #followPush(): Promise<void> {
+    const told = await this.store.get("pushedTo");
+    if (!told) return;
+    const key = async (): Promise<string> =>
+      (await this.call<T.PushKey>("NotificationService/GetPushKey")).applicationServerKey;
+    const address = await moved(told, key).catch((error: unknown) => {
+      // No address is to be had now; the next refresh asks again.
+      if (!(error instanceof DOMException)) throw error;
+      return null;
+    });
+    if (address) await this.pushTo(address);
   }
 
   async #claim(): Promise<void> {

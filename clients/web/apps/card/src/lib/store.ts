@@ -60,6 +60,8 @@ interface Shelf {
   reward: AskedReward;
   redemptions: Redemption[];
   offsetMs: number;
+  /** The address for push messages that the gateway knows; none while they are off. */
+  pushedTo: string;
 }
 
 const DATABASE = "tallystick-card";
