@@ -84,6 +84,12 @@ class FakeTill:
             case _:
                 return NotIdentified("FORMAT")
 
+    def member(self, member_ref: str, *, voucher: str = "") -> MemberView:
+        self._may()
+        if member_ref != MEMBER:
+            raise SaleRefused("MEMBER_UNKNOWN", "Scan the member's card first.")
+        return replace(member(), burn_limit_points=540 + (VOUCHER.points if voucher else 0))
+
     def quote(self, ask: SaleAsk) -> Quote:
         self._may()
         total = sum(line.amount_minor for line in ask.basket.lines)

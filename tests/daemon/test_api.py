@@ -10,7 +10,7 @@ import pytest
 from tallystick_till.daemon.machine import new_id
 from tallystick_till.db import TillDb
 from tallystick_till.errors import CannotSell, SaleRefused
-from tests.daemon.fake_till import MEMBER, FakeTill
+from tests.daemon.fake_till import MEMBER, VOUCHER, FakeTill
 from tests.daemon.served import Served, served
 
 BASKET = {
@@ -43,6 +43,15 @@ def test_a_scan_is_answered_with_what_it_is(door: Served, scan: str, kind: str) 
     assert found["kind"] == kind
     assert (found.get("member", {}).get("member_ref") == MEMBER) is (kind != "none")
     assert (found.get("reason") == "FORMAT") is (kind == "none")
+
+
+def test_a_member_at_the_counter_is_shown_anew(daemon: Served) -> None:
+    shown = daemon.post("/identify", {"scan": "card"}).json["member"]
+    assert daemon.post("/member", {"member_ref": MEMBER}).json == {"member": shown}
+    richer = daemon.post("/member", {"member_ref": MEMBER, "voucher": "voucher"}).json["member"]
+    assert richer["burn_limit_points"] == shown["burn_limit_points"] + VOUCHER.points
+    refused = daemon.post("/member", {"member_ref": new_id()})
+    assert (refused.status, refused.reason) == (409, "MEMBER_UNKNOWN")
 
 
 def test_a_scanned_receipt_shows_its_sale(daemon: Served) -> None:

@@ -10,8 +10,8 @@ from tallystick.v1 import store_pb2
 from tallystick.wire.advices import id_bytes
 from tallystick_till.errors import SaleRefused, SignInRefused
 from tallystick_till.ports import Known
-from tallystick_till.types import Identified
-from tests.till.premises import ANNA_CARD, BOB_PHONE, BOX
+from tallystick_till.types import Identified, VoucherScan
+from tests.till.premises import ANNA, ANNA_CARD, BOB, BOB_PHONE, BOX
 from tests.till.world import World, tag
 
 PHONE, NORMAL = "070-999 88 77", "+46709998877"
@@ -163,3 +163,39 @@ def test_a_cashier_who_left_is_signed_out(world: World) -> None:
     news.cashiers[0].active = False
     world.till.take_store_news(news)
     assert world.till.status().cashier is None
+
+
+def test_who_was_met_offline_may_redeem_all_once_the_line_is_up_and_again_less_when_it_is_down(
+    world: World,
+) -> None:
+    ref = world.meet()
+    assert world.till.member(ref).burn_limit_points == 500
+    world.line_up()
+    now = world.till.member(ref)
+    assert (now.burn_limit_points, now.burn_limit_reason, now.points) == (1000, "", 1000)
+    world.line_down()
+    later = world.till.member(ref)
+    assert (later.burn_limit_points, later.burn_limit_reason) == (500, "ABOVE_FLOOR")
+
+
+def test_a_voucher_in_hand_is_seen_with_its_member(world: World) -> None:
+    scan = world.till.identify(world.voucher(300))
+    assert isinstance(scan, VoucherScan)
+    assert world.till.member(scan.member.member_ref, voucher=world.voucher(300)) == scan.member
+
+
+@pytest.mark.parametrize(
+    ("member_ref", "voucher", "reason"),
+    [
+        ("nobody", "", "MEMBER_UNKNOWN"),
+        (ANNA, "rubbish", "VOUCHER_FORMAT"),
+        (BOB, "own", "VOUCHER_OTHER_MEMBER"),
+    ],
+)
+def test_a_member_who_was_not_met_is_not_looked_at(
+    world: World, member_ref: str, voucher: str, reason: str
+) -> None:
+    world.meet()
+    with pytest.raises(SaleRefused) as refused:
+        world.till.member(member_ref, voucher=world.voucher(300) if voucher == "own" else voucher)
+    assert refused.value.reason == reason

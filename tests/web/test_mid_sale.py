@@ -104,6 +104,23 @@ def test_a_sale_refused_as_the_line_breaks_says_why_until_something_else_is_done
     assert screen.done()["burned_points"] > 0
 
 
+def test_the_answer_says_what_can_be_redeemed_now_also_when_the_line_has_changed(
+    screen: Screen, shop: Shop
+) -> None:
+    card = shop.stranger(OPENING)
+    screen.scan_member(card.number)
+    screen.shows("burn-limit", points=FLOOR_SALE)
+    shop.online()
+    screen.shows("burn-limit", points=OPENING)
+    screen.key_in(12_34)
+    assert screen.redeem_most() == OPENING
+    shop.offline()
+    screen.shows("burn-limit", points=FLOOR_SALE)
+    screen.shows("discount", minor=FLOOR_SALE)
+    screen.shows("points", points=OPENING)
+    assert screen.done()["burned_points"] == FLOOR_SALE
+
+
 def test_a_strange_code_stays_refused_when_the_line_breaks(screen: Screen, shop: Shop) -> None:
     card = shop.stranger(OPENING)
     shop.online()

@@ -40,6 +40,7 @@ from tallystick_till.types import (
     Enrolled,
     FloorView,
     Identified,
+    MemberView,
     NotIdentified,
     ProgramView,
     ProtocolView,
@@ -190,6 +191,11 @@ class Till:
                     return ReceiptScan(self._sales.view(found))
                 case NotIdentified():
                     return found
+
+    def member(self, member_ref: str, *, voucher: str = "") -> MemberView:
+        """Return a member at the counter as they are now, with the voucher in hand. Raises ``SaleRefused``."""
+        with self._lock:
+            return self._views.view(*self._people.at_counter(member_ref, voucher))
 
     def quote(self, ask: SaleAsk) -> Quote:
         """Say what a sale would do. Raises ``SaleRefused`` when it makes no sense at all."""

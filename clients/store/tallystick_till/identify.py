@@ -28,7 +28,7 @@ from tallystick_till.challenges import nearly_met
 from tallystick_till.clock import TillClock
 from tallystick_till.codes import CodeCheck
 from tallystick_till.db import TillDb
-from tallystick_till.errors import CannotSell
+from tallystick_till.errors import CannotSell, SaleRefused
 from tallystick_till.facts import Facts, Told
 from tallystick_till.leases import Leases
 from tallystick_till.link import Link
@@ -359,6 +359,22 @@ class People:
             stop_of(known.status),
             memberships=known.memberships,
         )
+
+    def at_counter(self, member_ref: str, voucher: str = "") -> tuple[Seen, VoucherView | None]:
+        """Return who is at the counter, and what the scan of a voucher in hand is. Raises ``SaleRefused``."""
+        held = self._voucher_in_hand(voucher, member_ref) if voucher else None
+        seen = self.seen(member_ref)
+        if seen is None:
+            raise SaleRefused("MEMBER_UNKNOWN", "Scan the member's card first.")
+        return seen, held
+
+    def _voucher_in_hand(self, scan: str, member_ref: str) -> VoucherView:
+        found = self.voucher_of(scan)
+        if isinstance(found, NotIdentified):
+            raise SaleRefused(f"VOUCHER_{found.reason}", "This voucher does not count here.")
+        if found.voucher.member_ref != member_ref:
+            raise SaleRefused("VOUCHER_OTHER_MEMBER", "This voucher is another member's.")
+        return found.voucher
 
     def news_of(self, member_id: MemberId) -> None:
         """Go by the snapshot again: it has just been told of the member."""

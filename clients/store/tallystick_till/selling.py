@@ -34,7 +34,6 @@ from tallystick_till.rulebook import Rulebook
 from tallystick_till.sales import DONE, GIVEN_UP, KeptSale, SaleBook, ask_hash, lines_of
 from tallystick_till.types import (
     AuthorityView,
-    NotIdentified,
     Quote,
     Receipt,
     RefusalView,
@@ -169,10 +168,7 @@ class Seller:
             # A damaged file gives no rules either; then that is what must be said.
             raise CannotSell(self._db.fault or NO_RULES)
         check_ask(ask, rules)
-        voucher = self._voucher(ask) if ask.voucher else None
-        seen = self._people.seen(ask.member_ref)
-        if seen is None:
-            raise SaleRefused("MEMBER_UNKNOWN", "Scan the member's card first.")
+        seen, voucher = self._people.at_counter(ask.member_ref, ask.voucher)
         spend = ask.spend if ask.spend is not None and ask.spend.points else None
         rewards = ask.reward_ids
         if voucher is not None:
@@ -181,14 +177,6 @@ class Seller:
             elif spend is None:
                 spend = Spend(voucher.points, up_to=True)
         return _Plan(ask, rules, seen, spend, rewards, voucher)
-
-    def _voucher(self, ask: SaleAsk) -> VoucherView:
-        found = self._people.voucher_of(ask.voucher)
-        if isinstance(found, NotIdentified):
-            raise SaleRefused(f"VOUCHER_{found.reason}", "This voucher does not count here.")
-        if found.voucher.member_ref != ask.member_ref:
-            raise SaleRefused("VOUCHER_OTHER_MEMBER", "This voucher is another member's.")
-        return found.voucher
 
     def _asks_gateway(self, plan: _Plan) -> bool:
         """Return whether the gateway decides. A voucher counts by its signature, so that sale is reported."""

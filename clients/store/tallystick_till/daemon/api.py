@@ -63,6 +63,7 @@ class LocalApi:
             ("GET", "/state", self.state),
             ("GET", "/events", self.events),
             ("POST", "/identify", self.identify),
+            ("POST", "/member", self.member),
             ("POST", "/quote", self.quote),
             ("POST", "/sale", self.sale),
             ("POST", "/undo", self.undo),
@@ -105,6 +106,11 @@ class LocalApi:
                 return JSONResponse({"kind": "receipt", **asdict(found)})
             case NotIdentified() as nobody:
                 return JSONResponse({"kind": "none", **asdict(nobody)})
+
+    async def member(self, request: Request) -> Response:
+        member_ref, voucher = asks.member_ask(await _fields(request))
+        view = await self._run(partial(self._desk.till.member, member_ref, voucher=voucher))
+        return JSONResponse({"member": asdict(view)})
 
     async def quote(self, request: Request) -> Response:
         ask = asks.sale_ask(await _fields(request))

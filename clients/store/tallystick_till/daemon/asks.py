@@ -63,6 +63,13 @@ def scan_ask(fields: Fields) -> ScanAsk:
     return ask
 
 
+def member_ask(fields: Fields) -> tuple[str, str]:
+    """Read the body of POST /member: who, and the scan of a voucher or nothing. Raises ``ApiError``."""
+    ask = fields.identifier("member_ref"), _voucher(fields)
+    fields.done()
+    return ask
+
+
 def sale_ask(fields: Fields) -> SaleAsk:
     """Read the body of POST /quote and POST /sale. Raises ``ApiError``."""
     basket, texts = _basket(fields.object("basket"))
@@ -72,7 +79,7 @@ def sale_ask(fields: Fields) -> SaleAsk:
         texts=texts,
         spend=_spend(fields.object("spend")) if fields.has("spend") else None,
         reward_ids=fields.texts("reward_ids", most=REWARDS_MAX, longest=NAME_CHARS_MAX),
-        voucher=fields.text("voucher", longest=SCAN_CHARS_MAX, default=""),
+        voucher=_voucher(fields),
         sale_id=fields.identifier("sale_id", default=""),
         reference=_reference(fields, "reference"),
         basket_id=fields.text("basket_id", longest=NAME_CHARS_MAX, default=""),
@@ -116,6 +123,10 @@ def offered(fields: Fields) -> Offered:
     found = Offered(shown, fields.text("basket_id", longest=NAME_CHARS_MAX), _reference(fields, "reference"))
     fields.done()
     return found
+
+
+def _voucher(fields: Fields) -> str:
+    return fields.text("voucher", longest=SCAN_CHARS_MAX, default="")
 
 
 def _basket(fields: Fields) -> tuple[Basket, tuple[str, ...]]:

@@ -57,6 +57,8 @@ export const api = {
       source: scan.source,
       ...(scan.aim && { aim: scan.aim }),
     }),
+  member: (memberRef: string, voucher: string) =>
+    call<{ member: T.Member }>("POST", "/member", { member_ref: memberRef, ...(voucher && { voucher }) }),
   quote: (request: T.QuoteRequest) => call<T.Quote>("POST", "/quote", request),
   sales: () => call<{ sales: T.SaleView[] }>("GET", "/sales?limit=20"),
   saleOf: (saleId: string) => call<T.SaleView>("GET", `/sales/${encodeURIComponent(saleId)}`),

@@ -19,6 +19,7 @@ import type {
   SaleAnswer,
   SaleRequest,
   SaleView,
+  TillState,
   UndoAnswer,
   Voucher,
 } from "./types.ts";
@@ -61,6 +62,10 @@ class Session {
   /** A receipt that was scanned: the return view takes it from here. */
   scannedSale = $state<{ sale: SaleView; receipt: string } | null>(null);
   #voucherScan = "";
+  /** Something could be redeemed at some time since the scan: what was offered does not vanish under a finger. */
+  offered = $state(false);
+  /** The till's state in which the member was last looked at. */
+  #metIn: TillState | null = null;
   #scanTurn = 0;
   #quoteTurn = 0;
   #quoted: Promise<void> = Promise.resolve();
@@ -137,6 +142,8 @@ class Session {
     const same = this.stage === "sale" && this.member?.member_ref === member.member_ref;
     if (this.stage === "receipt") this.amountMinor = 0;
     this.member = member;
+    this.offered = member.burn_limit_points > 0;
+    this.#metIn = till.state;
     this.refusal = null;
     this.receipt = null;
     this.undone = null;
@@ -202,16 +209,14 @@ class Session {
   async #askQuote(): Promise<void> {
     this.#quoteTurn += 1;
     const turn = this.#quoteTurn;
-    const member = this.member;
-    if (this.stage !== "sale" || !member || this.totalMinor <= 0) {
-      this.quote = this.mostQuote = null;
-      return;
-    }
+    if (this.totalMinor <= 0) this.quote = this.mostQuote = null;
     // While digits stream in, each is soon overtaken by the next: only the last of them is worth a question.
     await new Promise((resolve) => setTimeout(resolve, QUOTE_PAUSE_MS));
     // While nobody answers, what was quoted stays on screen; it is asked for anew when somebody does.
     if (turn !== this.#quoteTurn || !till.reachable) return;
     try {
+      const member = await this.#lookAgain(turn);
+      if (!member || this.totalMinor <= 0) return;
       const most = await this.#askMost(member);
       if (turn !== this.#quoteTurn) return;
       this.mostQuote = most;
@@ -231,11 +236,28 @@ class Session {
     }
   }
 
+  /** The member as the till's last news leave them: with the line comes and goes what may be redeemed. */
+  async #lookAgain(turn: number): Promise<Member | null> {
+    const before = this.stage === "sale" ? this.member : null;
+    const state = till.state;
+    if (!before || state === this.#metIn) return before;
+    const { member } = await api.member(before.member_ref, this.#voucherScan);
+    if (turn !== this.#quoteTurn) return null;
+    this.#metIn = state;
+    const isNew = JSON.stringify({ ...member, as_of_ms: 0 }) !== JSON.stringify({ ...before, as_of_ms: 0 });
+    if (!isNew) return before;
+    this.member = member;
+    this.offered ||= member.burn_limit_points > 0;
+    return member;
+  }
+
   /** Sells. The id is minted and kept before the first send; without an answer the same sale is sent again. */
   async sell(): Promise<void> {
     const told = this.spendPoints;
-    // A quick hand is ahead of the quote of what it has just keyed in.
-    await this.#quoted;
+    // A quick hand is ahead of the quote of what it has just keyed in; and what is news of the member is quoted anew.
+    let quoted: Promise<void>;
+    do await (quoted = this.#quoted);
+    while (quoted !== this.#quoted);
     const member = this.member;
     const state = till.state;
     if (!this.canSell || !member || !state) return;
