@@ -194,7 +194,7 @@ class Cards:
         self, program_id: ProgramId, member_id: MemberId, identifier_id: str, scan: Scan | None
     ) -> Replaced:
         member = self._members.living(program_id, member_id)
-        held = self._directory.identifiers(program_id, member_id)
+        held = self._identity.shown(program_id, member_id)
         old = next((row for row in held if identifier_id_of(row) == identifier_id), None)
         if old is not None and old.kind not in CARD_KINDS:
             raise InvalidInput(
@@ -206,8 +206,8 @@ class Cards:
         number = ""
         if scan is not None:
             new.append(self._identity.row_of(program_id, scan, member_id, self._now_ms()))
-        if len(held) - (old is not None) + len(new) > IDENTIFIERS_MAX:
-            raise too_many_identifiers()
+            if len(held) - (old is not None) + len(new) > IDENTIFIERS_MAX:
+                raise too_many_identifiers()
         if old is not None and self._identity.is_number_of(program_id, member, old):
             number, row = self._identity.fresh_number(program_id, member_id)
             new.append(row)
@@ -218,7 +218,7 @@ class Cards:
             self._members.living(program_id, member_id)
             raise StoreConflict("The member's cards were changed meanwhile.")
         now = self._members.get(program_id, member_id)
-        return Replaced(tuple(self._directory.identifiers(program_id, member_id)), now.number)
+        return Replaced(tuple(self._identity.shown(program_id, member_id)), now.number)
 
     def _again(self, program_id: ProgramId, stored: CardBatch, asked: CardBatch) -> BatchNow:
         def content(batch: CardBatch) -> tuple[str, str, int, str]:

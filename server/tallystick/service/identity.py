@@ -230,7 +230,7 @@ class Identity:
         if isinstance(scan, IdentityRefused):
             return scan
         row = self.row_of(program_id, scan, member_id, self._now_ms())
-        held = self._shown(program_id, member_id)
+        held = self.shown(program_id, member_id)
         for one in held:
             if (one.kind, one.token) == (row.kind, row.token):
                 return one
@@ -248,7 +248,7 @@ class Identity:
     def remove(self, program_id: ProgramId, member_id: MemberId, identifier_id: str) -> list[IdentifierRow]:
         """Take an identifier away and return what is left; the member number stays. Raises ``NotFound``."""
         member = self._members.get(program_id, member_id)
-        held = self._shown(program_id, member_id)
+        held = self.shown(program_id, member_id)
         for row in held:
             if identifier_id_of(row) != identifier_id:
                 continue
@@ -263,10 +263,13 @@ class Identity:
     def all_of(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
         """Return a member's identifiers, oldest first. Raises ``NotFound``."""
         self._members.get(program_id, member_id)
-        return self._shown(program_id, member_id)
+        return self.shown(program_id, member_id)
 
-    def _shown(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
-        """Return the identifiers that a person can give; those of codes are nobody's to see."""
+    def shown(self, program_id: ProgramId, member_id: MemberId) -> list[IdentifierRow]:
+        """Return the identifiers that a person can give, oldest first; those of codes are nobody's to see.
+
+        They are all that is answered, and all that counts towards ``IDENTIFIERS_MAX``.
+        """
         rows = self._directory.identifiers(program_id, member_id)
         return [row for row in rows if row.kind in _SHOWN_KINDS]
 
@@ -289,7 +292,7 @@ class Identity:
     ) -> Enrolled:
         """Answer with what is stored; what was added at the moment of enrolment must be what is asked for now."""
         member = self._members.get(program_id, member_id)
-        held = self._shown(program_id, member_id)
+        held = self.shown(program_id, member_id)
         own = self._number_token(program_id, member.number) if member.number else b""
         given = {row.token for row in held if row.added_ms == member.enrolled_ms and row.token != own}
         asked = {row.token for row in wanted} - {own}

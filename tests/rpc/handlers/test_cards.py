@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import pytest
 
+from tallystick.core.ids import MemberId
 from tallystick.security.check_digits import (
     ean13_with_check_digit,
     gs1_check_digit,
@@ -13,14 +14,17 @@ from tallystick.security.check_digits import (
     looks_like_payment_card,
 )
 from tallystick.service import cards as use_case
+from tallystick.service.identity import IDENTIFIERS_MAX
 from tallystick.v1 import card_pb2 as pb
 from tallystick.v1 import identity_pb2, ledger_pb2, member_pb2, types_pb2
 from tests.rpc.handlers.test_identity import identify, reason_of
+from tests.rpc.handlers.test_member_code import Phone
 from tests.rpc.handlers.world import (
     ADMIN,
     MANAGER,
     OTHER,
     RULES,
+    SHOP,
     Caller,
     World,
     enrol_request,
@@ -266,6 +270,39 @@ def test_a_card_that_was_reported_lost_can_be_replaced_later(world: World) -> No
     request = pb.ReplaceCardRequest(member_id=member, identifier_id=identifier_id, text=second)
     assert world.send(request, BOSS).HasField("replaced")
     assert identify(world, second, aim_id="]E0").identified.member_id == member
+
+
+def test_who_has_the_card_app_is_told_what_is_left_of_all_cards(world: World) -> None:
+    first, second, _ = printed(world)
+    member = world.enrol(first)
+    Phone(world, member).register()
+    old = world.number_of(member)
+    lost = pb.ReportLostRequest(member_id=member, identifier_id=card_id(world, member, old))
+    left = world.send(lost, BOSS)
+    assert left.number == world.number_of(member) != old
+    assert list(left.identifiers) == identifiers(world, member)
+    assert world.send(lost, BOSS) == left
+    replace = pb.ReplaceCardRequest(
+        member_id=member, identifier_id=card_id(world, member, first), text=second
+    )
+    replaced = world.send(replace, BOSS).replaced
+    assert list(replaced.identifiers) == identifiers(world, member)
+    assert {one.masked[-4:] for one in replaced.identifiers} == {left.number[-4:], second[-4:]}
+
+
+def test_phones_that_a_member_has_had_keep_no_card_in_use(world: World) -> None:
+    first, second, _ = printed(world)
+    member = world.enrol(first)
+    for _ in range(IDENTIFIERS_MAX):
+        phone = Phone(world, member).register()
+        world.gateway.codes.revoke(SHOP, MemberId(member), phone.key.kid)
+    lost = pb.ReportLostRequest(member_id=member, identifier_id=card_id(world, member, first))
+    world.send(lost, BOSS)
+    assert reason_of(identify(world, first, aim_id="]E0")) == REVOKED
+    replace = pb.ReplaceCardRequest(
+        member_id=member, identifier_id=card_id(world, member, world.number_of(member)), text=second
+    )
+    assert world.send(replace, BOSS).HasField("replaced")
 
 
 @pytest.mark.parametrize("new", ["taken", "lost", "phone", "rubbish", "payment"])
