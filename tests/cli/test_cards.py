@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import uuid
 from pathlib import Path
 
 import pypdfium2
@@ -11,6 +13,8 @@ import pytest
 import zxingcpp
 from PIL import Image
 
+from tallystick.cli.options import client_for
+from tallystick.v1 import sharing_pb2, sharing_pb2_grpc
 from tests.cli.shell import Running, Shell
 
 
@@ -63,6 +67,26 @@ def test_a_card_of_a_batch_is_claimed_lost_and_replaced(shop: Shell, batch: str)
     assert shop.run("balance", "--member", joined["number"]).code == 1
     (found,) = shop.succeed("cards", "batch", "list", "--json").json["batches"]
     assert (found["blank"], found["claimed"], found["lost"]) == (9, 1, 1)
+
+
+async def found_household(shop: Shell, run: Running, head: str) -> None:
+    async with client_for("admin", data_dir=str(shop.data_dir), config=None, server=run.address) as client:
+        request = sharing_pb2.CreateHouseholdRequest(household_id=str(uuid.uuid4()), member_id=head)
+        await client.call(sharing_pb2_grpc.SharingServiceStub(client._channel).CreateHousehold, request)
+
+
+def test_the_cards_of_somebody_in_a_household_are_that_persons(shop: Shell, run: Running, batch: str) -> None:
+    first, second = numbers_of(shop, batch)[-2:]
+    joined = shop.succeed("enrol-member", first, "--json").json
+    asyncio.run(found_household(shop, run, joined["member_id"]))
+    file = shop.home / "household.png"
+    shop.succeed("cards", "print", first, "--format", "png", "-o", file, "--dpi", "203")
+    assert read(Image.open(file)) == {joined["number"]}
+    shop.succeed("cards", "replace", joined["number"], second, "--card", first[-4:])
+    lost = shop.succeed("cards", "lost", second, "--card", joined["number"][-4:], "--json").json
+    assert lost["number"] != joined["number"]
+    assert "lost or replaced" in shop.run("balance", "--member", joined["number"]).err
+    shop.succeed("balance", "--member", lost["number"])
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])

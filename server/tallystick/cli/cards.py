@@ -247,12 +247,10 @@ def replace(
 
 async def _member_card(client: Client, text: str) -> Identifier:
     """The number that every member has, as a card."""
-    from tallystick.cli.shop import identify
     from tallystick.security.identifiers import Identifier, IdentifierKind
     from tallystick.v1 import member_pb2
 
-    found = await identify(client, text, scanned=False)
-    request = member_pb2.GetMemberRequest(member_id=found.member_id)
+    request = member_pb2.GetMemberRequest(member_id=await _person(client, text))
     member = (await client.call(client.members.GetMember, request)).member
     return Identifier(IdentifierKind.NUMBER, member.number)
 
@@ -290,11 +288,10 @@ async def _cards(client: Client, batch_id: str) -> AsyncIterator[card_pb2.Card]:
 
 async def _card_of(client: Client, text: str, ending: str) -> tuple[str, identity_pb2.Identifier]:
     """The member and the one card that is meant."""
-    from tallystick.cli.shop import identify
     from tallystick.v1 import identity_pb2
 
-    found = await identify(client, text, scanned=False)
-    request = identity_pb2.ListIdentifiersRequest(member_id=found.member_id)
+    member_id = await _person(client, text)
+    request = identity_pb2.ListIdentifiersRequest(member_id=member_id)
     held = (await client.call(client.identity.ListIdentifiers, request)).identifiers
     others = (identity_pb2.IDENTIFIER_KIND_PHONE, identity_pb2.IDENTIFIER_KIND_EMAIL)
     cards = [one for one in held if one.kind not in others and one.masked.endswith(ending)]
@@ -303,7 +300,15 @@ async def _card_of(client: Client, text: str, ending: str) -> tuple[str, identit
         raise CommandFailed(
             "which card is meant?", mend=f"name its last digits with --card: {shown}", code=EXIT_USAGE
         )
-    return found.member_id, cards[0]
+    return member_id, cards[0]
+
+
+async def _person(client: Client, text: str) -> str:
+    """The member who has the cards: in a household a person, not the account that all share."""
+    from tallystick.cli.shop import identify
+
+    found = await identify(client, text, scanned=False)
+    return found.presented_by or found.member_id
 
 
 def _written(pages: list[Page], form: Format, output: Path, dpi: int) -> list[Path]:
