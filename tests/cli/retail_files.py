@@ -49,6 +49,8 @@ def invoices_file(path: Path, *, count: int = 300, seed: int = 7) -> Path:
             back.append([f"C{number}", _short(later), who, "United Kingdom", str(-part), price])
     rows.append(["A563186", "8/12/2011 14:51", "(blank)", "United Kingdom", "1", "-11062.06"])
     rows.append(["536999", "no date", "17850", "United Kingdom", "1", "2.5"])
+    rows.append(["5369\t97", "2/1/2011 9:00", "17850", "United Kingdom", "1", "2.5"])
+    rows.append(["536996", "2/1/2011 9:00", "17850", "United Kingdom", "1E+9999999", "2.5"])
     rows.append(["536998", "2/1/2011 9:00", "16029", "United Kingdom", "10", "2"])
     rows.append(["599999", "3/1/2012 9:00", "16029", "United Kingdom", "10", "2"])
     back.append(["C536998", "2/8/2011 9:00", "16029", "United Kingdom", "-15", "2"])

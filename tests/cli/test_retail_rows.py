@@ -60,12 +60,24 @@ def test_a_number_that_a_spreadsheet_turned_into_a_decimal_is_the_same_member(tm
         (("1", "12/1/2010 8:26", "17850", "UK", "1"), Rejection.UNREADABLE),
         (("", "12/1/2010 8:26", "17850", "UK", "1", "1"), Rejection.UNREADABLE),
         (("x" * 65, "12/1/2010 8:26", "17850", "UK", "1", "1"), Rejection.UNREADABLE),
+        (("5363\t67", "12/1/2010 8:26", "17850", "UK", "1", "1"), Rejection.UNREADABLE),
+        (("5363\x8567", "12/1/2010 8:26", "17850", "UK", "1", "1"), Rejection.UNREADABLE),
+        (("1", "12/1/2010 8:26", "17850", "UK", "1E+9999999", "1"), Rejection.UNREADABLE),
+        (("1", "12/1/2010 8:26", "17850", "UK", "1", "1E+9999999"), Rejection.OUT_OF_RANGE),
+        (("1", "12/1/2010 8:26", "17850", "UK", "1", "-1E+9999999"), Rejection.OUT_OF_RANGE),
     ],
 )
 def test_a_row_that_is_neither_sale_nor_return_says_why(
     tmp_path: Path, cells: tuple[str, ...], fault: Rejection
 ) -> None:
     assert one_invoice(tmp_path, *cells).fault is fault
+
+
+@pytest.mark.parametrize(
+    ("invoice", "price"), [("1", "1E-9999999"), ("5363\u00a067", "1"), ("5363\ufffd67", "1")]
+)
+def test_what_only_looks_odd_is_no_fault(tmp_path: Path, invoice: str, price: str) -> None:
+    assert one_invoice(tmp_path, invoice, "12/1/2010 8:26", "17850", "UK", "1", price).fault is None
 
 
 def test_another_file_is_refused_with_the_headers_that_would_do(tmp_path: Path) -> None:

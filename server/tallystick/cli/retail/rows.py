@@ -8,6 +8,7 @@ is accounted for.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ ZONE = ZoneInfo("Europe/London")
 
 _TIME_FORMATS = ("%m/%d/%Y %H:%M", "%Y-%m-%d %H:%M:%S")
 _NOBODY = ("", "(blank)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class FileRefused(Exception):
@@ -131,7 +133,8 @@ def _row(index: int, cells: dict[str, str], complete: bool) -> Row:
     except (KeyError, ValueError, InvalidOperation):
         fault = Rejection.UNREADABLE
     sizes_fit = 0 < len(invoice) <= TEXT_CHARS_MAX and 0 < len(sku) <= TEXT_CHARS_MAX
-    if not complete or not sizes_fit or not price.is_finite():
+    # The contract takes no reference with a control character, and one such row would end the whole replay.
+    if not complete or not sizes_fit or _CONTROL.search(invoice) or not price.is_finite():
         fault = Rejection.UNREADABLE
     amount = 0
     if fault is None:
@@ -147,7 +150,8 @@ def _row(index: int, cells: dict[str, str], complete: bool) -> Row:
 
 
 def _fault(quantity: int, price: Decimal, *, is_return: bool) -> Rejection | None:
-    if abs(quantity) > QUANTITY_MAX or abs(price) > AMOUNT_MINOR_MAX:
+    # abs() would compute with a price that may be larger than the decimal context can hold.
+    if abs(quantity) > QUANTITY_MAX or price.copy_abs() > AMOUNT_MINOR_MAX:
         return Rejection.OUT_OF_RANGE
     if price < 0:
         return Rejection.NEGATIVE_PRICE
@@ -166,7 +170,7 @@ def _pence(quantity: int, price: Decimal) -> int:
 
 def _whole(text: str) -> int:
     value = Decimal(text.strip())
-    if not value.is_finite() or value != value.to_integral_value() or abs(value) > 10**15:
+    if not value.is_finite() or value != value.to_integral_value() or value.copy_abs() > 10**15:
         raise ValueError("not a whole number")
     return int(value)
 
