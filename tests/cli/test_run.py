@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.cli.shell import Running, Shell
 
 
@@ -97,6 +99,24 @@ def test_new_rules_are_validated_published_and_shown(
     assert json.loads(shop.succeed("program", "show", "--json").out)["text"] == rules.read_text()
     shop.succeed("program", "publish", "simple")
     assert shop.succeed("program", "show").out.rstrip() == text.rstrip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "format: tallystick/1\nname: Club\ncurrency: EUR\ntime_zone: UTC\nearning: { rules: [] }\n",
+        'format = "tallystick/1"\nname = "Club"\ncurrency = "EUR"\ntime_zone = "UTC"\nearning.rules = []\n',
+    ],
+    ids=["yaml", "toml"],
+)
+def test_rules_may_begin_with_the_mark_that_some_editors_write(shell: Shell, text: str) -> None:
+    plain, marked = shell.home / "plain", shell.home / "marked"
+    plain.write_text(text, encoding="utf-8")
+    marked.write_text(text, encoding="utf-8-sig")
+    good, same = (shell.prepare("program", "validate", file, "--json").json for file in (plain, marked))
+    assert same == good
+    marked.write_bytes(marked.read_bytes() + b"#\n\xe9\n")
+    assert f"{marked}:7: is not UTF-8 text" in shell.here("program", "validate", marked).err
 
 
 def test_a_till_enrols_with_a_code_and_sells_once_its_fingerprint_is_confirmed(

@@ -200,9 +200,11 @@ def read_rules(file: str) -> str:
             f"{file} is larger than {RULES_BYTES_MAX} bytes", mend="a rule set is a page of text"
         )
     try:
-        return data.decode("utf-8")
+        # Some editors put a mark in front, which TOML does not know.
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        # Its object is what stands behind the mark.
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise CommandFailed(
             f"{file}:{line}: is not UTF-8 text: {error.reason}", mend="save it as UTF-8 in your editor"
         ) from error
