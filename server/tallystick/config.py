@@ -266,7 +266,7 @@ def _from_file(file: Path) -> dict[str, Any]:
         data = file.read_bytes()
         if len(data) > CONFIG_BYTES_MAX:
             raise SettingsRefused(f"{file} is larger than {CONFIG_BYTES_MAX} bytes")
-        document = tomllib.loads(data.decode("utf-8"))
+        document = tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise SettingsRefused(f"{file} cannot be read: {error.strerror}") from error
     except ValueError as error:

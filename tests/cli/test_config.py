@@ -123,6 +123,10 @@ def test_a_file_with_values_of_the_wrong_kind_is_refused(tmp_path: Path) -> None
         load(file=tmp_path / "missing.toml", environ={})
 
 
+def test_a_file_may_begin_with_the_mark_that_some_editors_write(tmp_path: Path) -> None:
+    assert load(file=write(tmp_path, "\ufeffsmtp_port = 26\n"), environ={}).smtp_port == 26
+
+
 def test_an_address_may_be_of_either_internet_protocol() -> None:
     assert split_address("[::1]:8080") == ("::1", 8080)
     assert split_address("localhost:0") == ("localhost", 0)
