@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.basket import Channel
+from tallystick.core.entry import Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.balances import member_not_found
@@ -118,10 +119,13 @@ class Households:
         return self._seen_by(program_id, place)
 
     def take_in(self, program_id: ProgramId, head_id: MemberId, person_id: MemberId) -> Household:
-        """Let somebody in who has asked. Raises ``FailedPrecondition`` when nobody has, and for all but the head;
-        a ``TallystickError`` of the reason LIMIT_REACHED when the household is full.
+        """Let somebody in who has asked. Raises ``FailedPrecondition`` when nobody has, and for all but the head, who
+        must be open; a ``TallystickError`` of the reason LIMIT_REACHED when the household is full.
         """
         head = self._head(program_id, head_id)
+        # Whoever is let in may spend what the head may not.
+        if self._living(program_id, head_id).status is not MemberStatus.OPEN:
+            raise _not_open()
         taken = self._store.take_in(
             program_id, head.household_id, person_id, most=PEOPLE_MAX, now=self._now_ms()
         )
@@ -154,11 +158,28 @@ class Households:
         return self._seen_by(program_id, head)
 
     def speaks_for(self, program_id: ProgramId, person_id: MemberId, account_id: MemberId) -> bool:
-        """Return whether a person may move an account's points: one's own, or that of one's household."""
+        """Return whether an account is a person's to see: one's own, or that of one's household."""
         if person_id == account_id:
             return True
         place = self._store.belonging(program_id, person_id)
         return place is not None and place.household_id == account_id and place.part is not Part.ASKING
+
+    def bars(
+        self, program_id: ProgramId, person_id: MemberId, account_id: MemberId, command_id: CommandId
+    ) -> Refused | None:
+        """Return why a person may not spend an account's points by a command; None for one who may.
+
+        One's own account says so itself; a household's is open whatever has become of one of its people. A command that
+        was decided before is for the ledger to answer again.
+        """
+        member = self._store.member(program_id, person_id)
+        if person_id == account_id or member is None or member.status is MemberStatus.OPEN:
+            return None
+        if self._store.read_known(program_id, [command_id]):
+            return None
+        if member.status is MemberStatus.LOCKED:
+            return refused(Refusal.MEMBER_LOCKED)
+        return refused(Refusal.MEMBER_BLOCKED, status=member.status.name)
 
     def own_points(self, program_id: ProgramId, person_id: MemberId) -> Pool | None:
         """Return what a person in a household has on an account of his or her own; None when that is nothing."""
@@ -228,3 +249,11 @@ def _hash_of(program_id: ProgramId, code: str) -> bytes:
 
 def _conflict(message: str, mend: str, why: str) -> FailedPrecondition:
     return FailedPrecondition(message, mend=mend, reason="HOUSEHOLD_CONFLICT", why=why)
+
+
+def _not_open() -> FailedPrecondition:
+    return _conflict(
+        "The member is blocked or has locked the points.",
+        "Unblock the member or unlock the points.",
+        "not_open",
+    )

@@ -36,6 +36,7 @@ from tallystick.service.household_store import Part
 from tallystick.service.households import Household, transfer_not_found
 from tallystick.service.identity import IdentityRefused, Scan, Text
 from tallystick.service.transfers import Sent
+from tallystick.v1 import ledger_pb2
 from tallystick.v1 import options_pb2 as options
 from tallystick.v1 import sharing_pb2 as pb
 from tallystick.v1 import types_pb2 as types
@@ -56,6 +57,8 @@ class SharingHandlers:
     ) -> pb.TransferPointsResponse:
         caller, gateway = call.caller, self._gateway
         giver = await self._account(call, request.member_id)
+        if no := await self._barred(call, giver, request.transfer_id):
+            return pb.TransferPointsResponse(decision=no)
         level = await self._assurance(call, request.assurance)
         command = transfer_from_pb(request, to=await self._receiver(request, giver, call), assurance=level)
         origin = filled_origin(command.origin, caller, gateway.now_ms())
@@ -75,6 +78,8 @@ class SharingHandlers:
     async def convert_points(self, request: pb.ConvertPointsRequest, call: Call) -> pb.ConvertPointsResponse:
         caller, gateway = call.caller, self._gateway
         giver = await self._account(call, request.member_id)
+        if no := await self._barred(call, giver, request.transfer_id):
+            return pb.ConvertPointsResponse(decision=no)
         level = await self._assurance(call, request.assurance)
         rules = await self._pool.run(gateway.rulebook.current, caller.program_id)
         partner = find_partner(rules.partners if rules else (), request.partner_id)
@@ -183,7 +188,9 @@ class SharingHandlers:
         return pb.ListProjectsResponse(projects=projects)
 
     async def donate_points(self, request: pb.DonatePointsRequest, call: Call) -> pb.DonatePointsResponse:
-        await self._account(call, request.member_id)
+        giver = await self._account(call, request.member_id)
+        if no := await self._barred(call, giver, request.command_id):
+            return pb.DonatePointsResponse(decision=no)
         command = donation_from_pb(request, assurance=await self._assurance(call, request.assurance))
         response = pb.DonatePointsResponse()
         await self._ledger.decide(response.decision, command, call)
@@ -201,7 +208,10 @@ class SharingHandlers:
         return pb.ListGoalsResponse(goals=[goal_to_pb(one, now_ms) for one in goals])
 
     async def _account(self, call: Call, member_id: str) -> MemberId:
-        """Return whose points are meant: for a member's app the member's own, or those of the member's household."""
+        """Return whose points are meant: for a member's app the member's own, or those of the member's household.
+
+        That says who may see them; ``_barred`` who may not spend them.
+        """
         wanted = member_id_from_pb(member_id)
         if not await self._may_see(call, wanted):
             raise member_not_found(wanted)
@@ -217,6 +227,19 @@ class SharingHandlers:
             MemberId(caller.member_id or ""),
             account_id,
         )
+
+    async def _barred(self, call: Call, account: MemberId, command_id: str) -> ledger_pb2.Decision | None:
+        """Return the refusal for the app of somebody who may not spend the household's points."""
+        caller, gateway = call.caller, self._gateway
+        if caller.role != options.ROLE_APP:
+            return None
+        person, command = MemberId(caller.member_id or ""), command_id_from_pb(command_id)
+        no = await self._pool.run(gateway.households.bars, caller.program_id, person, account, command)
+        if no is None:
+            return None
+        told = ledger_pb2.Decision()
+        await self._ledger.tell(told, caller.program_id, no, replayed=False, recorded_ms=gateway.now_ms())
+        return told
 
     async def _assurance(self, call: Call, level: int) -> int:
         """Return how sure it is who moves points: an app's device that is no longer new is as sure as can be."""
