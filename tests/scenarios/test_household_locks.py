@@ -145,3 +145,15 @@ def test_a_head_who_is_barred_lets_nobody_in_to_spend_the_points(home: Home, how
     assert (refused.reason, refused.metadata["why"]) == ("HOUSEHOLD_CONFLICT", "not_open")
     home.bars(home.ann, how, ends=True)
     home.joins(home.ben)
+
+
+@pytest.mark.parametrize("barred", ["head", "household"])
+def test_the_last_one_takes_the_points_along_once_both_accounts_are_open(home: Home, barred: str) -> None:
+    who = home.ann if barred == "head" else home.id
+    home.bars(who, "blocked")
+    leave = message_of("LeaveHousehold", {"member_id": home.ann, "person_id": home.ann})
+    refused = home.world.refused(leave, OFFICE)
+    assert (refused.reason, refused.metadata["why"]) == ("HOUSEHOLD_CONFLICT", "not_open")
+    home.bars(who, "blocked", ends=True)
+    home.world.send(leave, OFFICE)
+    assert (home.points(home.ann), home.points(home.id)) == (300, 0)

@@ -12,7 +12,7 @@ from tallystick.core.basket import Basket, Line
 from tallystick.core.command import Spend
 from tallystick.core.ids import MemberId, Minor
 from tallystick.service.households import INVITATION_TTL_MS, PEOPLE_MAX
-from tallystick.service.rounds import come_round
+from tallystick.service.rounds import come_round, expiry_round
 from tallystick.service.sharing_rounds import sharing_round
 from tallystick.v1 import identity_pb2, ledger_pb2, options_pb2, types_pb2
 from tallystick.v1 import sharing_pb2 as pb
@@ -20,6 +20,7 @@ from tallystick_till.ports import GatewayRefused
 from tallystick_till.types import SaleAsk, SaleDone
 from tests.scenarios.street import Person, Street
 from tests.simulation.server import CLUB
+from tests.simulation.town import RULES
 
 HEAD, PERSON, ASKING = pb.HOUSEHOLD_ROLE_HEAD, pb.HOUSEHOLD_ROLE_PERSON, pb.HOUSEHOLD_ROLE_ASKING
 
@@ -101,6 +102,12 @@ class Family:
         gateway = self.street.server.gateway
         work = come_round(sharing_round(gateway.transfers), gateway.store, gateway.pool)
         self.street.server.run(work)
+
+    def due(self) -> None:
+        """Post what time has made due."""
+        gateway = self.street.server.gateway
+        due = expiry_round(gateway.store, gateway.pool, gateway.lane, now_ms=gateway.now_ms)
+        self.street.server.run(come_round(due, gateway.store, gateway.pool))
 
 
 @pytest.fixture
@@ -215,6 +222,36 @@ def test_the_last_one_takes_the_points_along(family: Family) -> None:
     family.ask("leave_household", family.leave(family.ben, by=family.ann))
     family.ask("leave_household", family.leave(family.ann))
     assert (family.points(family.ann.member_id), family.points(family.home)) == (500, 0)
+
+
+def test_the_last_one_stays_until_pending_points_are_there_to_take_along(tmp_path: Path) -> None:
+    street = Street(tmp_path, earning={**RULES["earning"], "pending_days": 14})
+    family = Family(street)
+    family.found()
+    street.sync(family.till)
+    earned = family.sale(family.ann).earned_points
+    street.sync(family.till)
+    leave = family.leave(family.ann)
+    assert family.refused("leave_household", leave) == ("HOUSEHOLD_CONFLICT", "points_waiting")
+    assert family.points(family.home) == 300, "nothing was taken along yet"
+    street.wait(days=15)
+    family.due()
+    family.ask("leave_household", leave)
+    assert (family.points(family.ann.member_id), family.points(family.home)) == (300 + earned, 0)
+    assert street.books_are_right()
+    street.close()
+
+
+def test_the_last_one_stays_until_stores_have_given_back_what_they_hold(family: Family) -> None:
+    family.found()
+    family.street.sync(family.till)
+    family.street.scan(family.till, family.ann)
+    family.street.sync(family.till, leases=True)
+    leave = family.leave(family.ann)
+    assert family.refused("leave_household", leave) == ("HOUSEHOLD_CONFLICT", "points_waiting")
+    family.street.sync(family.till, leases=True)
+    family.ask("leave_household", leave)
+    assert (family.points(family.ann.member_id), family.points(family.home)) == (300, 0)
 
 
 def test_a_stolen_card_that_is_blocked_leads_to_no_family_points(family: Family) -> None:

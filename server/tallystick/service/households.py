@@ -189,16 +189,28 @@ class Households:
             return None
         return Pool(person_id, place.household_id, account.active, account.seq)
 
-    def last_points(self, program_id: ProgramId, member_id: MemberId) -> Pool | None:
-        """Return what a household has for the last one in it to take along; None when there are others, or nothing."""
+    def last_in(self, program_id: ProgramId, member_id: MemberId) -> MemberId | None:
+        """Return the household that a member is the last one in; None for a member of another, or of none."""
         place = self._store.belonging(program_id, member_id)
         if place is None or place.part is not Part.HEAD:
             return None
         people = self._store.people(program_id, place.household_id)
-        account = self._store.read_accounts(program_id, [place.household_id])[place.household_id]
-        if any(one.part is Part.PERSON for one in people) or not account.active:
+        return None if any(one.part is Part.PERSON for one in people) else place.household_id
+
+    def last_points(self, program_id: ProgramId, household_id: MemberId, member_id: MemberId) -> Pool | None:
+        """Return what a household has for the last one in it to take along; None when that is nothing.
+
+        Raises ``FailedPrecondition`` while something would stay behind, with nobody to spend it.
+        """
+        accounts = self._store.read_accounts(program_id, [household_id, member_id])
+        account = accounts[household_id]
+        if account.pending or account.held:
+            raise left_behind()
+        if not account.active:
             return None
-        return Pool(place.household_id, member_id, account.active, account.seq)
+        if any(one.status is not MemberStatus.OPEN for one in accounts.values()):
+            raise _not_open()
+        return Pool(household_id, member_id, account.active, account.seq)
 
     def _living(self, program_id: ProgramId, member_id: MemberId) -> Member:
         member = self._store.member(program_id, member_id)
@@ -249,6 +261,15 @@ def _hash_of(program_id: ProgramId, code: str) -> bytes:
 
 def _conflict(message: str, mend: str, why: str) -> FailedPrecondition:
     return FailedPrecondition(message, mend=mend, reason="HOUSEHOLD_CONFLICT", why=why)
+
+
+def left_behind() -> FailedPrecondition:
+    """Return the error for the last one in a household whose points did not come along."""
+    return _conflict(
+        "The household has points that cannot be taken along yet.",
+        "Leave once nothing is pending or held: stores and checkouts give back what they do not need.",
+        "points_waiting",
+    )
 
 
 def _not_open() -> FailedPrecondition:

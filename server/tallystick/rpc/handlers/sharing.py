@@ -33,8 +33,9 @@ from tallystick.service.codes import CodeScan
 from tallystick.service.errors import InvalidInput, NotFound, PermissionDenied
 from tallystick.service.gateway import Gateway
 from tallystick.service.household_store import Part
-from tallystick.service.households import Household, transfer_not_found
+from tallystick.service.households import Household, left_behind, transfer_not_found
 from tallystick.service.identity import IdentityRefused, Scan, Text
+from tallystick.service.transfer_store import TransferState
 from tallystick.service.transfers import Sent
 from tallystick.v1 import ledger_pb2
 from tallystick.v1 import options_pb2 as options
@@ -312,9 +313,18 @@ class SharingHandlers:
     async def _take_points_along(self, call: Call, member_id: MemberId) -> None:
         """Move what the household has to the last one in it, who is about to leave: nobody else could spend it."""
         gateway, program_id = self._gateway, call.caller.program_id
-        pool = await self._pool.run(gateway.households.last_points, program_id, member_id)
-        if pool is not None:
-            await gateway.transfers.pool(program_id, pool, deadline=call.deadline)
+        household_id = await self._pool.run(gateway.households.last_in, program_id, member_id)
+        if household_id is None:
+            return
+        # Stores give back what they have in leases: in a minute the same call finds it.
+        recall = await self._pool.run(gateway.leases.recall, program_id, household_id, deadline=call.deadline)
+        if recall.submission is not None:
+            await gateway.lane.submit(recall.submission)
+        last = gateway.households.last_points
+        while pool := await self._pool.run(last, program_id, household_id, member_id):
+            sent = await gateway.transfers.pool(program_id, pool, deadline=call.deadline)
+            if sent.transfer is None or sent.transfer.state is not TransferState.ARRIVED:
+                raise left_behind()
 
     async def _check_device(self, call: Call) -> None:
         """Let a member's own device on its first day do nothing by which points could be burned."""
