@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import pytest
 from tallystick.core.ids import MemberId
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
+from tallystick.service.household_store import Pool
+from tallystick.service.rounds import come_round
+from tallystick.service.sharing_rounds import sharing_round
 from tallystick.storage.verify import verify
 from tallystick.v1 import app_pb2, ledger_pb2, member_pb2
 from tests.rpc.handlers.world import (
     ADMIN,
     APP,
+    DAY_MS,
     OTHER,
     RULES,
     SHOP,
@@ -72,6 +77,20 @@ class Home:
 
     def points(self, member: str) -> int:
         return int(self.world.balance(member, OFFICE).active)
+
+    def entries(self, member: str) -> int:
+        return self.world.store.read_accounts(SHOP, [MemberId(member)])[MemberId(member)].seq
+
+    def pools(self, pool: Pool) -> None:
+        sent = self.world.gateway.transfers.pool(SHOP, pool, deadline=time.monotonic() + 10)
+        self.world.loop.run_until_complete(sent)
+
+    def later(self, after_ms: int = 60_000) -> None:
+        """Let the round come by after a while."""
+        self.world.now_ms += after_ms
+        gateway = self.world.gateway
+        work = come_round(sharing_round(gateway.transfers), gateway.store, gateway.pool)
+        self.world.loop.run_until_complete(work)
 
     def phone(self, who: str) -> Caller:
         """The phone of a member, with which the member joined."""
@@ -157,3 +176,41 @@ def test_the_last_one_takes_the_points_along_once_both_accounts_are_open(home: H
     home.bars(who, "blocked", ends=True)
     home.world.send(leave, OFFICE)
     assert (home.points(home.ann), home.points(home.id)) == (300, 0)
+
+
+def test_points_of_somebody_who_joins_while_barred_follow_afterwards(home: Home) -> None:
+    home.bars(home.ben, "locked")
+    home.joins(home.ben)
+    home.later()
+    assert (home.points(home.ben), home.points(home.id)) == (200, 300)
+    home.bars(home.ben, "locked", ends=True)
+    home.later()
+    assert (home.points(home.ben), home.points(home.id)) == (0, 500)
+
+
+def test_points_that_were_refused_on_their_way_are_asked_for_anew_on_another_day(home: Home) -> None:
+    home.bars(home.ben, "locked")
+    home.joins(home.ben)
+    home.pools(Pool(MemberId(home.ben), MemberId(home.id), 200, home.entries(home.ben)))
+    home.bars(home.ben, "locked", ends=True)
+    home.later(DAY_MS)
+    assert (home.points(home.ben), home.points(home.id)) == (0, 500)
+
+
+def test_points_wait_where_they_are_while_the_household_is_blocked(home: Home) -> None:
+    home.joins(home.ben)
+    home.bars(home.id, "blocked")
+    home.world.sell(home.ben, 10_000)
+    entries = home.entries(home.ben)
+    home.later()
+    assert (home.points(home.ben), home.entries(home.ben)) == (100, entries)
+    home.bars(home.id, "blocked", ends=True)
+    home.later()
+    assert (home.points(home.ben), home.points(home.id)) == (0, 600)
+
+
+def test_points_of_somebody_who_joins_a_blocked_household_wait_too(home: Home) -> None:
+    home.bars(home.id, "blocked")
+    entries = home.entries(home.ben)
+    home.joins(home.ben)
+    assert (home.points(home.ben), home.entries(home.ben)) == (200, entries)

@@ -178,3 +178,14 @@ def test_points_that_people_have_of_their_own_are_found(home: Store, books: Book
     assert home.pools(PROGRAM, after=BEN, limit=9) == []
     home.set_status(PROGRAM, BEN, MemberStatus.BLOCKED)
     assert home.pools(PROGRAM, after="", limit=9) == []
+
+
+@pytest.mark.parametrize("status", [MemberStatus.BLOCKED, MemberStatus.LOCKED])
+def test_points_of_people_are_not_found_while_the_household_is_not_open(
+    home: Store, books: Books, status: MemberStatus
+) -> None:
+    books.post((1, books.earn(1, 10)))
+    home.set_status(PROGRAM, HOME, status)
+    assert home.pools(PROGRAM, after="", limit=9) == []
+    home.set_status(PROGRAM, HOME, MemberStatus.OPEN)
+    assert home.pools(PROGRAM, after="", limit=9) == [Pool(ANN, HOME, 10, 1)]

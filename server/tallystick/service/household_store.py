@@ -30,7 +30,7 @@ class Belonging:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A person in a household who has spendable points on an account of his or her own."""
+    """A person in a household who has spendable points on an account of his or her own; both accounts are open."""
 
     member_id: MemberId
     household_id: MemberId
@@ -98,5 +98,5 @@ class HouseholdStore(Protocol):
         ...
 
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
-        """Return open members in households who have points of their own, by id, after one."""
+        """Return open members in open households who have points of their own, by id, after one."""
         ...

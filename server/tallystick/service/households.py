@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
-from tallystick.core.state import MemberStatus
+from tallystick.core.state import Account, MemberStatus
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import Directory, Member
 from tallystick.service.errors import (
@@ -182,10 +182,15 @@ class Households:
         return refused(Refusal.MEMBER_BLOCKED, status=member.status.name)
 
     def own_points(self, program_id: ProgramId, person_id: MemberId) -> Pool | None:
-        """Return what a person in a household has on an account of his or her own; None when that is nothing."""
+        """Return what a person in a household has on an account of his or her own; None when that is nothing, and as
+        long as one of the two accounts is not open.
+        """
         place = self._store.belonging(program_id, person_id)
-        account = self._store.read_accounts(program_id, [person_id]).get(person_id)
-        if place is None or place.part is Part.ASKING or account is None or not account.active:
+        if place is None or place.part is Part.ASKING:
+            return None
+        accounts = self._store.read_accounts(program_id, [person_id, place.household_id])
+        account = accounts[person_id]
+        if not account.active or not _all_open(accounts):
             return None
         return Pool(person_id, place.household_id, account.active, account.seq)
 
@@ -208,7 +213,7 @@ class Households:
             raise left_behind()
         if not account.active:
             return None
-        if any(one.status is not MemberStatus.OPEN for one in accounts.values()):
+        if not _all_open(accounts):
             raise _not_open()
         return Pool(household_id, member_id, account.active, account.seq)
 
@@ -261,6 +266,10 @@ def _hash_of(program_id: ProgramId, code: str) -> bytes:
 
 def _conflict(message: str, mend: str, why: str) -> FailedPrecondition:
     return FailedPrecondition(message, mend=mend, reason="HOUSEHOLD_CONFLICT", why=why)
+
+
+def _all_open(accounts: Mapping[MemberId, Account]) -> bool:
+    return all(one.status is MemberStatus.OPEN for one in accounts.values())
 
 
 def left_behind() -> FailedPrecondition:

@@ -24,6 +24,7 @@ from tallystick.core.convert import entrance_id
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, Transferred, refused
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.rules.model import DAY_MS
 from tallystick.core.transfer import arrival_id, way_back_id
 from tallystick.service.business_time import ANY_TIME, Window
 from tallystick.service.errors import TallystickError
@@ -129,8 +130,11 @@ class Transfers:
 
     async def pool(self, program_id: ProgramId, pool: Pool, *, deadline: float) -> Sent:
         """Move what a person in a household has to the household's account."""
+        # The id follows from what is there: every process asks for the same. A refusal is kept under it, and its reason
+        # may pass without an entry: with the day in the id it stands for a day at most.
+        today = self._now_ms() // DAY_MS
         unsent = TransferOut(
-            derived_id(pool.member_id, "pool", f"{pool.household_id}/{pool.seq}"),
+            derived_id(pool.member_id, "pool", f"{pool.household_id}/{pool.seq}/{today}"),
             pool.member_id,
             Origin(Ms(0), Channel.UNKNOWN),
             pool.household_id,
@@ -139,7 +143,6 @@ class Transfers:
             pooling=True,
         )
         command = replace(unsent, origin=replace(unsent.origin, occurred_ms=self._now_ms()))
-        # The id follows from what is there: every process asks for the same, at whatever time.
         return await self.give(program_id, command, fingerprint(unsent), allowed=ANY_TIME, deadline=deadline)
 
     async def pool_all(self, program_id: ProgramId, *, deadline: Callable[[], float]) -> int:

@@ -175,16 +175,18 @@ class SqlHouseholds(SqlSession):
         return found
 
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
-        """Return open members in households who have points of their own, by id, after one."""
-        account = t.account.c
+        """Return open members in open households who have points of their own, by id, after one."""
+        account, shared = t.account.c, t.account.alias("shared")
         query = (
             select(_m.member_id, _m.household_id, account.active, account.seq)
             .join(t.account, and_(account.program_id == _m.program_id, account.member_id == _m.member_id))
+            .join(shared, and_(shared.c.program_id == _m.program_id, shared.c.member_id == _m.household_id))
             .where(
                 _m.program_id == program_id,
                 _m.part < int(Part.ASKING),
                 account.active > 0,
                 account.status == int(MemberStatus.OPEN),
+                shared.c.status == int(MemberStatus.OPEN),
             )
         )
         if after:

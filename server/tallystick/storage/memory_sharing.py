@@ -203,9 +203,11 @@ class MemoryHouseholds:
             tables = self._of(program_id)
             found = []
             for member_id in sorted(tables.belongings):
-                account, belonging = tables.accounts[member_id], tables.belongings[member_id]
-                is_open = account.status is MemberStatus.OPEN and belonging.part is not Part.ASKING
-                if member_id > after and is_open and account.active:
+                belonging = tables.belongings[member_id]
+                account, shared = tables.accounts[member_id], tables.accounts[belonging.household_id]
+                is_open = account.status is shared.status is MemberStatus.OPEN
+                inside = belonging.part is not Part.ASKING
+                if member_id > after and inside and is_open and account.active:
                     found.append(Pool(member_id, belonging.household_id, account.active, account.seq))
             return found[:limit]
 
