@@ -18,6 +18,7 @@ from tests.oscar.support.webshop import Webshop, open_webshop
 from tests.web.conftest import one_at_a_time
 from tests.web.support.browser import Camera, open_browser, open_context
 from tests.web.support.shop import RULES, Shop, open_shop
+from tests.webshop.conftest import street  # noqa: F401
 from tools import web
 
 

@@ -200,9 +200,9 @@ def test_a_return_waits_for_its_sale(scripted: Callable[..., Scripted]) -> None:
     assert shop.calls == []
 
 
-def held_order(points: int = 500) -> tuple[Any, OrderSale]:
+def held_order(points: int = 500, *, member_id: str | None = None) -> tuple[Any, OrderSale]:
     """An order whose capture waits."""
-    order = order_of(new_id())
+    order = order_of(member_id or new_id())
     Posting.objects.all().delete()
     sale = OrderSale.objects.get(order=order)
     checkout = Checkout.objects.create(
@@ -278,6 +278,18 @@ def test_two_that_send_the_same_posting_at_once_make_one_sale_of_it(
     scripted(refused_while_another_hears_it_too)
     outbox.post(waiting, patient=True)
     assert len(intents("sale")) == 1
+
+
+def test_an_order_that_was_sold_anew_is_not_sold_again_by_what_it_stood_on_before(
+    scripted: Callable[..., Scripted],
+) -> None:
+    order, _sale = held_order()
+    for _sent_by_hand in range(3):
+        Posting.objects.filter(kind="capture").update(state="waiting")
+        scripted(refuse("HOLD_EXPIRED"), returned)
+        outbox.post_due()
+    (request,) = intents("sale")
+    assert str(OrderSale.objects.get(order=order).sale_id) == request.command_id
 
 
 def test_a_shop_may_leave_such_an_order_to_a_person(scripted: Callable[..., Scripted]) -> None:

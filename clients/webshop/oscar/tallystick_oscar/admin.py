@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from tallystick_oscar.models import Checkout, MemberLink, OrderSale, Posting
-from tallystick_oscar.outbox import post_now
+from tallystick_oscar.outbox import post_now, send_again
 
 
 class _ReadOnly(admin.ModelAdmin):
@@ -63,7 +63,8 @@ class PostingAdmin(_ReadOnly):
 
     @admin.action(description=_("Send again, as it is"), permissions=["view"])
     def post_again(self, request: Any, queryset: Any) -> None:
-        """Send chosen postings again; those that were posted stay as they are."""
-        for posting in queryset.exclude(state=Posting.State.POSTED).order_by("seq"):
-            Posting.objects.filter(pk=posting.pk).update(state=Posting.State.WAITING)
-            post_now(posting.pk)
+        """Send chosen postings again; those that were posted or replaced stay as they are."""
+        chosen = list(queryset.order_by("seq").values_list("pk", flat=True))
+        send_again(queryset)
+        for seq in chosen:
+            post_now(seq)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from tallystick_oscar import baskets, conf
@@ -29,6 +29,9 @@ CANCEL_CLAIM = "cancel_claim"
 
 HARMLESS = {("void", "HOLD_UNKNOWN"), ("void", "HOLD_EXPIRED"), ("void", "HOLD_CLOSED")}
 """Nothing is on hold any more, which is what was wanted."""
+
+REPLACED = Q(kind__in=("capture", "sale"), sale__isnull=False) & ~Q(command_id=F("sale__sale_id"))
+"""The order stands on another sale by now, so the gateway's answer about this one changes nothing."""
 
 
 def add(intent: Intent, *, sale: OrderSale | None = None, checkout: Checkout | None = None) -> Posting:
@@ -77,6 +80,12 @@ def post_due(*, now: datetime | None = None, everything: bool = False) -> tuple[
             break
         done += 1
     return done, waiting.count()
+
+
+def send_again(postings: QuerySet[Posting]) -> int:
+    """Let refused postings wait for another try, as they are; return how many. What was replaced stays refused."""
+    refused = postings.filter(state=Posting.State.REFUSED).exclude(REPLACED)
+    return refused.update(state=Posting.State.WAITING)
 
 
 def lapse(now: datetime) -> int:
@@ -132,20 +141,25 @@ def _refused(posting: Posting, error: Refused) -> None:
     with transaction.atomic():
         if not _close(posting, Posting.State.REFUSED, error.reason, error.message):
             return
+        sale = _standing_on(posting)
+        if sale is None:
+            return
         if posting.kind == "capture" and conf.get("TALLYSTICK_EXPIRED_HOLD") == "sale":
-            _sell_instead(posting, error)
-        elif posting.kind == "sale" and posting.sale is not None and posting.sale.points:
-            _sell_without_points(posting, error)
+            _sell_instead(sale, posting.checkout, error)
+        elif posting.kind == "sale" and sale.points:
+            _sell_without_points(sale, posting.checkout, error)
 
 
-def _sell_instead(posting: Posting, error: Refused) -> None:
+def _standing_on(posting: Posting) -> OrderSale | None:
+    """Return the sale that a posting is to make, locked; None when the order stands on another one by now."""
+    return (
+        OrderSale.objects.select_for_update().filter(pk=posting.sale_id, sale_id=posting.command_id).first()
+    )
+
+
+def _sell_instead(sale: OrderSale, checkout: Checkout | None, error: Refused) -> None:
     """The hold was over when the order was posted: take the same points from what the member has now."""
-    sale, checkout = posting.sale, posting.checkout
-    if (
-        error.reason not in {"HOLD_EXPIRED", "HOLD_CLOSED", "HOLD_UNKNOWN"}
-        or sale is None
-        or checkout is None
-    ):
+    if error.reason not in {"HOLD_EXPIRED", "HOLD_CLOSED", "HOLD_UNKNOWN"} or checkout is None:
         return
     choice = from_json(checkout.choice_json)
     sale.sale_id = new_id()
@@ -163,13 +177,11 @@ def _sell_instead(posting: Posting, error: Refused) -> None:
     add(intent, sale=sale, checkout=checkout)
 
 
-def _sell_without_points(posting: Posting, error: Refused) -> None:
+def _sell_without_points(sale: OrderSale, checkout: Checkout | None, error: Refused) -> None:
     """The points are gone and the discount was given: book the order as it was paid, for a person to look at.
 
     The lines are told with the discount taken off, so the member earns on what was paid and a return pays back no more.
     """
-    sale, checkout = posting.sale, posting.checkout
-    assert sale is not None
     paid = baskets.from_json(sale.basket_json)
     if checkout is not None:
         paid = baskets.less(paid, checkout.line_discounts)

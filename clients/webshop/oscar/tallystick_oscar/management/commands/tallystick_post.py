@@ -28,8 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         if options["retry_refused"]:
-            refused = Posting.objects.filter(state=Posting.State.REFUSED)
-            self.stdout.write(f"{refused.update(state=Posting.State.WAITING)} refused postings wait again.")
+            self.stdout.write(f"{outbox.send_again(Posting.objects.all())} refused postings wait again.")
         while True:
             done, waiting = outbox.post_due(everything=options["now"])
             wishes.tell_due(everything=options["now"])
