@@ -264,6 +264,52 @@ def test_an_order_whose_points_are_gone_is_booked_as_it_was_paid_and_stays_to_be
     assert OrderSale.objects.get(order=order).points == 0
 
 
+def test_an_order_with_a_coupon_alone_that_is_used_up_is_booked_as_it_was_paid(
+    scripted: Callable[..., Scripted],
+) -> None:
+    order, _sale = held_order(0)
+    OrderSale.objects.update(discount_minor=500)
+    Checkout.objects.update(discount_minor=500, choice_json={"coupons": ["SPRING"]})
+    scripted(refuse("HOLD_EXPIRED"), refuse("COUPON_USED"), refuse("MEMBER_BLOCKED"))
+    for _round in range(4):
+        outbox.post_due()
+    with_coupon, as_paid = intents("sale")
+    assert list(with_coupon.coupon_codes) == ["SPRING"]
+    assert not as_paid.coupon_codes
+    assert [line.amount_minor for line in as_paid.basket.lines] == [2700, 1800]
+    assert str(OrderSale.objects.get(order=order).sale_id) == as_paid.command_id
+
+
+@pytest.mark.parametrize("points_are_there", [True, False])
+def test_goods_that_come_back_before_their_order_was_sold_anew_are_a_return_of_the_new_sale(
+    scripted: Callable[..., Scripted], points_are_there: bool
+) -> None:
+    order, _sale = held_order()
+    give_back(order, 1, 0)
+    give_back(order, 0, 2)
+    told = [(one.lines[0].line_no, one.origin.occurred_at.ToDatetime()) for one in intents("return")]
+    sent: list[Any] = []
+
+    def gateway(posting: Any) -> object:
+        sent.append(posting)
+        if posting.kind == "capture":
+            raise Refused("HOLD_EXPIRED", "no")
+        if posting.kind == "sale" and posting.request.HasField("spend") and not points_are_there:
+            raise Refused("INSUFFICIENT_POINTS", "no")
+        return object()
+
+    scripted(*[gateway] * 5)
+    for _round in range(4):
+        outbox.post_due()
+    *_refused, sale, first, second = sent
+    assert sale.id == str(OrderSale.objects.get(order=order).sale_id)
+    assert [one.request.sale_id for one in sent if one.kind == "return"] == [sale.id, sale.id]
+    assert [
+        (one.request.lines[0].line_no, one.request.origin.occurred_at.ToDatetime()) for one in (first, second)
+    ] == told
+    assert Posting.objects.filter(state="waiting").count() == 0
+
+
 def test_two_that_send_the_same_posting_at_once_make_one_sale_of_it(
     scripted: Callable[..., Scripted],
 ) -> None:

@@ -17,7 +17,7 @@ from django.core.management import call_command  # noqa: E402
 from tallystick_oscar import claims, outbox  # noqa: E402
 from tallystick_oscar.models import Posting  # noqa: E402
 from tallystick_webshop import Away, Shop  # noqa: E402
-from tests.oscar.test_orders import held_order  # noqa: E402
+from tests.oscar.test_orders import give_back, held_order  # noqa: E402
 from tests.webshop.street import Street  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("undone")
@@ -66,3 +66,21 @@ def test_what_was_refused_is_sent_again_and_no_order_is_sold_twice(street: Stree
     for _run in range(2):
         call_command("tallystick_post", "--retry-refused", "--now")
         assert (states(), street.shop.balance(ann).points) == (sold, points)
+
+
+def test_an_order_that_came_back_whole_in_an_outage_longer_than_its_hold_leaves_all_points(
+    street: Street, line: Line
+) -> None:
+    ann = street.member(1_000)
+    order, _sale = held_order(500, member_id=ann)
+    line.up = False
+    line.posts()
+    give_back(order, 3, 2)
+    line.up = True
+    line.posts()
+    assert states() == [
+        ("capture", "refused", "HOLD_UNKNOWN"),
+        ("sale", "posted", ""),
+        ("return", "posted", ""),
+    ]
+    assert street.shop.balance(ann).points == 1_000

@@ -58,8 +58,8 @@ def _add(
 
 def post_now(seq: int) -> None:
     """Send one posting if its turn has come. Nothing is raised: what does not go now goes later."""
-    posting = Posting.objects.filter(seq=seq, state=Posting.State.WAITING).first()
-    if posting is not None and not _waits_for_another(posting):
+    posting = _in_turn(seq)
+    if posting is not None:
         post(posting, patient=False)
 
 
@@ -73,8 +73,9 @@ def post_due(*, now: datetime | None = None, everything: bool = False) -> tuple[
     waiting = Posting.objects.filter(state=Posting.State.WAITING)
     due = waiting if everything else waiting.filter(due_at__lte=now)
     done = 0
-    for posting in due.order_by("seq")[:BATCH_MAX]:
-        if _waits_for_another(posting):
+    for seq in list(due.order_by("seq").values_list("seq", flat=True)[:BATCH_MAX]):
+        posting = _in_turn(seq)
+        if posting is None:
             continue
         if not post(posting, patient=True):
             break
@@ -146,8 +147,9 @@ def _refused(posting: Posting, error: Refused) -> None:
             return
         if posting.kind == "capture" and conf.get("TALLYSTICK_EXPIRED_HOLD") == "sale":
             _sell_instead(sale, posting.checkout, error)
-        elif posting.kind == "sale" and sale.points:
-            _sell_without_points(sale, posting.checkout, error)
+        elif posting.kind == "sale" and posting.checkout is not None:
+            # Only a sale that was made in place of a capture has a checkout.
+            _sell_as_paid(sale, posting.checkout, error)
 
 
 def _standing_on(posting: Posting) -> OrderSale | None:
@@ -174,44 +176,52 @@ def _sell_instead(sale: OrderSale, checkout: Checkout | None, error: Refused) ->
         rewards=choice.rewards,
         coupons=choice.coupons,
     )
-    add(intent, sale=sale, checkout=checkout)
+    _sell_anew(sale, intent, checkout)
 
 
-def _sell_without_points(sale: OrderSale, checkout: Checkout | None, error: Refused) -> None:
-    """The points are gone and the discount was given: book the order as it was paid, for a person to look at.
+def _sell_as_paid(sale: OrderSale, checkout: Checkout, error: Refused) -> None:
+    """The discount was given and what it cost is gone: book the order as it was paid, for a person to look at.
 
     The lines are told with the discount taken off, so the member earns on what was paid and a return pays back no more.
     """
-    paid = baskets.from_json(sale.basket_json)
-    if checkout is not None:
-        paid = baskets.less(paid, checkout.line_discounts)
+    paid = baskets.less(baskets.from_json(sale.basket_json), checkout.line_discounts)
     logger.error(
-        "Order %s was sold with a discount of %s that no points were taken for (%s)",
+        "Order %s was sold with a discount of %s that nothing was taken for (%s)",
         sale.order.number,
         sale.discount_minor,
         error.reason,
     )
     sale.sale_id, sale.points, sale.basket_json = new_id(), 0, baskets.to_json(paid)
     sale.save(update_fields=["sale_id", "points", "basket_json"])
-    add(
-        Intent.sale(
-            str(sale.sale_id),
-            str(sale.member_id),
-            paid,
-            order=str(sale.order.number),
-            at=sale.order.date_placed,
-        ),
-        sale=sale,
+    intent = Intent.sale(
+        str(sale.sale_id),
+        str(sale.member_id),
+        paid,
+        order=str(sale.order.number),
+        at=sale.order.date_placed,
     )
+    _sell_anew(sale, intent, None)
 
 
-def _waits_for_another(posting: Posting) -> bool:
-    """Whether something older of the same order has not been decided: a return comes after its sale."""
-    if posting.sale_id is None:
-        return False
-    return Posting.objects.filter(
-        sale_id=posting.sale_id, state=Posting.State.WAITING, seq__lt=posting.seq
-    ).exists()
+def _sell_anew(sale: OrderSale, intent: Intent, checkout: Checkout | None) -> None:
+    """Post another sale in place of one that was refused, and behind it the returns that waited for that one."""
+    returns = list(sale.postings.filter(kind="return", state=Posting.State.WAITING).order_by("seq"))
+    add(intent, sale=sale, checkout=checkout)
+    for posting in returns:
+        request = Intent.from_json(posting.intent).request
+        # Another command: one that the gateway has refused before is refused for ever.
+        request.command_id, request.sale_id = new_id(), intent.id
+        posting.delete()
+        add(Intent("return", request), sale=sale)
+
+
+def _in_turn(seq: int) -> Posting | None:
+    """Return a posting that still waits, for nothing older of the same order: a return comes after its sale."""
+    waiting = Posting.objects.filter(state=Posting.State.WAITING)
+    posting = waiting.filter(seq=seq).first()
+    if posting is None or posting.sale_id is None:
+        return posting
+    return None if waiting.filter(sale_id=posting.sale_id, seq__lt=seq).exists() else posting
 
 
 def _later(posting: Posting, message: str) -> None:

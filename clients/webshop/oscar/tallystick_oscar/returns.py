@@ -61,9 +61,11 @@ def sale_of(order: Any) -> OrderSale | None:
     return OrderSale.objects.filter(order=order).first()
 
 
+@transaction.atomic
 def return_lines(order: Any, lines: Sequence[tuple[Any, int]]) -> Posting | None:
     """Write the return of some pieces of an order's lines into the present transaction; None when nothing is sold."""
-    sale = sale_of(order)
+    # Locked: a sale that is being replaced gives its new id to what was written before, and this is to have it too.
+    sale = OrderSale.objects.select_for_update().filter(order=order).first()
     parts = _parts(sale, lines)
     if sale is None or not parts:
         return None
