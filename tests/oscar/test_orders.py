@@ -17,7 +17,7 @@ from django.test import override_settings  # noqa: E402
 from oscar.core.loading import get_class, get_model  # noqa: E402
 from oscar.test.factories import UserFactory, create_basket, create_order, create_product  # noqa: E402
 
-from tallystick_oscar import baskets, outbox, returns  # noqa: E402
+from tallystick_oscar import baskets, claims, outbox, returns  # noqa: E402
 from tallystick_oscar.models import Checkout, MemberLink, OrderSale, Posting  # noqa: E402
 from tallystick_webshop import Posting as Intent  # noqa: E402
 from tallystick_webshop import Refused, new_id  # noqa: E402
@@ -157,6 +157,7 @@ def test_goods_of_a_claim_that_nobody_has_redeemed_end_it_and_the_rest_gets_a_ne
 def test_goods_of_a_claim_that_was_redeemed_meanwhile_are_a_return_of_that_member(
     scripted: Callable[..., Scripted],
 ) -> None:
+    order_of()  # so that the keys of lines are not their numbers
     order, member_id = order_of(), new_id()
     OrderSale.objects.update(claim_sent=True)
     give_back(order, 1, 0)
@@ -166,6 +167,53 @@ def test_goods_of_a_claim_that_was_redeemed_meanwhile_are_a_return_of_that_membe
     (request,) = intents("return")
     assert request.member_id == member_id
     assert [(line.line_no, line.quantity_milli) for line in request.lines] == [(1, 1000)]
+
+
+@pytest.mark.parametrize("ended", [lambda _claim_id: "", refuse("CLAIM_UNKNOWN")])
+def test_each_return_of_an_unclaimed_order_takes_its_own_goods_off(
+    scripted: Callable[..., Scripted], ended: Callable[[Any], Any]
+) -> None:
+    order = order_of(quantities=(1, 1, 1))
+    OrderSale.objects.update(claim_sent=True)
+    give_back(order, 1, 0, 0)
+    give_back(order, 0, 1, 0)
+    shop = scripted(ended, ended)
+    present = []
+    for posting in Posting.objects.order_by("seq"):
+        present.append(str(OrderSale.objects.get(order=order).sale_id))
+        outbox.post_now(posting.pk)
+    sale = OrderSale.objects.get(order=order)
+    assert sale.line_ids == [order.lines.order_by("pk")[2].pk]
+    assert len(baskets.from_json(sale.basket_json).lines) == 1
+    assert {one.state for one in Posting.objects.all()} == {"posted"}
+    # In between the guest may have opened the link of what was left then.
+    assert [args[0] for _name, args, _more in shop.calls] == present
+    assert len(set(present)) == 2
+
+
+def test_a_return_that_an_older_version_wrote_with_the_number_of_its_line_is_read(
+    scripted: Callable[..., Scripted],
+) -> None:
+    order = order_of()
+    OrderSale.objects.update(claim_sent=True)
+    give_back(order, 0, 2)
+    Posting.objects.update(intent=f'{{"claim_id": "{new_id()}", "pieces": [[2, 2]]}}')
+    scripted(lambda _claim_id: "")
+    outbox.post_due()
+    assert OrderSale.objects.get(order=order).line_ids == [order.lines.order_by("pk")[0].pk]
+
+
+def test_a_link_that_is_opened_while_goods_come_back_claims_only_what_is_left(
+    script_gateway: Callable[..., Scripted],
+) -> None:
+    order = order_of()
+    read_before = OrderSale.objects.get(order=order)
+    give_back(order, 3, 0)
+    shop = script_gateway(lambda *_args, **_more: None, at=(claims,))
+    claims.ask(read_before)
+    ((_name, (claim_id, told), _more),) = shop.calls
+    assert claim_id == str(OrderSale.objects.get(order=order).sale_id)
+    assert [line.quantity for line in told.lines] == [2]
 
 
 def test_an_ended_claim_that_two_hear_of_loses_its_pieces_once(scripted: Callable[..., Scripted]) -> None:

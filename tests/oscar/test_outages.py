@@ -15,9 +15,9 @@ set_up_django()
 from django.core.management import call_command  # noqa: E402
 
 from tallystick_oscar import claims, outbox  # noqa: E402
-from tallystick_oscar.models import Posting  # noqa: E402
+from tallystick_oscar.models import OrderSale, Posting  # noqa: E402
 from tallystick_webshop import Away, Shop  # noqa: E402
-from tests.oscar.test_orders import give_back, held_order  # noqa: E402
+from tests.oscar.test_orders import give_back, held_order, order_of  # noqa: E402
 from tests.webshop.street import Street  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("undone")
@@ -84,3 +84,18 @@ def test_an_order_that_came_back_whole_in_an_outage_longer_than_its_hold_leaves_
         ("return", "posted", ""),
     ]
     assert street.shop.balance(ann).points == 1_000
+
+
+def test_a_guests_goods_that_came_back_are_not_claimed_though_the_link_was_opened_in_an_outage(
+    street: Street, line: Line
+) -> None:
+    ann = street.member()
+    order = order_of()
+    line.up = False
+    with pytest.raises(Away):
+        claims.ask(OrderSale.objects.get(order=order))
+    give_back(order, 3, 0)
+    line.up = True
+    line.posts()
+    assert states() == [("cancel_claim", "posted", "CLAIM_UNKNOWN")]
+    assert claims.redeem(OrderSale.objects.get(order=order), ann) == 20

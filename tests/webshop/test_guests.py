@@ -37,6 +37,12 @@ def test_a_claim_whose_order_came_to_nothing_is_over(street: Street) -> None:
     assert raised.value.reason == "OVER"
 
 
+def test_a_claim_that_was_never_made_cannot_be_cancelled(street: Street) -> None:
+    with pytest.raises(Refused, match="nobody can redeem it") as raised:
+        street.shop.cancel_claim(new_id())
+    assert raised.value.reason == "CLAIM_UNKNOWN"
+
+
 def test_a_claim_that_was_faster_than_its_cancelling_is_a_return_of_its_member(street: Street) -> None:
     shop, claim_id, member_id = street.shop, new_id(), street.member()
     shop.redeem_claim(member_id, shop.claim(claim_id, shirts_and_tea(), order="5003").code)

@@ -447,6 +447,7 @@ class Shop:
         """End a claim whose order came to nothing.
 
         Returns "" when that was done, else the member who has redeemed it: then the goods are a return of theirs.
+        Refused with CLAIM_UNKNOWN when there is none, so that nobody has redeemed it: it may never have been made.
         """
         answer = self._call(self._webshop.CancelClaim, webshop_pb2.CancelClaimRequest(claim_id=claim_id))
         return "" if answer.cancelled else answer.member_id

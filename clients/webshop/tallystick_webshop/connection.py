@@ -37,6 +37,13 @@ _NOT_ALLOWED = frozenset(
     }
 )
 
+# For a shop these are decisions about a member or an order, whichever method finds them.
+_DECISIONS: Final = {
+    "MEMBER_NOT_FOUND": "MEMBER_UNKNOWN",
+    "CLAIM_NOT_FOUND": "CLAIM_UNKNOWN",
+    "REQUEST_ID_REUSED": "REQUEST_ID_REUSED",
+}
+
 Response = TypeVar("Response", bound=Message)
 
 
@@ -108,9 +115,8 @@ def _error_of(failure: LinkLost | LinkRefused) -> ShopError:
     message, reason = str(failure), failure.reason
     if failure.status in _NOT_ALLOWED:
         return NotAllowed(reason, message)
-    if reason in {"MEMBER_NOT_FOUND", "REQUEST_ID_REUSED"}:
-        # For a shop these are decisions about a member, whichever method finds them.
-        return Refused("MEMBER_UNKNOWN" if reason == "MEMBER_NOT_FOUND" else reason, message, failure.details)
+    if reason in _DECISIONS:
+        return Refused(_DECISIONS[reason], message, failure.details)
     older = failure.status is grpc.StatusCode.UNIMPLEMENTED
     mend = "the gateway is older than this package: update it" if older else "correct what the message names"
     mend = "; ".join(failure.violations) or mend

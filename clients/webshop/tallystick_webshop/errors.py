@@ -27,9 +27,9 @@ class Refused(ShopError):
     """The gateway's decision: no. It is final for its id; sending it again answers the same.
 
     ``reason`` is a stable word of the contract such as "INSUFFICIENT_POINTS" (RefusalReason, IdentityRefusalReason or
-    ClaimRefusal without its prefix), ``message`` says it in English for logs, ``details`` are its figures by name.
-    ``replayed`` is True when this had been decided before. ``text`` says it to the member in the language that the call
-    asked for, empty when it asked for none.
+    ClaimRefusal without its prefix), or CLAIM_UNKNOWN. ``message`` says it in English for logs, ``details`` are its
+    figures by name. ``replayed`` is True when this had been decided before. ``text`` says it to the member in the
+    language that the call asked for, empty when it asked for none.
     """
 
     def __init__(
@@ -124,6 +124,7 @@ MENDS: Mapping[str, str] = {
     "COUPON_NOT_NOW": "take the coupon off the basket and ask for a new quote",
     "COUPON_NOT_FOR_MEMBER": "take the coupon off the basket: it is for other members, or its days are over",
     "COUPON_NOT_APPLICABLE": "take the coupon off the basket and ask for a new quote",
+    "CLAIM_UNKNOWN": "it was never made, or its time was over long ago: nobody can redeem it",
     "TAKEN": "somebody has it already: identify them by it once they have proved that it is theirs",
     "AMBIGUOUS": "say which with number=, email= or phone= and a region",
     "OVER": "the claim's time is over, or its order was cancelled: nothing can be claimed",

@@ -45,6 +45,8 @@ def ask(sale: OrderSale) -> Claim:
     """Let the gateway keep an order's points for whoever has the link. Raises what the gateway says."""
     # From here on the gateway may know the id, whatever it answers.
     OrderSale.objects.filter(pk=sale.pk).update(claim_sent=True)
+    # What came back before that has been taken off; what comes back from here on ends the claim.
+    sale.refresh_from_db()
     with calling(patient=True) as shop:
         return shop.claim(
             str(sale.sale_id),

@@ -27,8 +27,13 @@ BATCH_MAX = 200
 MESSAGE_MAX = 500
 CANCEL_CLAIM = "cancel_claim"
 
-HARMLESS = {("void", "HOLD_UNKNOWN"), ("void", "HOLD_EXPIRED"), ("void", "HOLD_CLOSED")}
-"""Nothing is on hold any more, which is what was wanted."""
+HARMLESS = {
+    ("void", "HOLD_UNKNOWN"),
+    ("void", "HOLD_EXPIRED"),
+    ("void", "HOLD_CLOSED"),
+    (CANCEL_CLAIM, "CLAIM_UNKNOWN"),
+}
+"""Nothing is on hold any more, or was ever to be claimed, which is what was wanted."""
 
 REPLACED = Q(kind__in=("capture", "sale"), sale__isnull=False) & ~Q(command_id=F("sale__sale_id"))
 """The order stands on another sale by now, so the gateway's answer about this one changes nothing."""
@@ -40,8 +45,8 @@ def add(intent: Intent, *, sale: OrderSale | None = None, checkout: Checkout | N
 
 
 def add_cancel_claim(sale: OrderSale, pieces: Sequence[tuple[int, int]]) -> Posting:
-    """Write down that a guest's claim is to end, as some pieces (line number, quantity) came back."""
-    intent = {"claim_id": str(sale.sale_id), "pieces": [list(one) for one in pieces]}
+    """Write down that a guest's claim is to end, as some pieces (key of the order's line, quantity) came back."""
+    intent = {"claim_id": str(sale.sale_id), "lines": [list(one) for one in pieces]}
     return _add(new_id(), CANCEL_CLAIM, json.dumps(intent), sale, None)
 
 
@@ -101,7 +106,7 @@ def post(posting: Posting, *, patient: bool) -> bool:
     try:
         with calling(patient=patient) as shop:
             if posting.kind == CANCEL_CLAIM:
-                answer: Any = shop.cancel_claim(json.loads(posting.intent)["claim_id"])
+                answer: Any = shop.cancel_claim(_claim_of(posting))
             else:
                 answer = shop.post(Intent.from_json(posting.intent))
     except Away as error:
@@ -113,30 +118,43 @@ def post(posting: Posting, *, patient: bool) -> bool:
     except BadRequest as error:
         _close(posting, Posting.State.REFUSED, "BAD_REQUEST", str(error))
         return True
-    with transaction.atomic():
-        if _close(posting, Posting.State.POSTED):
-            _learn(posting, answer)
+    _posted(posting, answer)
     return True
 
 
-def _learn(posting: Posting, answer: Any) -> None:
-    """Keep what the answer tells about the order."""
-    sale = posting.sale
-    if sale is None:
-        return
-    if isinstance(answer, Sale):
-        OrderSale.objects.filter(pk=sale.pk).update(earned_points=answer.earned_points)
-    elif posting.kind == CANCEL_CLAIM:
-        from tallystick_oscar.returns import claim_cancelled
+def _claim_of(posting: Posting) -> str:
+    """Return the id of the claim to end: the present one, as another return may have ended that of the intent."""
+    return str(posting.sale.sale_id if posting.sale else json.loads(posting.intent)["claim_id"])
 
-        claim_cancelled(
-            sale, str(answer), [(no, quantity) for no, quantity in json.loads(posting.intent)["pieces"]]
-        )
+
+def _posted(posting: Posting, answer: Any, reason: str = "", message: str = "") -> None:
+    """Close a posting, and keep what the answer tells about the order."""
+    with transaction.atomic():
+        if not _close(posting, Posting.State.POSTED, reason, message):
+            return
+        sale = OrderSale.objects.select_for_update().filter(pk=posting.sale_id).first()
+        if sale is None:
+            return
+        if isinstance(answer, Sale):
+            OrderSale.objects.filter(pk=sale.pk).update(earned_points=answer.earned_points)
+        elif posting.kind == CANCEL_CLAIM:
+            from tallystick_oscar.returns import claim_cancelled
+
+            claim_cancelled(sale, str(answer), _pieces(sale, json.loads(posting.intent)))
+
+
+def _pieces(sale: OrderSale, intent: dict[str, Any]) -> list[tuple[int, int]]:
+    """Return what came back of an unclaimed order, each as the key of the order's line and a quantity."""
+    if "lines" in intent:
+        return [(key, quantity) for key, quantity in intent["lines"]]
+    # Older versions wrote the line's number in the sale.
+    keys = dict(enumerate(sale.line_ids, 1))
+    return [(keys[no], quantity) for no, quantity in intent["pieces"] if no in keys]
 
 
 def _refused(posting: Posting, error: Refused) -> None:
     if (posting.kind, error.reason) in HARMLESS:
-        _close(posting, Posting.State.POSTED, error.reason, error.message)
+        _posted(posting, "", error.reason, error.message)
         return
     logger.error("The gateway refused %s: %s", posting, error)
     with transaction.atomic():
@@ -218,7 +236,8 @@ def _sell_anew(sale: OrderSale, intent: Intent, checkout: Checkout | None) -> No
 def _in_turn(seq: int) -> Posting | None:
     """Return a posting that still waits, for nothing older of the same order: a return comes after its sale."""
     waiting = Posting.objects.filter(state=Posting.State.WAITING)
-    posting = waiting.filter(seq=seq).first()
+    # The sale is read with it: for as long as this waits, the sale's id is that of the claim to end.
+    posting = waiting.select_related("sale").filter(seq=seq).first()
     if posting is None or posting.sale_id is None:
         return posting
     return None if waiting.filter(sale_id=posting.sale_id, seq__lt=seq).exists() else posting

@@ -66,11 +66,12 @@ def return_lines(order: Any, lines: Sequence[tuple[Any, int]]) -> Posting | None
     """Write the return of some pieces of an order's lines into the present transaction; None when nothing is sold."""
     # Locked: a sale that is being replaced gives its new id to what was written before, and this is to have it too.
     sale = OrderSale.objects.select_for_update().filter(order=order).first()
-    parts = _parts(sale, lines)
+    pieces = _pieces(lines)
+    parts = _parts(sale, pieces)
     if sale is None or not parts:
         return None
     if sale.is_claim:
-        return _return_claim(sale, parts)
+        return _return_claim(sale, pieces)
     intent = Intent.give_back(
         new_id(), str(sale.member_id), str(sale.sale_id), parts, order=str(order.number), at=timezone.now()
     )
@@ -106,7 +107,8 @@ def preview(order: Any, lines: Sequence[tuple[Any, int]]) -> Preview:
         return Preview(refund, order.currency, None)
     try:
         with calling(patient=True) as shop:
-            effects = shop.preview_return(str(sale.member_id), str(sale.sale_id), _parts(sale, lines))
+            parts = _parts(sale, _pieces(lines))
+            effects = shop.preview_return(str(sale.member_id), str(sale.sale_id), parts)
     except Away:
         return Preview(refund, order.currency, None, "away")
     except Refused as error:
@@ -135,19 +137,19 @@ def _due(line: Any, quantity: int, currency: str) -> int:
     return gross * quantity // line.quantity - discount * quantity // line.quantity
 
 
-def _parts(sale: OrderSale | None, lines: Sequence[tuple[Any, int]]) -> list[ReturnLine]:
-    """Name lines as the sale does. What the sale does not have came back before a guest claimed the rest."""
+def _pieces(lines: Sequence[tuple[Any, int]]) -> list[tuple[int, int]]:
+    """Name lines by their keys: the numbers that the sale gives them move up when goods are taken off it."""
+    return [(line.pk, quantity) for line, quantity in lines if quantity > 0]
+
+
+def _parts(sale: OrderSale | None, pieces: Sequence[tuple[int, int]]) -> list[ReturnLine]:
+    """Name pieces as the sale does. What the sale does not have came back before a guest claimed the rest."""
     places = {pk: place for place, pk in enumerate(sale.line_ids if sale else (), 1)}
-    return [
-        ReturnLine(places[line.pk], quantity)
-        for line, quantity in lines
-        if quantity > 0 and line.pk in places
-    ]
+    return [ReturnLine(places[pk], quantity) for pk, quantity in pieces if pk in places]
 
 
-def _return_claim(sale: OrderSale, parts: Sequence[ReturnLine]) -> Posting | None:
+def _return_claim(sale: OrderSale, pieces: Sequence[tuple[int, int]]) -> Posting | None:
     """Goods of a guest's order come back before anybody claimed its points: only what is left can be claimed."""
-    pieces = [(part.line_no, int(part.quantity or 0)) for part in parts]
     if not sale.claim_sent:
         take_off(sale, pieces)
         return None
@@ -155,11 +157,14 @@ def _return_claim(sale: OrderSale, parts: Sequence[ReturnLine]) -> Posting | Non
 
 
 def claim_cancelled(sale: OrderSale, member_id: str, pieces: Sequence[tuple[int, int]]) -> None:
-    """Go on when the gateway has ended a claim, or has said that ``member_id`` was faster."""
+    """Go on when the gateway has no claim any more, or has said that ``member_id`` was faster.
+
+    ``pieces`` are what came back: the key of the order's line, and a quantity.
+    """
     if member_id:
         sale.member_id = member_id
         sale.save(update_fields=["member_id"])
-        parts = [ReturnLine(line_no, quantity) for line_no, quantity in pieces]
+        parts = _parts(sale, pieces)
         intent = Intent.give_back(
             new_id(), member_id, str(sale.sale_id), parts, order=str(sale.order.number), at=timezone.now()
         )
@@ -171,12 +176,12 @@ def claim_cancelled(sale: OrderSale, member_id: str, pieces: Sequence[tuple[int,
 
 
 def take_off(sale: OrderSale, pieces: Sequence[tuple[int, int]]) -> None:
-    """Take pieces, by line number and quantity, off an order that nobody has claimed."""
+    """Take pieces, by the line's key and quantity, off an order that nobody has claimed."""
     gone = dict(pieces)
     basket = baskets.from_json(sale.basket_json)
     kept = [
-        (pk, baskets.shrunk(line, gone.get(place, 0)))
-        for place, (pk, line) in enumerate(zip(sale.line_ids, basket.lines, strict=True), 1)
+        (pk, baskets.shrunk(line, gone.get(pk, 0)))
+        for pk, line in zip(sale.line_ids, basket.lines, strict=True)
     ]
     left = [(pk, line) for pk, line in kept if line is not None]
     sale.line_ids = [pk for pk, _line in left]
