@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
+from tallystick.events import notifying, worker
 from tallystick.service.directory import Clock
 from tallystick.service.notices import Carried
 from tallystick.service.notification_ports import NoteState, Way
 from tallystick.service.notification_source import JOURNAL_ROWS
 from tallystick.service.reminders import Reminder, ReminderKind
-from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, telling
+from tallystick.storage import memory_notifications
+from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, Uptime, telling
 from tests.rpc.handlers.world import RULES, SHOP, WEBSHOP, Caller, sale_request
 
 
@@ -452,6 +455,27 @@ def test_a_journal_longer_than_a_page_is_followed_to_its_end(club: Club) -> None
     assert len(earned) == JOURNAL_ROWS + 5
 
 
+def test_what_was_told_is_forgotten_after_ninety_days_in_every_program_however_much_it_is(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Uptime()
+    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(memory_notifications, "FORGET_PAGE", 2)
+    process, others = club.sender(), [club.join(EMAIL) for _ in range(5)]
+    for one in others:
+        club.buys(one, 1_000)
+    asyncio.run(process.round())
+    club.wait(days=91)
+    asyncio.run(process.round())
+    assert sum(len(club.notes(one)) for one in others) == 5, "it was looked at less than an hour ago"
+    clock.s += notifying.FORGET_EVERY_S
+    left = []
+    for _ in range(4):
+        asyncio.run(process.round())
+        left.append(sum(len(club.notes(one)) for one in others))
+    assert left == [3, 1, 0, 0], "a page a round: what is to be sent does not wait for it"
+
+
 def test_a_household_hears_of_its_account_and_nobody_of_what_another_bought(
     opened: list[Club], tmp_path: Path
 ) -> None:
@@ -478,7 +502,7 @@ def test_a_household_hears_of_its_account_and_nobody_of_what_another_bought(
     club.look_ahead()
     assert {club.notes(one)[-1].occasion for one in (ada, ben)} == {Occasion.POINTS_EXPIRING}
     households.take_out(SHOP, ben, ben)
-    count = len(club.notes(ben))
+    heard = {note.notification_id for note in club.notes(ben)}
     club.buys(home, 500_000)
     club.turn()
-    assert len(club.notes(ben)) == count, "who has left hears of it no more"
+    assert {note.notification_id for note in club.notes(ben)} <= heard, "who has left hears of it no more"

@@ -51,6 +51,16 @@ class Tray:
         return [notice.text for notice, _ in self.sent]
 
 
+@dataclass
+class Uptime:
+    """The seconds by which a process knows that it is time to forget again."""
+
+    s: float = 1_000_000.0
+
+    def monotonic(self) -> float:
+        return self.s
+
+
 def telling(*occasions: str, **more: Any) -> str:
     """A section that tells of occasions; ``more`` are other keys as YAML text."""
     lines = ["notifications:"]

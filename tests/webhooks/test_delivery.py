@@ -14,9 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from tallystick.events import delivery as delivery_module
+from tallystick.events import worker
 from tallystick.events.delivery import CLAIM_MS, GIVE_UP_MS
 from tallystick.events.worker import RETRY_S
 from tallystick.service.event_store import DeliveryState
+from tallystick.storage import memory_events
+from tests.notices.world import Uptime
 from tests.rpc.handlers.world import SHOP, World
 from tests.webhooks.conftest import Hooks
 from tests.webhooks.receiver import Received, Receiver
@@ -355,6 +358,28 @@ def test_a_damaged_key_stops_its_endpoint_and_no_other(
     assert len(receiver.taken) == 1
     assert "an endpoint waits" in caplog.text
     assert hooks.messages("a-broken")[0].state is WAITING
+
+
+def test_what_was_delivered_is_forgotten_after_thirty_days_in_every_program_however_much_it_is(
+    hooks: Hooks, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Uptime()
+    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(memory_events, "FORGET_PAGE", 2)
+    hooks.set(receiver.url)
+    for _ in range(5):
+        world.enrol()
+    process = hooks.fresh()
+    hooks.deliver(process)
+    world.now_ms += 31 * 24 * HOUR_MS
+    hooks.deliver(process)
+    assert [one.state for one in hooks.messages()] == [DELIVERED] * 5, "it was looked at a moment ago"
+    clock.s += delivery_module.FORGET_EVERY_S
+    left = []
+    for _ in range(4):
+        hooks.deliver(process)
+        left.append(len(hooks.messages()))
+    assert left == [3, 1, 0, 0], "a page a round: what is to be sent does not wait for it"
 
 
 def test_the_thread_delivers_by_itself_and_ends_at_once(

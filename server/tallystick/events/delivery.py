@@ -89,7 +89,7 @@ class Deliveries(Worker):
         every_s: float = EVERY_S,
         random_share: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__("events", store, every_s=every_s)
+        super().__init__("events", store, forget_every_s=FORGET_EVERY_S, every_s=every_s)
         self._store = store
         self._webhooks = webhooks
         self._follower = follower
@@ -99,12 +99,11 @@ class Deliveries(Worker):
         self._random_share = random_share
         self._running: dict[EndpointKey, asyncio.Task[None]] = {}
         self._resting: dict[EndpointKey, tuple[float, float]] = {}
-        self._forgot_at = 0.0
 
     async def round(self) -> None:
         """Make events of what has happened in all programs, and see to every endpoint that has messages due."""
         try:
-            for program_id in await asyncio.to_thread(lambda: list(self._programs())):
+            for program_id in await self._in_turn():
                 await self._see_to(program_id)
         except TallystickError as error:
             log.warning("events could not be delivered", extra={"reason": error.reason})
@@ -121,10 +120,6 @@ class Deliveries(Worker):
         if self._nats is not None:
             await asyncio.to_thread(self._ensure_stream, program_id, self._nats.stream)
         await asyncio.to_thread(self._follower.follow, program_id)
-        if time.monotonic() - self._forgot_at >= FORGET_EVERY_S:
-            self._forgot_at = time.monotonic()
-            before = Ms(self._now_ms() - KEPT_MS)
-            await asyncio.to_thread(self._store.forget_events, program_id, before=before)
         for webhook_id in await asyncio.to_thread(self._store.due_endpoints, program_id, now=self._now_ms()):
             key = program_id, webhook_id
             is_resting = time.monotonic() < self._resting.get(key, (0.0, 0.0))[0]
@@ -132,6 +127,10 @@ class Deliveries(Worker):
                 task = asyncio.create_task(self._drain(key))
                 self._running[key] = task
                 task.add_done_callback(lambda _, key=key: self._running.pop(key, None))  # type: ignore[misc]
+        await self._forget_some(program_id)
+
+    def _forget(self, program_id: ProgramId) -> int:
+        return self._store.forget_events(program_id, before=Ms(self._now_ms() - KEPT_MS))
 
     async def _drain(self, key: EndpointKey) -> None:
         """Send what is due to one endpoint; a slow one holds up nobody but itself."""

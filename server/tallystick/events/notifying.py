@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -58,19 +57,18 @@ class Notifying(Worker):
         every_s: float = EVERY_S,
         random_share: Callable[[], float] = random.random,
     ) -> None:
-        super().__init__("notify", store, every_s=every_s)
+        super().__init__("notify", store, forget_every_s=FORGET_EVERY_S, every_s=every_s)
         self._store = store
         self._source = source
         self._turns = turns
         self._carriers: Mapping[Way, Carrier] = {carrier.way: carrier for carrier in carriers}
         self._now_ms = now_ms
         self._random_share = random_share
-        self._forgot_at = 0.0
 
     async def round(self) -> None:
         """Make messages of what has happened in all programs, and send what is due."""
         try:
-            for program_id in await asyncio.to_thread(lambda: list(self._programs())):
+            for program_id in await self._in_turn():
                 await self._see_to(program_id)
         except TallystickError as error:
             log.warning("members could not be told", extra={"reason": error.reason})
@@ -85,10 +83,10 @@ class Notifying(Worker):
         for _ in range(ROUNDS_MAX):
             if self._ending.is_set() or not await self._send_some(program_id):
                 break
-        if time.monotonic() - self._forgot_at >= FORGET_EVERY_S:
-            self._forgot_at = time.monotonic()
-            before = Ms(self._now_ms() - KEPT_MS)
-            await asyncio.to_thread(self._store.forget_notifications, program_id, before=before)
+        await self._forget_some(program_id)
+
+    def _forget(self, program_id: ProgramId) -> int:
+        return self._store.forget_notifications(program_id, before=Ms(self._now_ms() - KEPT_MS))
 
     async def _send_some(self, program_id: ProgramId) -> bool:
         """Send a handful of messages; False when none was due."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -32,10 +33,15 @@ class Programs(Protocol):
 class Worker(ABC):
     """Does rounds on a thread and an event loop of its own; ``start`` begins them."""
 
-    def __init__(self, name: str, store: Programs, *, every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, name: str, store: Programs, *, forget_every_s: float, every_s: float = EVERY_S
+    ) -> None:
         self._name = name
         self._programs_of = store
         self._every_s = every_s
+        self._forget_every_s = forget_every_s
+        self._forgot_at = 0.0
+        self._to_forget: set[ProgramId] = set()
         self._ending = asyncio.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,6 +65,10 @@ class Worker(ABC):
         """Do what is due once. Raises nothing."""
 
     @abstractmethod
+    def _forget(self, program_id: ProgramId) -> int:
+        """Remove a page of what a program need not keep any longer; return how much that was."""
+
+    @abstractmethod
     async def _end(self) -> None:
         """Let go of what is under way."""
 
@@ -75,6 +85,22 @@ class Worker(ABC):
                 await self._end()
 
         asyncio.run(work())
+
+    async def _in_turn(self) -> list[ProgramId]:
+        """Return all programs; each ``forget_every_s`` there may be something old in any of them."""
+        programs = await asyncio.to_thread(lambda: list(self._programs()))
+        if time.monotonic() - self._forgot_at >= self._forget_every_s:
+            self._forgot_at = time.monotonic()
+            self._to_forget = set(programs)
+        return programs
+
+    async def _forget_some(self, program_id: ProgramId) -> None:
+        """Remove a page of what is old, where there may be any: the next rounds go on, so nothing waits for long."""
+        if program_id in self._to_forget:
+            # Before, not after: one in which it fails waits until it is time again.
+            self._to_forget.remove(program_id)
+            if await asyncio.to_thread(self._forget, program_id):
+                self._to_forget.add(program_id)
 
     def _programs(self) -> Iterable[ProgramId]:
         after = ""

@@ -245,5 +245,5 @@ class EventStore(Protocol):
         ...
 
     def forget_events(self, program_id: ProgramId, *, before: Ms) -> int:
-        """Remove messages queued before an instant that do not wait, with their events; return how many."""
+        """Remove events queued before an instant of which no message waits, a page of them; return how many."""
         ...
