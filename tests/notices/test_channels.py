@@ -33,7 +33,7 @@ from tallystick.service.wallets import MemberCode
 from tallystick.v1 import notification_pb2 as pb
 from tests.mail.servers import Inbox, mail_server
 from tests.notices.browser import Browser
-from tests.notices.world import ADA, EMAIL, PUSH, SMS, Club, telling
+from tests.notices.world import ADA, EMAIL, PUSH, SMS, Club, Tray, telling
 from tests.rpc.handlers.world import APP, SHOP, Caller
 from tests.webhooks.receiver import Receiver
 
@@ -56,9 +56,10 @@ class Later:
 def open_club(tmp_path: Path) -> Iterator[Callable[..., Club]]:
     clubs: list[Club] = []
 
-    def opened(way: Way, make: Callable[[Club], Carrier], **section: str) -> Club:
+    def opened(way: Way, make: Callable[[Club], Carrier], *others: Carrier, **section: str) -> Club:
         later = Later(way)
-        club = Club(tmp_path, telling("redemption", "points_earned", **section), carriers=[later])
+        section_text = telling("redemption", "points_earned", **section)
+        club = Club(tmp_path, section_text, carriers=[later, *others])
         later.real = make(club)
         club.turn()
         clubs.append(club)
@@ -439,10 +440,15 @@ def test_a_sender_of_the_retailers_own_hears_what_is_due_and_by_what_it_may_go(
     assert due.event.member_id == ada
 
 
+def by_wallet(club: Club) -> Carrier:
+    return WalletNews(club.store, now_ms=lambda: Ms(club.now_ms))
+
+
 def test_a_pass_shows_the_message_and_its_phone_hears_of_it(open_club: Callable[..., Club]) -> None:
-    club = open_club(Way.WALLET, lambda club: WalletNews(club.store, now_ms=lambda: Ms(club.now_ms)))
+    club = open_club(Way.WALLET, by_wallet)
     ada = club.join(PUSH)
     found, _ = club.gateway.wallets.issue(SHOP, ada, Wallet.APPLE)
+    club.gateway.wallets.register(SHOP, found, device_id="phone", push_token="ab" * 32)
     assert news_on(club, ada) == ""
     club.buys(ada, 1_000)
     club.turn()
@@ -467,8 +473,44 @@ def news_on(club: Club, member_id: MemberId) -> str:
 
 
 def test_a_member_without_a_pass_is_told_another_way(open_club: Callable[..., Club]) -> None:
-    club = open_club(Way.WALLET, lambda club: WalletNews(club.store, now_ms=lambda: Ms(club.now_ms)))
+    club = open_club(Way.WALLET, by_wallet)
     ada = club.join(PUSH)
     club.buys(ada, 1_000)
     club.turn()
     assert [(note.state, note.answer) for note in club.notes(ada)] == [(NoteState.DROPPED, "no pass")]
+
+
+@pytest.mark.parametrize("was_added", [False, True])
+def test_a_pass_that_is_on_no_phone_leaves_the_message_to_the_next_channel(
+    open_club: Callable[..., Club], was_added: bool
+) -> None:
+    mail = Tray(Way.EMAIL)
+    club = open_club(Way.WALLET, by_wallet, mail)
+    ada, wallets = club.join(PUSH, EMAIL), club.gateway.wallets
+    found, _ = wallets.issue(SHOP, ada, Wallet.APPLE)
+    if was_added:
+        wallets.register(SHOP, found, device_id="phone", push_token="ab" * 32)
+        wallets.unregister(SHOP, found, device_id="phone")
+    club.buys(ada, 1_000)
+    club.turn()
+    assert mail.titles == ["Points earned: 10"]
+    club.say(ada, EMAIL, granted=False)
+    club.wait(minutes=1)
+    club.buys(ada, 1_000)
+    club.turn()
+    last = club.notes(ada)[-1]
+    assert (last.state, last.answer) == (NoteState.DROPPED, "no phone")
+
+
+def test_a_pass_in_google_wallet_takes_the_message_as_nobody_says_whether_it_was_saved(
+    open_club: Callable[..., Club],
+) -> None:
+    mail = Tray(Way.EMAIL)
+    club = open_club(Way.WALLET, by_wallet, mail)
+    ada = club.join(PUSH, EMAIL)
+    for wallet in Wallet:
+        club.gateway.wallets.issue(SHOP, ada, wallet)
+    club.buys(ada, 1_000)
+    club.turn()
+    assert [(note.state, note.way) for note in club.notes(ada)] == [(NoteState.SENT, Way.WALLET)]
+    assert mail.titles == []

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tallystick.core.ids import Ms
+from tallystick.core.ids import Ms, ProgramId
 from tallystick.events.http_post import NotSent
 from tallystick.security.web_push import SALT_BYTES, authorization, encrypt
 from tallystick.security.webhook_keys import WebhookKey
@@ -20,7 +20,7 @@ from tallystick.service.event_store import EventStore, EventType
 from tallystick.service.events import event_of, instant_text
 from tallystick.service.notices import Carried, Notice, Outcome, Recipient
 from tallystick.service.notification_ports import Noted, NoteState, NotificationStore, PushSubscription, Way
-from tallystick.service.wallet_store import WalletPlace, WalletStore
+from tallystick.service.wallet_store import Wallet, WalletPass, WalletPlace, WalletStore
 
 GONE = (404, 410)
 TOO_MANY = 429
@@ -205,8 +205,11 @@ class WalletNews:
         return await asyncio.to_thread(self._change, notice)
 
     def _change(self, notice: Notice) -> Outcome:
-        if not self._store.wallet_passes(notice.program_id, notice.member_id):
+        passes = self._store.wallet_passes(notice.program_id, notice.member_id)
+        if not passes:
             return Outcome(Carried.NO_WAY, "no pass")
+        if not any(self._may_be_seen(notice.program_id, one) for one in passes):
+            return Outcome(Carried.NO_WAY, "no phone")
         # First the message is one of the wallet, then the pass changes: whoever fetches it finds it there.
         held_ms = Ms(self._now_ms() + WALLET_HELD_MS)
         held = Noted(
@@ -221,6 +224,10 @@ class WalletNews:
             if self._store.move_place(notice.program_id, stays, [notice.member_id], now=self._now_ms()):
                 return Outcome(Carried.SENT, "changed")
         return Outcome(Carried.LATER, "busy")
+
+    def _may_be_seen(self, program_id: ProgramId, one: WalletPass) -> bool:
+        # A phone registers for a pass when it is added, and says when it is taken off; Google tells neither.
+        return one.wallet is Wallet.GOOGLE or bool(self._store.registrations(program_id, one.serial))
 
 
 class _WalletAndNotes(NotificationStore, WalletStore, Protocol):
