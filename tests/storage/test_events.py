@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -343,6 +344,22 @@ def test_old_messages_are_forgotten_but_for_those_that_wait(events: Store) -> No
     events.delete_endpoint(PROGRAM, "other")
     assert events.forget_events(PROGRAM, before=Ms(NOW + 10)) == 1
     assert [name for name, _ in states(events)] == ["evt_4", "evt_2"]
+
+
+def test_forgetting_is_quick_however_many_messages_wait_for_an_endpoint_that_is_away(events: Store) -> None:
+    put(events, event_types=("tier.changed",))
+    put(events, "away", event_types=("entry.posted",))
+    waiting, done = range(1, 5_001), range(5_001, 5_501)
+    queue(events, *(event(number, number) for number in waiting))
+    queue(events, *(event(number, number, kind="tier.changed") for number in done))
+    tried = [Tried(number, DELIVERED, "200") for number in done]
+    events.note_deliveries(PROGRAM, "mail", tried, now=NOW)
+    began = time.monotonic()
+    assert events.forget_events(PROGRAM, before=Ms(NOW + 10)) == len(done)
+    assert events.forget_events(PROGRAM, before=Ms(NOW + 10)) == 0
+    assert time.monotonic() - began < 3, "nothing else is written meanwhile"
+    assert events.delivery_counts(PROGRAM) == {("away", WAITING): len(waiting)}
+    assert states(events) == []
 
 
 def test_entries_are_read_by_member_and_number(store: Store, books: Books) -> None:

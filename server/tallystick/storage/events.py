@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
@@ -208,19 +208,24 @@ class SqlEvents(SqlSession):
         return self._run(program_id, work, write=True)
 
     def forget_events(self, program_id: ProgramId, *, before: Ms) -> int:
-        """Remove messages queued before an instant that do not wait, with their events; return how many."""
-        same = (_d.program_id == _e.program_id) & (_d.number == _e.number)
-        waits = exists().where(same, _d.state == WAITING)
-        old = select(_e.number).where(_e.program_id == program_id, _e.queued_ms < before, ~waits)
+        """Remove events queued before an instant of which no message waits, a page of them; return how many."""
+        of_program = select(_w.webhook_id).where(_w.program_id == program_id)
 
         def work(connection: Connection) -> int:
             # In turn with those who queue: what is looked at here stays as it is.
             locked_place(connection, program_id)
-            numbers = [row[0] for row in connection.execute(old.order_by(_e.number).limit(FORGET_PAGE))]
+            # Looked up by its key for each event: as a join, or by the indexes of what waits, all messages that wait
+            # could be gone through for each one, while nobody else writes.
+            names = [row[0] for row in connection.execute(of_program)]
+            messages = (_d.program_id == program_id, _d.webhook_id.in_(names))
+            least = select(func.min(_d.state)).where(*messages, _d.number == _e.number).scalar_subquery()
+            waits = func.coalesce(least, int(DeliveryState.DELIVERED)) == WAITING
+            old = select(_e.number).where(_e.program_id == program_id, _e.queued_ms < before, ~waits)
+            oldest = old.order_by(_e.queued_ms, _e.number).limit(FORGET_PAGE)
+            numbers = [row[0] for row in connection.execute(oldest)]
             if numbers:
-                for table in (t.event_delivery, t.event):
-                    gone = (table.c.program_id == program_id, table.c.number.in_(numbers))
-                    connection.execute(delete(table).where(*gone))
+                connection.execute(delete(t.event_delivery).where(*messages, _d.number.in_(numbers)))
+                connection.execute(delete(t.event).where(_e.program_id == program_id, _e.number.in_(numbers)))
             return len(numbers)
 
         return self._run(program_id, work, write=True)
