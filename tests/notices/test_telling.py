@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.core.ids import MemberId, Ms
+from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
 from tallystick.events import notifying, worker
 from tallystick.service.directory import Clock
+from tallystick.service.errors import StoreUnavailable
 from tallystick.service.notices import Carried
-from tallystick.service.notification_ports import NoteState, Way
+from tallystick.service.notification_ports import NoteState, Notification, Way
 from tallystick.service.notification_source import JOURNAL_ROWS
+from tallystick.service.notification_turn import Drop, Go, Wait
 from tallystick.service.reminders import Reminder, ReminderKind
 from tallystick.storage import memory_notifications
 from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, Uptime, telling
@@ -387,6 +389,31 @@ def test_what_a_process_died_with_is_sent_by_another_one_under_the_same_id(club:
     club.wait(minutes=1)
     club.turn()
     assert [notice.notification_id for notice, _ in club.mail.sent] == [taken.notification_id]
+
+
+def test_a_message_that_cannot_be_judged_waits_and_no_other_one_is_sent_twice(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, ben = club.join(EMAIL), club.join(EMAIL, language="sv")
+    judge = club.gateway.turns.judge
+
+    def of_ben_alone(program_id: ProgramId, note: Notification) -> Go | Wait | Drop:
+        if note.member_id == ada:
+            raise StoreUnavailable("The database is away.")
+        return judge(program_id, note)
+
+    monkeypatch.setattr(club.gateway.turns, "judge", of_ben_alone)
+    for one in (ada, ben):
+        club.buys(one, 1_000)
+    for _ in range(3):
+        club.turn()
+        club.wait(minutes=2)
+    assert club.mail.titles == ["Intjänade poäng: 10"]
+    assert [(note.state, note.answer) for note in club.notes(ada)] == [(NoteState.WAITING, "error")]
+    monkeypatch.undo()
+    club.wait(hours=1)
+    club.turn()
+    assert club.mail.titles == ["Intjänade poäng: 10", "Points earned: 10"]
 
 
 def test_blocked_members_are_told_of_new_devices_alone(club: Club) -> None:

@@ -105,7 +105,12 @@ class Notifying(Worker):
         return True
 
     async def _try(self, program_id: ProgramId, note: Notification) -> Noted:
-        turn = await asyncio.to_thread(self._turns.judge, program_id, note)
+        try:
+            turn = await asyncio.to_thread(self._turns.judge, program_id, note)
+        except Exception:
+            # Those that are sent beside it must be noted, or they are sent again.
+            log.exception("a message waits", extra={"notification_id": note.notification_id})
+            return self._later(note, Way.NONE, "error")
         match turn:
             case Drop(why):
                 return _noted(note, NoteState.DROPPED, note.way, why, tried=False)
