@@ -22,7 +22,7 @@ from tallystick.service.notification_turn import Drop, Go, Wait
 from tallystick.service.reminders import Reminder, ReminderKind
 from tallystick.storage import memory_notifications
 from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, Uptime, telling
-from tests.rpc.handlers.world import RULES, SHOP, WEBSHOP, Caller, sale_request
+from tests.rpc.handlers.world import OTHER, RULES, SHOP, WEBSHOP, Caller, sale_request
 
 
 @pytest.fixture
@@ -414,6 +414,22 @@ def test_a_message_that_cannot_be_judged_waits_and_no_other_one_is_sent_twice(
     club.wait(hours=1)
     club.turn()
     assert club.mail.titles == ["Intjänade poäng: 10", "Points earned: 10"]
+
+
+def test_a_program_in_which_it_fails_keeps_no_other_one_waiting(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = club.gateway.notices.follow
+
+    def of_shop_alone(program_id: ProgramId) -> bool:
+        if program_id == OTHER:
+            raise RuntimeError
+        return follow(program_id)
+
+    monkeypatch.setattr(club.gateway.notices, "follow", of_shop_alone)
+    club.buys(club.join(EMAIL), 1_000)
+    club.turn()
+    assert club.mail.titles == ["Points earned: 10"]
 
 
 def test_blocked_members_are_told_of_new_devices_alone(club: Club) -> None:

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from tallystick.core.ids import ProgramId
 from tallystick.events import delivery as delivery_module
 from tallystick.events import worker
 from tallystick.events.delivery import CLAIM_MS, GIVE_UP_MS
@@ -20,7 +21,7 @@ from tallystick.events.worker import RETRY_S
 from tallystick.service.event_store import DeliveryState
 from tallystick.storage import memory_events
 from tests.notices.world import Uptime
-from tests.rpc.handlers.world import SHOP, World
+from tests.rpc.handlers.world import OTHER, SHOP, World
 from tests.webhooks.conftest import Hooks
 from tests.webhooks.receiver import Received, Receiver
 
@@ -358,6 +359,23 @@ def test_a_damaged_key_stops_its_endpoint_and_no_other(
     assert len(receiver.taken) == 1
     assert "an endpoint waits" in caplog.text
     assert hooks.messages("a-broken")[0].state is WAITING
+
+
+def test_a_program_in_which_it_fails_keeps_no_other_one_waiting(
+    hooks: Hooks, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow = hooks.follower.follow
+
+    def of_shop_alone(program_id: ProgramId) -> int:
+        if program_id == OTHER:
+            raise RuntimeError
+        return follow(program_id)
+
+    monkeypatch.setattr(hooks.follower, "follow", of_shop_alone)
+    hooks.set(receiver.url)
+    world.enrol()
+    hooks.deliver()
+    assert [one.state for one in hooks.messages()] == [DELIVERED]
 
 
 def test_what_was_delivered_is_forgotten_after_thirty_days_in_every_program_however_much_it_is(

@@ -100,17 +100,6 @@ class Deliveries(Worker):
         self._running: dict[EndpointKey, asyncio.Task[None]] = {}
         self._resting: dict[EndpointKey, tuple[float, float]] = {}
 
-    async def round(self) -> None:
-        """Make events of what has happened in all programs, and see to every endpoint that has messages due."""
-        try:
-            for program_id in await self._in_turn():
-                await self._see_to(program_id)
-        except TallystickError as error:
-            log.warning("events could not be delivered", extra={"reason": error.reason})
-        except Exception:
-            # The thread must outlive whatever it meets: nobody else delivers what this process follows.
-            log.exception("events could not be delivered")
-
     async def settle(self) -> None:
         """Wait until nothing is being sent any more."""
         while self._running:

@@ -15,7 +15,6 @@ from typing import Protocol
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.events.worker import EVERY_S, Worker, wait_ms
 from tallystick.service.directory import Directory
-from tallystick.service.errors import TallystickError
 from tallystick.service.notices import Carried, Carrier
 from tallystick.service.notification_ports import Noted, NoteState, Notification, NotificationStore, Way
 from tallystick.service.notification_source import NotificationSource
@@ -64,17 +63,6 @@ class Notifying(Worker):
         self._carriers: Mapping[Way, Carrier] = {carrier.way: carrier for carrier in carriers}
         self._now_ms = now_ms
         self._random_share = random_share
-
-    async def round(self) -> None:
-        """Make messages of what has happened in all programs, and send what is due."""
-        try:
-            for program_id in await self._in_turn():
-                await self._see_to(program_id)
-        except TallystickError as error:
-            log.warning("members could not be told", extra={"reason": error.reason})
-        except Exception:
-            # The thread must outlive whatever it meets: nobody else sends what this process has in hand.
-            log.exception("members could not be told")
 
     async def _see_to(self, program_id: ProgramId) -> None:
         for _ in range(FOLLOW_MAX):

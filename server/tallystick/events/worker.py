@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import Program
+from tallystick.service.errors import TallystickError
 
 EVERY_S = 1.0
 RETRY_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -60,9 +62,16 @@ class Worker(ABC):
                 self._loop.call_soon_threadsafe(self._ending.set)
             self._thread.join()
 
-    @abstractmethod
     async def round(self) -> None:
-        """Do what is due once. Raises nothing."""
+        """Do what is due once; a program in which it fails keeps no other one waiting. Raises nothing."""
+        with self._outliving("the programs could not be read"):
+            for program_id in await self._in_turn():
+                with self._outliving("a program was left out", program_id=program_id):
+                    await self._see_to(program_id)
+
+    @abstractmethod
+    async def _see_to(self, program_id: ProgramId) -> None:
+        """Do what is due in one program."""
 
     @abstractmethod
     def _forget(self, program_id: ProgramId) -> int:
@@ -85,6 +94,17 @@ class Worker(ABC):
                 await self._end()
 
         asyncio.run(work())
+
+    @contextlib.contextmanager
+    def _outliving(self, what: str, **extra: str) -> Iterator[None]:
+        log = logging.getLogger(f"tallystick.{self._name}")
+        try:
+            yield
+        except TallystickError as error:
+            log.warning(what, extra={**extra, "reason": error.reason})
+        except Exception:
+            # The thread must outlive whatever it meets: nobody else does what this process has in hand.
+            log.exception(what, extra=extra)
 
     async def _in_turn(self) -> list[ProgramId]:
         """Return all programs; each ``forget_every_s`` there may be something old in any of them."""
