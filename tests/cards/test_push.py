@@ -18,11 +18,12 @@ from tallystick.cards.apple_service import AppleService
 from tallystick.cards.apple_signing import PassSigner
 from tallystick.cards.delivery import Delivery
 from tallystick.cards.pushes import Became, PushUnavailable
-from tallystick.core.ids import MemberId, Ms
+from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.service.wallet_store import Registration
 from tests.cards.bundles import document
 from tests.cards.phone import Phone
 from tests.cards.push_service import PushService
-from tests.service.paper_till import SHOP, Shop
+from tests.service.paper_till import OTHER, SHOP, Shop
 
 TOPIC = "pass.org.example.tallystick"
 TOKENS = [f"{number:064x}" for number in range(10)]
@@ -241,6 +242,39 @@ def test_a_process_that_dies_between_journal_and_push_is_followed_by_another(
     street.shop.now_ms += 60_000
     assert other.step() == 1
     assert told(service) == [1]
+
+
+def test_a_program_or_a_pass_in_which_it_fails_keeps_no_other_one_waiting(
+    street: Street, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [street.phone(number) for number in (1, 2, 3)]
+    street.delivery.step()
+    told(service)
+    serials = {serial: number for number, (_, _, serial, _) in enumerate(made, 1)}
+    first, *others = sorted(serials)
+    store, wallets = street.shop.store, street.shop.gateway.wallets
+    registrations, follow = store.registrations, wallets.follow
+
+    def of_others(program_id: ProgramId, serial: str) -> list[Registration]:
+        if serial == first:
+            raise RuntimeError
+        return registrations(program_id, serial)
+
+    def of_shop(program_id: ProgramId) -> bool:
+        if program_id == OTHER:
+            raise RuntimeError
+        return follow(program_id)
+
+    monkeypatch.setattr(store, "registrations", of_others)
+    monkeypatch.setattr(wallets, "follow", of_shop)
+    for _, member_id, _, _ in made:
+        street.shop.burn(member_id, 100)
+    assert street.delivery.step() == 2
+    assert sorted(told(service)) == sorted(serials[one] for one in others)
+    monkeypatch.undo()
+    street.shop.now_ms += 2_000
+    assert street.delivery.step() == 1
+    assert told(service) == [serials[first]]
 
 
 def test_an_erased_members_phone_is_told_once_and_then_forgotten(

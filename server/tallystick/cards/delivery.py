@@ -61,21 +61,42 @@ class Delivery:
             self._thread.join()
 
     def step(self) -> int:
-        """Follow the journals of all programs and tell the wallets that are due; return how many were told."""
+        """Follow the journals of all programs and tell the wallets that are due; return how many were told.
+
+        A program or a pass in which it fails keeps no other one waiting.
+        """
         told = 0
         self._away.clear()
         for program_id in self._programs():
-            rounds = 0
-            while rounds < ROUNDS_MAX and self._wallets.follow(program_id):
-                rounds += 1
-            for found in self._wallets.due(program_id):
-                if self._ending.is_set():
-                    # What was taken is taken by another process when its time has run out.
-                    return told
+            if self._ending.is_set():
+                break
+            try:
+                told += self._see_to(program_id)
+            except TallystickError as error:
+                log.warning(
+                    "a program was left out", extra={"program_id": program_id, "reason": error.reason}
+                )
+            except Exception:
+                log.exception("a program was left out", extra={"program_id": program_id})
+        return told
+
+    def _see_to(self, program_id: ProgramId) -> int:
+        rounds = told = 0
+        while rounds < ROUNDS_MAX and self._wallets.follow(program_id):
+            rounds += 1
+        for found in self._wallets.due(program_id):
+            if self._ending.is_set():
+                # What was taken is taken by another process when its time has run out.
+                break
+            try:
                 if found.wallet in self._away:
                     self._later(program_id, found)
                 else:
                     told += self._tell(program_id, found)
+            except Exception:
+                # Else the next step would meet it first again.
+                log.exception("a pass waits", extra={"program_id": program_id})
+                self._later(program_id, found)
         return told
 
     def _run(self) -> None:
