@@ -74,6 +74,28 @@ def test_rounds_come_again_until_they_are_cancelled(pool: ReadPool) -> None:
     assert asyncio.run(run()) == 0
 
 
+def test_rounds_come_again_after_a_fault_that_nobody_foresaw(
+    pool: ReadPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    programs_of(store, "a")
+    programs, faults = store.programs, [ValueError("a fault of ours")]
+
+    def broken_once(*, after: str, limit: int) -> list[Program]:
+        if faults:
+            raise faults.pop()
+        return programs(after=after, limit=limit)
+
+    monkeypatch.setattr(store, "programs", broken_once)
+
+    async def work(_: Program) -> int:
+        return 7
+
+    one = Round("test", 1.0, work)
+    assert asyncio.run(come_round(one, store, pool)) == 0
+    assert asyncio.run(come_round(one, store, pool)) == 7
+
+
 @pytest.mark.parametrize(("clock", "expires"), [(Clock.LIVE, True), (Clock.REPLAY, False)])
 def test_points_expire_by_themselves_unless_the_program_lives_in_replayed_time(
     pool: ReadPool, clock: Clock, expires: bool

@@ -258,13 +258,23 @@ async def _keep_fresh(gateway: Gateway, keys: Keys) -> None:
     keys_read_at = time.monotonic()
     while True:
         await asyncio.sleep(REFRESH_S)
-        try:
-            await gateway.pool.run(gateway.revocations.refresh)
-        except TallystickError as error:
-            log.warning("revoked devices could not be read", extra={"reason": error.reason})
-        if time.monotonic() - keys_read_at >= RELOAD_EVERY_S:
+        await _could_read(gateway, gateway.revocations.refresh)
+        if time.monotonic() - keys_read_at >= RELOAD_EVERY_S and await _could_read(gateway, keys.reload):
             keys_read_at = time.monotonic()
-            await gateway.pool.run(keys.reload)
+
+
+async def _could_read(gateway: Gateway, read: Callable[[], None]) -> bool:
+    """Read revocations or keys anew; on a fault those at hand stay."""
+    try:
+        await gateway.pool.run(read)
+    except TallystickError as error:
+        log.warning("revoked devices or keys could not be read", extra={"reason": error.reason})
+    except Exception:
+        # Nobody begins to read them again before the process does.
+        log.exception("revoked devices or keys could not be read")
+    else:
+        return True
+    return False
 
 
 def _server_settings(settings: Settings, worker: int | None) -> ServerSettings:

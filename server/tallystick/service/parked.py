@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tallystick.core.ids import ProgramId
 from tallystick.service.advices import posted_any
@@ -41,8 +43,18 @@ async def keep_posting(inbox: Inbox, pool: ReadPool, lane: Lane, *, every_s: flo
     """Look for parked advices of all programs again and again, until cancelled."""
     while True:
         await asyncio.sleep(every_s)
-        try:
+        with _outliving():
             for program_id in await pool.run(inbox.look_for_parked):
-                await post_parked(inbox, pool, lane, program_id)
-        except TallystickError as error:
-            log.warning("parked advices could not be looked at", extra={"reason": error.reason})
+                with _outliving():
+                    await post_parked(inbox, pool, lane, program_id)
+
+
+@contextmanager
+def _outliving() -> Iterator[None]:
+    try:
+        yield
+    except TallystickError as error:
+        log.warning("parked advices could not be looked at", extra={"reason": error.reason})
+    except Exception:
+        # Nobody begins to look again before the process does; and no program waits for another one.
+        log.exception("parked advices could not be looked at")

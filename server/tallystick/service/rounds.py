@@ -72,6 +72,10 @@ async def come_round(one: Round, store: Programs, pool: ReadPool) -> int:
         except TallystickError as error:
             log.warning("the programs could not be read", extra={"round": one.name, "reason": error.reason})
             return done
+        except Exception:
+            # The rounds must outlive whatever they meet: they do not begin again before the process does.
+            log.exception("the programs could not be read", extra={"round": one.name})
+            return done
         for program in page:
             try:
                 done += await one.work(program)

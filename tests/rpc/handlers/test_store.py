@@ -9,13 +9,14 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.rpc import code_pb2
 
-from tallystick.core.ids import MemberId
+from tallystick.core.ids import MemberId, ProgramId
 from tallystick.security.keys import generate_signing_key
 from tallystick.service.enrolment import canonical_jwk
 from tallystick.service.errors import StoreUnavailable
 from tallystick.service.inbox import Inbox
 from tallystick.service.leases import Leases
 from tallystick.service.parked import keep_posting
+from tallystick.service.submission import Submission
 from tallystick.v1 import advice_pb2, ledger_pb2
 from tallystick.v1 import store_pb2 as pb
 from tests.rpc.handlers.world import (
@@ -23,6 +24,7 @@ from tests.rpc.handlers.world import (
     APP,
     DAY_MS,
     MANAGER,
+    OTHER,
     SHOP,
     START_MS,
     TILL,
@@ -141,20 +143,44 @@ class TestPushing:
         world.send(till.batch(till.give_back(ann, sale_id)), caller)
         world.gateway.inbox._parked.clear()  # as in a process that did not park it
         world.sell(ann, 1_000, command_id=sale_id)
-        gateway = world.gateway
-
-        async def some_looks() -> None:
-            looking = asyncio.create_task(
-                keep_posting(gateway.inbox, gateway.pool, gateway.lane, every_s=0.01)
-            )
-            for _ in range(500):
-                await asyncio.sleep(0.01)
-                if gateway.store.read_accounts(SHOP, [MemberId(ann)])[MemberId(ann)].active == 0:
-                    break
-            looking.cancel()
-
-        world.loop.run_until_complete(some_looks())
+        look_until_posted(world, ann)
         assert world.balance(ann).active == 0
+
+    def test_a_program_whose_advices_cannot_be_looked_at_keeps_no_other_one_waiting(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        till, caller = open_till(world)
+        ann = world.enrol()
+        sale_id = new_id()
+        world.send(till.batch(till.give_back(ann, sale_id)), caller)
+        inbox, due = world.gateway.inbox, world.gateway.inbox.due
+        inbox._parked.clear()
+        inbox.note_parked(OTHER)
+
+        def of_shop(program_id: ProgramId, *, deadline: float) -> list[Submission]:
+            if program_id == OTHER:
+                raise RuntimeError
+            return due(program_id, deadline=deadline)
+
+        monkeypatch.setattr(inbox, "due", of_shop)
+        world.sell(ann, 1_000, command_id=sale_id)
+        look_until_posted(world, ann)
+        assert world.balance(ann).active == 0
+
+
+def look_until_posted(world: World, ann: str) -> None:
+    """Look for parked advices as a process does, until the member's account is empty, or for five seconds."""
+    gateway = world.gateway
+
+    async def some_looks() -> None:
+        looking = asyncio.create_task(keep_posting(gateway.inbox, gateway.pool, gateway.lane, every_s=0.01))
+        for _ in range(500):
+            await asyncio.sleep(0.01)
+            if gateway.store.read_accounts(SHOP, [MemberId(ann)])[MemberId(ann)].active == 0:
+                break
+        looking.cancel()
+
+    world.loop.run_until_complete(some_looks())
 
 
 class TestLeases:
