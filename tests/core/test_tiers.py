@@ -395,6 +395,24 @@ def test_a_rule_set_without_tiers_ends_them() -> None:
     assert world.account.tier.buckets == ()
 
 
+@pytest.mark.parametrize(
+    ("levels", "left"), [([{"id": "base", "from": 0}, {"id": "guld", "from": 90_000}], "base"), ([], "")]
+)
+def test_the_review_of_a_tier_that_is_gone_ends_it_once_and_in_words(levels: list[Any], left: str) -> None:
+    world = tiered()
+    sell(world, 10_000)
+    tiers = {"basis": "spend", "period": "calendar_year", "levels": levels}
+    world.rules = rules_of(tiers=tiers) if levels else rules_of()
+    world.wait_until("2028-02-01")
+    (ended,) = world.entries[1:]
+    assert (ended.kind, ended.tier_after, tier(world)) == (EntryKind.TIER, left, left)
+    assert codes_of(ended) == [("tiers", 0, 0, "tier_corrected")]
+    assert dict(ended.detail.explanations[0].args) == {"from": "silver", "to": left}
+    assert sell(world, 100) == left
+    world.wait_until("2031-02-01")
+    assert len(world.entries) == 3, "no review follows"
+
+
 def test_credits_that_can_never_count_again_are_forgotten() -> None:
     world = tiered("rolling", rolling_days=30)
     for month in range(1, 10):

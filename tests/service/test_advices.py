@@ -288,6 +288,19 @@ def test_rules_published_meanwhile_do_not_change_what_was_sold(shop: Shop) -> No
     assert shop.inbox(InboxState.OPEN) == []
 
 
+def test_a_sale_of_a_member_whose_tier_is_gone_holds_up_nobody_elses(shop: Shop) -> None:
+    tiers = "tiers: {basis: spend, period: calendar_year, levels: [{id: base, from: 0}, {id: gold, from: 10000}]}\n"
+    shop.publish(RULES + tiers)
+    till, ann, ben = shop.till(), shop.member(), shop.member()
+    shop.push(till, till.sale(ann, 20_000, rule_set=2))
+    shop.publish(RULES + tiers.replace("gold", "guld"))
+    shop.now_ms = till.now_ms = shop.now_ms + 800 * DAY_MS
+    answer = shop.push(till, till.sale(ann, 1_000, rule_set=2), till.sale(ben, 5_000, rule_set=2))
+    assert kinds_of(answer.verdicts) == ["POSTED", "POSTED"]
+    assert shop.kinds(ann) == ["SALE", "TIER", "SALE"]
+    assert shop.active(ben) == 50
+
+
 def test_a_blocked_members_sale_is_a_fact(shop: Shop) -> None:
     till, ann = shop.till(), shop.member()
     shop.gateway.members.set_blocked(SHOP, MemberId(ann), blocked=True)

@@ -13,8 +13,9 @@ from tallystick.service.errors import Overloaded
 from tallystick.service.reads import ReadPool
 from tallystick.service.rounds import Round, come_round, expiry_round, keep_rounds
 from tallystick.storage.memory import MemoryStore
+from tallystick.storage.verify import verify
 from tests.core.world import at
-from tests.service.desk import ANN, Desk
+from tests.service.desk import ANN, BEN, CLUB, Desk
 
 YEARS_ON = at("2029-01-15T12:00")
 
@@ -117,3 +118,25 @@ def test_points_expire_by_themselves_unless_the_program_lives_in_replayed_time(
 
     assert (done, again) == ((1, 0) if expires else (0, 0))
     assert desk.account().active == (0 if expires else 50)
+
+
+@pytest.mark.parametrize("levels", [[{"id": "base", "from": 0}, {"id": "guld", "from": 10_000}], []])
+def test_a_member_whose_tier_is_gone_keeps_nobodys_points_from_expiring(
+    pool: ReadPool, levels: list[dict[str, object]]
+) -> None:
+    months, store = {"kind": "months", "months": 12}, MemoryStore()
+    tiers = {"basis": "spend", "period": "calendar_year"}
+    gold = [{"id": "base", "from": 0}, {"id": "gold", "from": 10_000}]
+    with Desk(store, tiers={**tiers, "levels": gold}, expiry=months) as desk:
+        desk.posted(desk.sale(20_000))
+        desk.posted(desk.sale(5_000, member=BEN))
+        desk.publish(expiry=months, **({"tiers": {**tiers, "levels": levels}} if levels else {}))
+        desk.book.forget(CLUB)
+        assert desk.lane is not None
+        round_ = expiry_round(store, pool, desk.lane, now_ms=lambda: YEARS_ON)
+
+        assert asyncio.run(come_round(round_, store, pool)) == 3
+        assert (desk.account(ANN).active, desk.account(BEN).active) == (0, 0)
+        assert verify(store).ok
+        desk.now = YEARS_ON
+        assert desk.posted(desk.sale(100)).tier_after == ("base" if levels else "")

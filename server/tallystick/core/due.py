@@ -125,18 +125,21 @@ _BACK = {HoldKind.CHECKOUT: "hold", HoldKind.LEASE: "lease", HoldKind.VOUCHER: "
 
 
 def _review(draft: Draft, rules: RuleSet, origin: Origin) -> None:
+    held = draft.tier.tier_id
     before = current_tier(rules, draft.tier)
     after = review(rules, before, draft.account.enrolled_ms)
     draft.set_tier(after)
-    if after.tier_id == before.tier_id:
+    if after.tier_id == held:
         return
+    # A tier that the rules no longer have is not lost for want of credits.
+    code = "tier_lowered" if before.tier_id == held else "tier_corrected"
     draft.post(
         command_id=derived_id(draft.member_id, "tier", draft.seq + 1),
         kind=EntryKind.TIER,
         moves=Moves(),
         origin=origin,
         rule_set=rules.version,
-        detail=Detail(explanations=(tier_moved(before.tier_id, after.tier_id, "tier_lowered"),)),
+        detail=Detail(explanations=(tier_moved(held, after.tier_id, code),)),
     )
 
 

@@ -132,10 +132,11 @@ def _corrected(tiers: Tiers, state: TierState, carried: int, at_ms: int) -> Tier
 def review(rules: RuleSet, state: TierState, enrolled_ms: int) -> TierState:
     """Return the state after the review at ``state.review_ms``: kept, or fallen as the rule set says.
 
-    Credits of the period that has ended and of the one that runs both count, whichever carries more.
+    Credits of the period that has ended and of the one that runs both count, whichever carries more. A state that
+    awaits no review is kept.
     """
     tiers = rules.tiers
-    if tiers is None:
+    if tiers is None or state.review_ms >= NEVER_MS:
         return replace(state, review_ms=NEVER_MS)
     today, enrolled = local_day(state.review_ms, rules.zone), local_day(enrolled_ms, rules.zone)
     ended = last_counted_day(tiers, today, enrolled)
