@@ -278,6 +278,20 @@ def test_a_window_is_one_period_from_its_first_day_to_its_last() -> None:
     assert tally(world, "challenge/three", date(2026, 1, 10).toordinal()) == 3
 
 
+def test_a_window_that_is_long_over_is_closed_for_returns_and_late_tills() -> None:
+    year = {key: value for key, value in challenge(target=1).items() if key != "per"}
+    world = world_of({**year, "from": "2026-01-01", "until": "2027-01-01"})
+    world.wait_until("2026-12-20T12:00")
+    sale = world.posted(world.sale(12_000))
+    late = replace(world.origin, occurred_ms=at("2026-12-20T13:00"))
+    world.wait_until("2027-05-20T12:00")
+    world.posted(world.give_back(sale, ReturnLine(1, 500)))
+    world.posted(world.sale(500))
+    world.posted(replace(world.settle(1_000, earned=10), origin=late))
+    world.posted(world.give_back(sale, ReturnLine(1, 500)))
+    assert awards(world) == [50]
+
+
 moves = st.lists(
     st.tuples(st.sampled_from(["sale", "back", "undo"]), st.integers(1, 4), st.integers(0, 99)), max_size=14
 )

@@ -100,6 +100,14 @@ def test_whoever_climbs_again_after_a_rolling_period_is_given_again() -> None:
     assert gifts(world) == [("silver", 200), ("silver", 200)]
 
 
+def test_a_gift_is_taken_back_as_long_as_the_rolling_period_lasts() -> None:
+    world = world_of(period="rolling", rolling_days=730)
+    sale = world.posted(world.sale(10_000))
+    world.wait_until("2027-06-20T12:00")
+    world.posted(world.all_back(sale))
+    assert gifts(world) == [("silver", 200), ("silver", -200)]
+
+
 def test_pending_points_that_mature_into_a_tier_bring_its_gift() -> None:
     world = world_of(pending_days=14)
     world.posted(world.sale(10_000))

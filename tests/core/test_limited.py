@@ -103,6 +103,14 @@ def test_a_reversed_sale_or_purchase_was_not_had() -> None:
     assert world.why(redeem(world)) is Refusal.REWARD_LIMIT
 
 
+def test_a_sale_is_reversed_however_long_ago_it_was() -> None:
+    world = club({**CUP, "limit": {"count": 1, "per": "year"}})
+    sale = world.posted(world.sale(1_000, rewards=("cup",)))
+    world.wait_until("2027-06-20T12:00")
+    world.posted(world.reverse(sale))
+    assert had(world, "cup") == 0
+
+
 def test_goods_that_come_back_were_had_all_the_same() -> None:
     world = club({**CUP, "limit": {"count": 1, "per": "ever"}, "stock": 1})
     sale = world.posted(world.sale(1_000, rewards=("cup",)))

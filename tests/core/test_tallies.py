@@ -103,6 +103,15 @@ def test_what_began_years_ago_is_dropped_whatever_is_counted() -> None:
     assert draft.tallies_of("old") == {0: 4}
 
 
+def test_counting_down_drops_nothing_whatever_its_age() -> None:
+    long_ago, april = date(2026, 10, 1).toordinal(), date(2028, 4, 1).toordinal()
+    draft = draft_of(Tally("a", april, 4))
+    draft._tallies().update({("a", long_ago): 9, ("b", long_ago): 7})
+    draft.count("a", long_ago, -2)
+    draft.count("a", april, -4)
+    assert (draft.tally("a", long_ago), draft.tally("b", long_ago), draft.tally("a", april)) == (7, 7, 0)
+
+
 def test_a_full_account_has_no_room_for_another_tally_and_forgets_none() -> None:
     draft = draft_of(*[Tally(f"k{n}", 0, 1) for n in range(TALLIES_MAX)])
     assert not draft.has_room("one more")

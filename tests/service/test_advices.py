@@ -301,6 +301,22 @@ def test_a_sale_of_a_member_whose_tier_is_gone_holds_up_nobody_elses(shop: Shop)
     assert shop.active(ben) == 50
 
 
+def test_goods_that_come_back_late_hold_up_nobody_elses_sale(shop: Shop) -> None:
+    shop.publish(
+        RULES + "challenges: [{id: year, name: Year, counts: sales, target: 1, award: {points: 100},"
+        ' from: "2026-03-01", until: "2027-03-01"}]\n'
+    )
+    till, ann, ben, sale_id = shop.till(), shop.member(), shop.member(), new_id()
+    shop.now_ms = till.now_ms = shop.now_ms + 350 * DAY_MS
+    shop.push(till, till.sale(ann, 1_000, advice_id=sale_id, rule_set=2))
+    shop.now_ms = till.now_ms = shop.now_ms + 160 * DAY_MS
+    bought, back = till.sale(ann, 500, rule_set=2), till.give_back(ann, sale_id, rule_set=2)
+    answer = shop.push(till, bought, back, till.sale(ben, 5_000, rule_set=2))
+    assert kinds_of(answer.verdicts) == ["POSTED", "POSTED", "POSTED"]
+    assert shop.active(ann) == 105, "the challenge is over for good"
+    assert shop.active(ben) == 50
+
+
 def test_a_blocked_members_sale_is_a_fact(shop: Shop) -> None:
     till, ann = shop.till(), shop.member()
     shop.gateway.members.set_blocked(SHOP, MemberId(ann), blocked=True)

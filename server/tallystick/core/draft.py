@@ -25,7 +25,7 @@ from tallystick.core.state import (
 DAY_MS = 86_400_000
 
 PERIOD_KEPT_DAYS = 500
-"""A period that began longer ago is over, and so is every time in which it might be reckoned down."""
+"""A period that began longer ago is over, and so is every time in which something might be counted up in it."""
 
 
 class Overflow(Exception):
@@ -110,18 +110,17 @@ class Draft:
     def count(self, key: str, period: int, delta: int, *, keep_from: int | None = None) -> None:
         """Count up or down; the next entry that is posted keeps what was counted.
 
-        Of periods of the same key that began before ``keep_from`` (the ordinal of a day; when left out: before this
-        period) nothing is kept on. Raises ``Overflow`` when the account is full: nothing that was counted is forgotten.
+        Counting up makes room: of periods of the same key that began before ``keep_from`` (the ordinal of a day; when
+        left out: before this period) nothing is kept on, nor of any that is long over. Raises ``Overflow`` when the
+        account is full: nothing else is forgotten.
         """
         assert 0 < len(key) <= TALLY_KEY_CHARS_MAX, "a key that fits its column"
         if not delta:
             return
         counts = self._tallies()
-        first = period if keep_from is None else keep_from
-        oldest = max(self.account.as_of_ms, 0) // DAY_MS + EPOCH_ORDINAL - PERIOD_KEPT_DAYS
-        for other in [other for other in counts if other[1]]:
-            if other[1] < oldest or (other[0] == key and other[1] < first):
-                del counts[other]
+        # What is counted down was just looked up, as were the other tallies of the same prize.
+        if delta > 0:
+            self._drop_ended(key, period if keep_from is None else keep_from)
         if (key, period) not in counts and len(counts) >= TALLIES_MAX:
             raise Overflow
         count = counts.pop((key, period), 0) + delta
@@ -129,6 +128,13 @@ class Draft:
         if count:
             counts[key, period] = count
         self._deltas.append(Tally(key, period, delta))
+
+    def _drop_ended(self, key: str, first: int) -> None:
+        counts = self._tallies()
+        oldest = max(self.account.as_of_ms, 0) // DAY_MS + EPOCH_ORDINAL - PERIOD_KEPT_DAYS
+        for other in [other for other in counts if other[1]]:
+            if other[1] < oldest or (other[0] == key and other[1] < first):
+                del counts[other]
 
     def forget(self, prefix: str, before: int) -> None:
         """Keep nothing on under keys that begin so, of periods that began before the ordinal of a day."""

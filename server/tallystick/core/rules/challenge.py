@@ -15,7 +15,7 @@ from tallystick.core.lots import local_day
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import Condition
-from tallystick.core.rules.period import Per, open_from, period_end, period_start
+from tallystick.core.rules.period import KEPT_DAYS, Per, open_from, period_end, period_start
 from tallystick.core.rules.reader import Node
 
 CHALLENGES_MAX = 50
@@ -79,8 +79,11 @@ class Challenge:
         return self.first_day or period_start(self.per, day)
 
     def open_from(self, today: date) -> int:
-        """Return the ordinal from which on periods are still counted in."""
-        return self.first_day or open_from(self.per, today)
+        """Return the ordinal from which on periods are still counted in: a window as long as a whole year is."""
+        if not self.first_day:
+            return open_from(self.per, today)
+        open_days = WINDOW_DAYS_MAX + KEPT_DAYS[Per.YEAR]
+        return max(self.first_day, today.toordinal() - open_days)
 
     def ends(self, period: int, zone: ZoneInfo) -> int:
         """Return the ordinal of the last day of a period; 0 where it has none."""
