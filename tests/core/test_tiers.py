@@ -333,6 +333,17 @@ def test_a_small_return_does_not_take_a_rolling_tier_before_its_review() -> None
     assert tier(world) == "silver"
 
 
+def test_a_return_never_gives_back_a_tier_that_a_review_took() -> None:
+    world = tiered("rolling", downgrade="by_balance")
+    sell(world, 20_000)
+    world.now = at("2027-01-05T12:00")
+    small = world.posted(world.sale(3_000, 100))
+    world.wait_until("2027-01-20T12:00")
+    assert tier(world) == "base"
+    world.posted(world.give_back(small, ReturnLine(2, 1000)))
+    assert tier(world) == "base"
+
+
 def test_a_return_never_takes_a_tier_that_a_review_has_confirmed() -> None:
     world = tiered(downgrade="by_balance")
     sell(world, 30_000, "2026-05-01")

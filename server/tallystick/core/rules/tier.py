@@ -70,7 +70,7 @@ def add_credits(
     counted = today if bucket_day(tiers, today, enrolled) == credit_day else date.fromordinal(credit_day)
     rank = tiers.ranks[state.tier_id]
     carried, day = _most_carried(tiers, state, (today, counted), enrolled)
-    if carried > rank:
+    if credits > 0 and carried > rank:
         return _climbed(rules, tiers, state, carried, at_ms=at_ms, day=day, enrolled=enrolled)
     prior = tiers.ranks.get(state.prior_id, 0)
     if credits >= 0 or prior >= rank:
