@@ -58,6 +58,18 @@ def test_a_return_that_takes_the_tier_takes_its_gift_and_climbing_again_brings_i
     assert gifts(world)[2:] == [("silver", 200)]
 
 
+@pytest.mark.parametrize("period", ["calendar_year", "anniversary"])
+def test_a_return_in_the_next_period_takes_the_gift_of_the_last_one(period: str) -> None:
+    world = world_of(period=period)
+    world.wait_until("2026-12-20T12:00" if period == "calendar_year" else "2027-01-10T12:00")
+    sale = world.posted(world.sale(10_000))
+    world.wait_until("2027-01-20T12:00")
+    world.posted(world.all_back(sale))
+    assert gifts(world) == [("silver", 200), ("silver", -200)]
+    world.posted(world.sale(10_000))
+    assert gifts(world)[2:] == [("silver", 200)]
+
+
 def test_a_return_that_leaves_the_tier_leaves_its_gift() -> None:
     world = world_of()
     world.posted(world.sale(12_000))

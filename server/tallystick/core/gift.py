@@ -36,19 +36,24 @@ def settle_gifts(
         if level.gift_points and not won(draft, prize) and has_room(draft, prize):
             give(draft, rules, prize, 1, origin=origin, cause=cause)
     for level in tiers.levels[now + 1 : was + 1]:
-        prize = _prize(draft, rules, tiers, level, origin)
+        prize = _prize(draft, rules, tiers, level, origin, is_lost=True)
         if won(draft, prize):
             take_back(draft, rules, prize, 1, origin=origin, cause=cause, policy=policy)
 
 
-def _prize(draft: Draft, rules: RuleSet, tiers: Tiers, level: Level, origin: Origin) -> Prize:
-    """Return the gift of a tier in the period that runs: the last one given if that is not over, else a new one."""
+def _prize(
+    draft: Draft, rules: RuleSet, tiers: Tiers, level: Level, origin: Origin, *, is_lost: bool = False
+) -> Prize:
+    """Return the gift of a tier in the period that runs: the last one given if that is not over, else a new one.
+
+    When the tier ``is_lost`` with its goods, it is the last one remembered: they may be of the period before.
+    """
     today = local_day(max(origin.occurred_ms, draft.account.as_of_ms), rules.zone)
     enrolled = local_day(draft.account.enrolled_ms, rules.zone)
     key, period = f"gift/{level.tier_id}", bucket_day(tiers, today, enrolled)
     rolling = tiers.period is TierPeriod.ROLLING
     keep_from = period - tiers.rolling_days + 1 if rolling else _kept_from(tiers, today, enrolled)
-    if rolling:
+    if rolling or is_lost:
         period = max((at for at in draft.tallies_of(f"{WON}{key}") if at >= keep_from), default=period)
     return Prize(
         key,
