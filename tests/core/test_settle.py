@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tallystick.core.basket import Basket, TaxGroup
-from tallystick.core.command import ReturnLine
-from tallystick.core.entry import Refusal
+from tallystick.core.command import ReturnLine, SettleReturn
+from tallystick.core.entry import Entry, Refusal
+from tallystick.core.ids import Minor
 from tallystick.core.state import MemberStatus
-from tests.core.world import World, at, basket, line, rules_of
+from tests.core.world import MEMBER, World, at, basket, line, rules_of
 
 LEVELS = [{"id": "base", "from": 0}, {"id": "gold", "from": 5_000}]
 SPEND = {"basis": "spend", "period": "calendar_year", "levels": LEVELS}
@@ -92,6 +95,40 @@ def test_a_return_gives_the_store_its_loss_back_before_the_member() -> None:
     second = world.posted(world.give_back(sale, ReturnLine(1, 1000)))
     assert (second.moves.store_loss, second.moves.active) == (100, 97)
     assert world.account.active == 100
+
+
+def brought_back(world: World, sale: Entry, *lines: ReturnLine) -> Entry:
+    """Post a return that a till has already made."""
+    return world.posted(SettleReturn(world.new_id(), MEMBER, world.origin, sale.command_id, lines, 1))
+
+
+def test_a_till_may_name_a_line_by_amount_and_by_quantity_beyond_what_is_left() -> None:
+    world = World(rules_of())
+    sale = world.posted(world.sale(1_000))
+    brought_back(world, sale, ReturnLine(1, 500))
+    rest = brought_back(world, sale, ReturnLine(1, 0, Minor(200)), ReturnLine(1, 500))
+    assert rest.detail.returned == ((1, 500, 500),)
+    assert [why.code for why in rest.detail.explanations] == ["points_taken_back", "over_return"]
+    assert world.account.active == 0
+
+
+asks = st.builds(
+    ReturnLine, st.integers(1, 2), st.integers(0, 5_000), st.integers(0, 2_000).map(Minor)
+).filter(lambda ask: bool(ask.quantity_milli or ask.amount_minor))
+
+
+@given(st.integers(0, 1_000), st.integers(1, 4), st.lists(st.lists(asks, min_size=1, max_size=4), max_size=4))
+def test_whatever_tills_bring_back_is_what_was_sold_at_most(
+    amount: int, pieces: int, returns: list[list[ReturnLine]]
+) -> None:
+    world = World(rules_of())
+    sale = world.posted(world.sale(line(amount, quantity=pieces), 700))
+    for lines in returns:
+        brought_back(world, sale, *lines)
+    back = [part for entry in world.entries[1:] for part in entry.detail.returned]
+    for number, share in enumerate(sale.detail.lines, 1):
+        assert sum(part.quantity_milli for part in back if part.line_no == number) <= share.quantity_milli
+        assert sum(part.amount_minor for part in back if part.line_no == number) <= share.amount_minor
 
 
 @pytest.mark.parametrize(

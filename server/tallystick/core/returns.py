@@ -143,16 +143,16 @@ def _within(
 ) -> tuple[ReturnLine, ...]:
     """Cut what was asked for down to what is left of each line."""
     kept: list[ReturnLine] = []
+    total = list(so_far)
     for ask in asks:
-        done = [other for other in kept if other.line_no == ask.line_no]
-        share, old = lines[ask.line_no - 1], so_far[ask.line_no - 1]
-        quantity = share.quantity_milli - old.quantity_milli - sum(other.quantity_milli for other in done)
-        amount = share.amount_minor - old.amount_minor - sum(other.amount_minor for other in done)
+        share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
+        quantity = min(ask.quantity_milli, share.quantity_milli - old.quantity_milli)
         part = ReturnLine(
-            ask.line_no, min(ask.quantity_milli, quantity), Minor(min(ask.amount_minor, max(0, amount)))
+            ask.line_no, quantity, Minor(min(ask.amount_minor, share.amount_minor - old.amount_minor))
         )
         if part.quantity_milli or part.amount_minor:
             kept.append(part)
+            total = _add(total, [_brought(share, old, part)])
     return tuple(kept)
 
 
@@ -216,13 +216,10 @@ def _asked(
             return refused(Refusal.LINE_UNKNOWN, line_no=ask.line_no, lines=len(lines))
     for ask in asks:
         share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
-        quantity, amount = _by_quantity(share, old, ask.quantity_milli)
-        if not ask.quantity_milli:
-            quantity, amount = _by_amount(share, old, ask.amount_minor)
+        part = _brought(share, old, ask)
         left = share.quantity_milli - old.quantity_milli
-        if quantity > left or amount > share.amount_minor - old.amount_minor:
+        if part.quantity_milli > left or part.amount_minor > share.amount_minor - old.amount_minor:
             return refused(Refusal.OVER_RETURN, line_no=ask.line_no, quantity_milli_left=left)
-        part = ReturnedLine(ask.line_no, quantity, Minor(amount))
         total = _add(total, [part])
     return [
         ReturnedLine(
@@ -231,6 +228,15 @@ def _asked(
         for new, old in zip(total, so_far, strict=True)
         if new != old
     ]
+
+
+def _brought(share: LineShare, old: ReturnedLine, ask: ReturnLine) -> ReturnedLine:
+    """Return both the quantity and the amount of what is named by one of them."""
+    if ask.quantity_milli:
+        quantity, amount = _by_quantity(share, old, ask.quantity_milli)
+    else:
+        quantity, amount = _by_amount(share, old, ask.amount_minor)
+    return ReturnedLine(ask.line_no, quantity, Minor(amount))
 
 
 def _by_quantity(share: LineShare, old: ReturnedLine, quantity: int) -> tuple[int, int]:
