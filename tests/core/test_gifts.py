@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.core.command import CatchUp
+from tallystick.core.command import CatchUp, SettleUndo
 from tallystick.core.entry import EntryKind
 from tallystick.core.rules.parse import parse_rules
 from tests.core.world import MEMBER, World, codes_of, document_of, rules_of
@@ -76,6 +76,17 @@ def test_a_return_that_leaves_the_tier_leaves_its_gift() -> None:
     sale = world.posted(world.sale(2_000))
     world.posted(world.all_back(sale))
     assert gifts(world) == [("silver", 200)]
+
+
+@pytest.mark.parametrize("by_till", [False, True])
+def test_a_mistake_takes_its_gift_also_where_returns_take_only_pending_points(by_till: bool) -> None:
+    tiers = {"basis": "spend", "period": "calendar_year", "levels": LEVELS}
+    world = World(rules_of(tiers=tiers, returns={"spent": "only_pending"}))
+    sale = world.posted(world.sale(10_000))
+    undo = SettleUndo(world.new_id(), MEMBER, world.origin, sale.command_id, 1)
+    world.posted(undo if by_till else world.reverse(sale))
+    assert gifts(world) == [("silver", 200), ("silver", -200)]
+    assert world.account.active == 0
 
 
 def test_a_tier_lost_at_a_review_keeps_its_gift_and_the_next_period_brings_another() -> None:

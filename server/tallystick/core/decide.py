@@ -40,7 +40,7 @@ from tallystick.core.convert import convert_in, convert_out
 from tallystick.core.coupon import CouponUse
 from tallystick.core.draft import Draft, Overflow
 from tallystick.core.due import catch_up
-from tallystick.core.entry import CaughtUp, Decision, Entry, Posted, Refusal, Refused, refused
+from tallystick.core.entry import CaughtUp, Decision, Entry, EntryKind, Posted, Refusal, Refused, refused
 from tallystick.core.gift import settle_gifts
 from tallystick.core.hold import capture, place_hold, void
 from tallystick.core.ids import POINTS_MAX, CommandId, Ms
@@ -135,7 +135,7 @@ def decide(
         no = _apply(draft, command, _judging(rules, pinned), refs, coupons)
         no = no or _locked(command, state, draft, due)
         if no is None and draft.tier.tier_id != tier_id:
-            _settle_gifts(draft, rules, command, tier_id)
+            _settle_gifts(draft, rules, own_entry(draft, command, due), tier_id)
     except Overflow:
         no = refused(Refusal.AMOUNT_OVERFLOW, points_max=POINTS_MAX)
     if no is not None:
@@ -144,14 +144,14 @@ def decide(
     return Outcome(draft.finish(at_ms), tuple(draft.entries), Posted(own_entry(draft, command, due)))
 
 
-def _settle_gifts(draft: Draft, rules: RuleSet, command: Command, before: str) -> None:
+def _settle_gifts(draft: Draft, rules: RuleSet, own: Entry, before: str) -> None:
     settle_gifts(
         draft,
         rules,
         before=before,
-        origin=command.origin,
-        cause=command.command_id,
-        policy=spent_policy(rules, by_mistake=isinstance(command, Reverse)),
+        origin=own.origin,
+        cause=own.command_id,
+        policy=spent_policy(rules, by_mistake=own.kind is EntryKind.REVERSE),
     )
 
 
