@@ -123,6 +123,14 @@ def test_the_part_that_points_paid_does_not_qualify() -> None:
     assert credits_now(world) == 500
 
 
+@pytest.mark.parametrize(("basis", "credits"), [("spend", 1_000), ("visits", 1)])
+def test_the_part_that_points_paid_qualifies_where_it_earns(basis: str, credits: int) -> None:
+    world = tiered(basis=basis, earning={"rules": BASE, "on_points_part": True})
+    world.posted(world.adjust(1_000))
+    world.posted(world.sale(1_000, spend=Spend(1_000)))
+    assert credits_now(world) == credits
+
+
 def test_excluded_lines_do_not_qualify() -> None:
     world = tiered(earning={"rules": BASE, "exclude": [{"sku": "POST"}]})
     world.posted(world.sale(line(400, sku="POST"), 600))
