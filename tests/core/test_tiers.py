@@ -425,7 +425,7 @@ def test_the_review_of_a_tier_that_is_gone_ends_it_once_and_in_words(levels: lis
     world.wait_until("2028-02-01")
     (ended,) = world.entries[1:]
     assert (ended.kind, ended.tier_after, tier(world)) == (EntryKind.TIER, left, left)
-    assert codes_of(ended) == [("tiers", 0, 0, "tier_corrected")]
+    assert codes_of(ended) == [("tiers", 0, 0, "tier_ended")]
     assert dict(ended.detail.explanations[0].args) == {"from": "silver", "to": left}
     assert sell(world, 100) == left
     world.wait_until("2031-02-01")

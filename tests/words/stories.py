@@ -75,6 +75,7 @@ def told_by_the_tests_of_the_core() -> set[Explanation]:
         _together()
         _budgets()
         _access()
+        _ended_tier()
         _pooling()
         _referral()
     return seen
@@ -125,6 +126,15 @@ def _access() -> None:
     ]
     world = World(rules_of(tiers=tiers, access=access))
     world.posted(world.sale(line(100, sku="G"), line(100, sku="S"), line(100, sku="P")))
+
+
+def _ended_tier() -> None:
+    """The retailer ends the tiers while somebody is in one."""
+    levels = [{"id": "bas", "from": 0}, {"id": "guld", "from": 10_000}]
+    world = World(rules_of(tiers={"basis": "spend", "period": "calendar_year", "levels": levels}))
+    world.posted(world.sale(12_000))
+    world.rules = rules_of()
+    world.wait_until("2030-01-01")
 
 
 def _together() -> None:

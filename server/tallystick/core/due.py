@@ -132,7 +132,7 @@ def _review(draft: Draft, rules: RuleSet, origin: Origin) -> None:
     if after.tier_id == held:
         return
     # A tier that the rules no longer have is not lost for want of credits.
-    code = "tier_lowered" if before.tier_id == held else "tier_corrected"
+    code = "tier_lowered" if before.tier_id == held else "tier_ended"
     draft.post(
         command_id=derived_id(draft.member_id, "tier", draft.seq + 1),
         kind=EntryKind.TIER,
