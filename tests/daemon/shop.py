@@ -129,10 +129,10 @@ class TillHome:
         snapshot.close()
         db.close()
 
-    def sell(self, count: int = 1) -> list[SaleDone]:
+    def sell(self, count: int = 1, *, texts: tuple[str, ...] = ()) -> list[SaleDone]:
         """Sell in this process, and end."""
         with held(self.directory), assembled(self.directory, hub=HubChoice()) as parts:
-            return [parts.till.sale(SaleAsk(ANNA, basket(1250))) for _ in range(count)]
+            return [parts.till.sale(SaleAsk(ANNA, basket(1250), texts)) for _ in range(count)]
 
     def here(self, *arguments: str | Path) -> Finished:
         """Run a command in this process, which is quicker than in one of its own."""

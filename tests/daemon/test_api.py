@@ -19,6 +19,14 @@ BASKET = {
 }
 
 
+CUT_TEXT = "Birthday candles \ud83d"
+"""As JavaScript cuts a text in the middle of an emoji."""
+CUT_BASKET = {
+    "currency": "EUR",
+    "lines": [{"sku": "tea", "quantity_milli": 1000, "amount_minor": 1250, "text": CUT_TEXT}],
+}
+
+
 def sale(**more: Any) -> dict[str, Any]:
     return {"member_ref": MEMBER, "basket": BASKET, "reward_ids": [], **more}
 
@@ -78,6 +86,11 @@ def test_the_texts_of_lines_reach_the_till_beside_the_basket(daemon: Served) -> 
     assert asked.spend is not None
     assert asked.spend.up_to
     assert asked.reference == "R-77"
+
+
+def test_half_a_character_at_the_end_of_a_lines_text_holds_up_no_sale(daemon: Served) -> None:
+    assert daemon.post("/sale", sale(basket=CUT_BASKET)).status == 200
+    assert daemon.till.asked[0].texts == ("Birthday candles \ufffd",)
 
 
 def test_a_sale_sent_twice_with_one_id_is_one_sale(daemon: Served) -> None:
@@ -187,6 +200,9 @@ def test_what_is_sold_in_training_never_reaches_the_till(daemon: Served) -> None
          "basket.lines[0].amount_minor"),
         ({"reference": "R\x1b[2J"}, "reference"),
         ({"reward_ids": [""]}, "reward_ids[0]"),
+        ({"reward_ids": ["\ud83d"]}, "reward_ids[0]"),
+        ({"basket_id": "b-\ud83d"}, "basket_id"),
+        ({"\ud83d": 1}, "\ufffd"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_and_nothing_is_sold(door: Served, change: dict[str, Any], field: str) -> None:

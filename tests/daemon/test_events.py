@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from threading import Thread
 from typing import Any
 
+import pytest
+
 from tallystick_till.daemon.events import LISTENERS_MAX
 from tests.daemon.fake_till import FakeTill
 from tests.daemon.served import Served, served
-from tests.daemon.test_api import BASKET, sale
+from tests.daemon.test_api import BASKET, CUT_BASKET, sale
 
 
 def test_a_screen_hears_the_state_at_once_and_whenever_it_changes(daemon: Served) -> None:
@@ -129,3 +131,25 @@ def test_events_go_on_after_a_state_that_could_not_be_read() -> None:
             till.queued = 5
             till.change()
             assert next(events)[1]["queued"] == 5
+
+
+def test_half_a_character_in_a_till_programs_basket_ends_no_events(daemon: Served) -> None:
+    with daemon.events() as events:
+        next(events)
+        assert daemon.call("PUT", "/api/v1/basket", {"basket": CUT_BASKET, "basket_id": "b-1"}).status == 200
+        name, state = next(events)
+        assert (name, state["basket"]["lines"][0]["text"]) == ("state", "Birthday candles \ufffd")
+    assert daemon.get("/state").json == state
+
+
+def test_a_fault_in_a_state_ends_neither_the_events_nor_the_till(monkeypatch: pytest.MonkeyPatch) -> None:
+    till = FakeTill()
+    with served(till=till) as daemon, daemon.events() as events:
+        next(events)
+        with monkeypatch.context() as broken:
+            broken.setattr(till, "status", lambda: 1 // 0)
+            till.change()
+            time.sleep(0.2)
+        till.queued = 5
+        till.change()
+        assert next(events)[1]["queued"] == 5

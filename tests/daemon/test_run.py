@@ -15,6 +15,7 @@ import pytest
 from tallystick_till.config import DB_FILE, KEY_FILE
 from tallystick_till.daemon.machine import new_id
 from tests.daemon.shop import ANNA_POINTS, SALE, Program, TillHome
+from tests.daemon.test_api import CUT_TEXT
 from tests.till.premises import ANNA_CARD
 
 
@@ -54,6 +55,15 @@ def test_a_till_sells_with_the_gateway_away_and_forgets_nothing_when_the_power_f
         assert [sale["sale_id"] for sale in again.at.get("/sales").json["sales"]] == [ask["sale_id"]]
         points = again.at.post("/identify", {"scan": ANNA_CARD}).json["member"]["points"]
         assert points == ANNA_POINTS - 500 + made["earned_points"]
+
+
+def test_a_sale_that_was_kept_with_half_a_character_can_be_read(home: TillHome) -> None:
+    (made,) = home.sell(texts=(CUT_TEXT,))
+    with home.running() as till:
+        (listed,) = till.at.get("/sales").json["sales"]
+        assert (listed["sale_id"], listed["lines"][0]["text"]) == (made.sale_id, "Birthday candles \ufffd")
+        assert till.at.get(f"/sales/{made.sale_id}").json == listed
+        assert till.at.post("/identify", {"scan": made.receipt.qr}).json["sale"] == listed
 
 
 def test_what_is_sold_in_training_does_not_wait_for_the_gateway(shop: Open) -> None:

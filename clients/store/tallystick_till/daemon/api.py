@@ -13,7 +13,7 @@ from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from tallystick_till.daemon import asks
@@ -33,6 +33,7 @@ from tallystick_till.daemon.fields import Fields, object_of
 from tallystick_till.daemon.messages import sentence
 from tallystick_till.daemon.screen import Screen
 from tallystick_till.daemon.shelf import WAIT_S_MAX
+from tallystick_till.daemon.wording import JsonResponse
 from tallystick_till.errors import DISK_FULL, CannotSell, SignInRefused, TillError
 from tallystick_till.types import Identified, NotIdentified, ReceiptScan, VoucherScan
 
@@ -85,7 +86,7 @@ class LocalApi:
         return [Route(API + path, handler, methods=[method]) for method, path, handler in table]
 
     async def state(self, _request: Request) -> Response:
-        return JSONResponse(await self._run(self._desk.state))
+        return JsonResponse(await self._run(self._desk.state))
 
     async def events(self, _request: Request) -> Response:
         self._broadcast.check_room()
@@ -99,22 +100,22 @@ class LocalApi:
         )
         match await self._run(look):
             case Identified() as found:
-                return JSONResponse({"kind": "member", **asdict(found)})
+                return JsonResponse({"kind": "member", **asdict(found)})
             case VoucherScan() as found:
-                return JSONResponse({"kind": "voucher", **asdict(found)})
+                return JsonResponse({"kind": "voucher", **asdict(found)})
             case ReceiptScan() as found:
-                return JSONResponse({"kind": "receipt", **asdict(found)})
+                return JsonResponse({"kind": "receipt", **asdict(found)})
             case NotIdentified() as nobody:
-                return JSONResponse({"kind": "none", **asdict(nobody)})
+                return JsonResponse({"kind": "none", **asdict(nobody)})
 
     async def member(self, request: Request) -> Response:
         member_ref, voucher = asks.member_ask(await _fields(request))
         view = await self._run(partial(self._desk.till.member, member_ref, voucher=voucher))
-        return JSONResponse({"member": asdict(view)})
+        return JsonResponse({"member": asdict(view)})
 
     async def quote(self, request: Request) -> Response:
         ask = asks.sale_ask(await _fields(request))
-        return JSONResponse(asdict(await self._run(partial(self._desk.till.quote, ask))))
+        return JsonResponse(asdict(await self._run(partial(self._desk.till.quote, ask))))
 
     async def sale(self, request: Request) -> Response:
         ask = asks.sale_ask(await _fields(request))
@@ -123,57 +124,57 @@ class LocalApi:
             await self._desk.shelf.sold(ask.basket_id, answer)
         self._broadcast.sold({"basket_id": ask.basket_id, **answer})
         self._broadcast.changed()
-        return JSONResponse(answer)
+        return JsonResponse(answer)
 
     async def undo(self, request: Request) -> Response:
         fields = await _fields(request)
         sale_id, undo_id = fields.identifier("sale_id"), fields.identifier("undo_id", default="")
         fields.done()
-        return JSONResponse(asdict(await self._run(partial(self._desk.till.undo, sale_id, undo_id=undo_id))))
+        return JsonResponse(asdict(await self._run(partial(self._desk.till.undo, sale_id, undo_id=undo_id))))
 
     async def sales(self, request: Request) -> Response:
         limit = _number(request, "limit", low=1, high=RECENT_MAX, default=RECENT_DEFAULT)
         found = await self._run(partial(self._desk.till.recent, limit))
-        return JSONResponse({"sales": [asdict(view) for view in found]})
+        return JsonResponse({"sales": [asdict(view) for view in found]})
 
     async def one_sale(self, request: Request) -> Response:
-        return JSONResponse(await self._run(partial(self._desk.sale, request.path_params["sale_id"])))
+        return JsonResponse(await self._run(partial(self._desk.sale, request.path_params["sale_id"])))
 
     async def preview_return(self, request: Request) -> Response:
         ask = asks.return_ask(await _fields(request))
-        return JSONResponse(asdict(await self._run(partial(self._desk.till.preview_return, ask))))
+        return JsonResponse(asdict(await self._run(partial(self._desk.till.preview_return, ask))))
 
     async def give_back(self, request: Request) -> Response:
         ask = asks.return_ask(await _fields(request))
-        return JSONResponse(asdict(await self._run(partial(self._desk.till.give_back, ask))))
+        return JsonResponse(asdict(await self._run(partial(self._desk.till.give_back, ask))))
 
     async def enrol(self, request: Request) -> Response:
         ask = asks.enrol_ask(await _fields(request))
         join = partial(self._desk.till.enrol, ask.text, region=ask.region, member_id=ask.member_id)
-        return JSONResponse(asdict(await self._run(join)))
+        return JsonResponse(asdict(await self._run(join)))
 
     async def queue(self, _request: Request) -> Response:
-        return JSONResponse(await self._run(partial(self._desk.queue, QUEUE_SHOWN_MAX)))
+        return JsonResponse(await self._run(partial(self._desk.queue, QUEUE_SHOWN_MAX)))
 
     async def seen(self, request: Request) -> Response:
         await self._run(partial(self._desk.till.mark_seen, request.path_params["advice_id"]))
         self._broadcast.changed()
-        return JSONResponse({})
+        return JsonResponse({})
 
     async def cashiers(self, _request: Request) -> Response:
         found = await self._run(self._desk.till.cashiers)
-        return JSONResponse({"cashiers": [asdict(one) for one in found]})
+        return JsonResponse({"cashiers": [asdict(one) for one in found]})
 
     async def sign_in(self, request: Request) -> Response:
         fields = await _fields(request)
         cashier_id = fields.text("cashier_id", longest=asks.PIN_CHARS_MAX)
         pin = fields.text("pin", longest=asks.PIN_CHARS_MAX)
         fields.done()
-        return JSONResponse(asdict(await self._run(partial(self._desk.till.sign_in, cashier_id, pin))))
+        return JsonResponse(asdict(await self._run(partial(self._desk.till.sign_in, cashier_id, pin))))
 
     async def sign_out(self, _request: Request) -> Response:
         await self._run(self._desk.till.sign_out)
-        return JSONResponse({})
+        return JsonResponse({})
 
     async def training(self, request: Request) -> Response:
         fields = await _fields(request)
@@ -184,11 +185,11 @@ class LocalApi:
 
     async def offer(self, request: Request) -> Response:
         await self._run(partial(self._desk.offer, asks.offered(await _fields(request))))
-        return JSONResponse({})
+        return JsonResponse({})
 
     async def withdraw(self, _request: Request) -> Response:
         self._desk.withdraw()
-        return JSONResponse({})
+        return JsonResponse({})
 
     async def result(self, request: Request) -> Response:
         basket_id = request.query_params.get("basket_id", "")
@@ -197,7 +198,7 @@ class LocalApi:
         wait_s = _number(request, "wait_s", low=0, high=WAIT_S_MAX, default=WAIT_S_DEFAULT)
         known = await self._run(partial(self._desk.result, basket_id))
         known = known or await self._desk.shelf.result(basket_id, wait_s)
-        return Response(status_code=204) if known is None else JSONResponse(known)
+        return Response(status_code=204) if known is None else JsonResponse(known)
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)

@@ -153,7 +153,7 @@ def _line(fields: Fields) -> tuple[Line, str]:
         fields.texts("categories", most=CATEGORIES_MAX, longest=CATEGORY_CHARS_MAX),
         fields.text("brand", longest=NAME_CHARS_MAX, default=""),
     )
-    return line, fields.text("text", longest=TEXT_CHARS_MAX, default="")
+    return line, fields.shown("text", longest=TEXT_CHARS_MAX)
 
 
 def _tax_group(fields: Fields) -> TaxGroup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.responses import JSONResponse
+from tallystick_till.daemon.wording import JsonResponse
 
 BAD_REQUEST: Final = 400
 FORBIDDEN: Final = 403
@@ -27,9 +27,9 @@ class ApiError(Exception):
         self.reason = reason
         self.details = details or {}
 
-    def response(self) -> JSONResponse:
+    def response(self) -> JsonResponse:
         error = {"reason": self.reason, "message": str(self), "details": self.details}
-        return JSONResponse({"error": error}, self.status)
+        return JsonResponse({"error": error}, self.status)
 
 
 class FieldWrong(ApiError):

@@ -7,7 +7,6 @@ listener holds only the newest one, so that a slow listener costs nothing and mi
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from tallystick_till.daemon.errors import UNAVAILABLE, ApiError
+from tallystick_till.daemon.wording import json_bytes
 from tallystick_till.errors import TillError
 
 LISTENERS_MAX: Final = 16
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 def event(name: str, document: Any) -> bytes:
     """Return one event of a text/event-stream."""
-    return f"event: {name}\ndata: {json.dumps(document, ensure_ascii=False)}\n\n".encode()
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), json_bytes(document))
 
 
 class _Listener:
@@ -90,6 +90,9 @@ class Broadcast:
                 made = event("state", await self._state())
             except TillError as error:
                 _log.warning("the state cannot be read: %s", error)
+                continue
+            except Exception:  # noqa: BLE001  one state that cannot be told must not end the till
+                _log.exception("the state cannot be told")
                 continue
             if made == self._last:
                 continue

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from tallystick_till.daemon.errors import BAD_REQUEST, ApiError, FieldWrong
+from tallystick_till.daemon.wording import is_whole, made_whole
 
 Read = TypeVar("Read")
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SHOWN_MAX: Final = 40
+_NOT_WHOLE: Final = "must not end or begin in the middle of a character"
 
 
 def object_of(body: bytes) -> Fields:
@@ -57,7 +59,16 @@ class Fields:
             return default
         if not isinstance(value, str) or len(value) > longest or (not value and default is None):
             raise FieldWrong(self.place(name), f"must be a text of at most {longest} characters")
+        if not is_whole(value):
+            raise FieldWrong(self.place(name), _NOT_WHOLE)
         return value
+
+    def shown(self, name: str, *, longest: int) -> str:
+        """A text that is only shown, empty when absent: half a character becomes U+FFFD and refuses nothing."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            self._values[name] = made_whole(value)
+        return self.text(name, longest=longest, default="")
 
     def identifier(self, name: str, *, default: str | None = None) -> str:
         """A UUID in its canonical text."""
@@ -123,6 +134,8 @@ class Fields:
                 raise FieldWrong(
                     f"{self.place(name)}[{number}]", f"must be a text of 1 to {longest} characters"
                 )
+            if not is_whole(value):
+                raise FieldWrong(f"{self.place(name)}[{number}]", _NOT_WHOLE)
         return tuple(values)
 
     def done(self) -> None:
