@@ -147,6 +147,26 @@ def test_a_lease_that_the_gateway_no_longer_names_gives_nothing_until_it_is_name
     assert hub.limit(ANNA) == 100
 
 
+def test_members_of_whom_a_whole_snapshot_names_no_lease_have_none_until_one_is_named(hub: LocalHub) -> None:
+    learn(hub, lease_state(LEASE_1))
+    learn(hub, lease_state(LEASE_2, number=2), number=2)
+    hub.take(ANNA, SALE_1, 30)
+    hub.take_whole([member_id(2)])
+    assert (hub.limit(ANNA), hub.limit(member_id(2))) == (0, 100)
+    learn(hub, lease_state(LEASE_1))
+    assert hub.limit(ANNA) == 70
+
+
+def test_a_lease_that_is_named_again_while_it_goes_back_is_not_burned_from(hub: LocalHub) -> None:
+    learn(hub, lease_state(LEASE_1))
+    (going,) = hub.release(ANNA)
+    hub.take_whole([])
+    assert hub.next_return() is None
+    learn(hub, lease_state(LEASE_1))
+    assert hub.limit(ANNA) == 0
+    assert hub.next_return() == going
+
+
 def test_a_voucher_is_used_once_and_by_one_sale(hub: LocalHub) -> None:
     assert hub.use_voucher(VOUCHER, SALE_1)
     assert hub.use_voucher(VOUCHER, SALE_1)

@@ -204,6 +204,22 @@ class LocalHub:
                         # Ended at the gateway. Should this state be older than the lease, the next one brings it back.
                         tx.execute("UPDATE lease SET state = ? WHERE lease_id = ?", (_GONE, lease_id))
 
+    def take_whole(self, leased: Iterable[MemberId]) -> None:
+        """Go by a whole snapshot: members who are not among ``leased``, those whom it names leases of, have none.
+
+        A gateway that was restored knows nothing of leases that it granted after its backup.
+        """
+        named = set(leased)
+        with self._db.write() as tx:
+            held = tx.execute(
+                "SELECT lease_id, member_id FROM lease WHERE state IN (?, ?)", (_OPEN, _CLOSING)
+            ).fetchall()
+            # One that was granted while the snapshot was read is told after it, and comes back by that.
+            tx.executemany(
+                "UPDATE lease SET state = ? WHERE lease_id = ?",
+                [(_GONE, lease_id) for lease_id, member_id in held if member_id not in named],
+            )
+
     def asks(self) -> list[store_pb2.LeaseAsk]:
         """Return which leases to ask for, at most 200; their ids are stored, so that asking again is the same ask."""
         now_ms = self._now_ms()
@@ -313,7 +329,9 @@ class LocalHub:
         tx.execute(
             "INSERT INTO lease (lease_id, member_id, points, granted_ms, ends_ms, remaining, recalled) "
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lease_id) DO UPDATE SET remaining = excluded.remaining, "
-            "recalled = excluded.recalled, state = CASE state WHEN 'gone' THEN 'open' ELSE state END",
+            # One whose return was begun must not be burned from, however late its return gets through.
+            "recalled = excluded.recalled, state = CASE WHEN state != 'gone' THEN state "
+            "WHEN return_id != '' THEN 'closing' ELSE 'open' END",
             (
                 grant.lease_id,
                 member_id,

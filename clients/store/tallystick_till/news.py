@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tallystick.v1 import advice_pb2, store_pb2
+from tallystick_till.hub import LocalHub
+from tallystick_till.ports import Hub
 from tallystick_till.snapshot import SnapshotStore
+from tallystick_till.snapshot_file import member_id_of
 
 PROTOCOL = 1
 """The newest version of the exchange that this till knows."""
@@ -33,11 +36,12 @@ class NewsTaker(Protocol):
 
 
 class News:
-    """Takes one piece after the other."""
+    """Takes one piece after the other. ``hub`` is the till's: one in its own file must hear what is no more."""
 
-    def __init__(self, till: NewsTaker, snapshot: SnapshotStore) -> None:
+    def __init__(self, till: NewsTaker, snapshot: SnapshotStore, hub: Hub) -> None:
         self._till = till
         self._snapshot = snapshot
+        self._hub = hub
 
     def request(self) -> store_pb2.WatchRequest:
         """Return the request that goes on from what is stored."""
@@ -54,7 +58,10 @@ class News:
                 for what in self._till.take_store_news(piece.store):
                     _log.warning("left out of the store's news: %s", what)
             case "snapshot":
-                self._act_on(self._snapshot.stage(piece.snapshot))
+                leased = self._snapshot.stage(piece.snapshot)
+                self._act_on(leased)
+                if piece.snapshot.last and isinstance(self._hub, LocalHub):
+                    self._hub.take_whole(member_id_of(one.member_id) for one in leased)
             case "members":
                 self._snapshot.apply(piece.members.members)
                 self._act_on(piece.members.members)

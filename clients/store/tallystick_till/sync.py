@@ -81,7 +81,7 @@ class SyncLoop:
     ) -> None:
         self._till = till
         self._gateway = gateway
-        self._news = News(till, snapshot)
+        self._news = News(till, snapshot, hub)
         self._hub = hub
         self._clock = clock
         self._sleep = sleep
