@@ -8,6 +8,7 @@ import pytest
 
 from tallystick.core.advice import (
     CLOCK_SLACK_MS,
+    EPOCH_MAX,
     FENCES_WITHIN_MS,
     Admission,
     Slot,
@@ -65,8 +66,21 @@ def test_a_hole_is_not_taken() -> None:
     assert admit(chain, slot(5, b"x" * 32), known=False) is Admission.GAP
 
 
-def test_an_epoch_that_the_gateway_has_not_begun_is_a_hole() -> None:
-    assert admit(NEW, slot(1, epoch=2), known=False) is Admission.GAP
+def test_an_epoch_that_a_restored_gateway_has_lost_is_taken_from_its_beginning() -> None:
+    chain, _ = after(3)
+    first = slot(1, epoch=3)
+    assert admit(chain, first, known=False) is Admission.NEXT
+    chain = advance(chain, first)
+    assert (chain.epoch, chain.acked_seq, chain.fences) == (3, 1, 0)
+    assert admit(chain, slot(2, first.digest, epoch=3), known=False) is Admission.NEXT
+    assert admit(chain, slot(4, b"x" * 32), known=False) is Admission.FENCED
+    assert admit(chain, slot(1, epoch=3, raw=b"copy"), known=False) is Admission.FORK
+
+
+def test_an_epoch_that_the_gateway_has_not_begun_is_a_hole_behind_its_first_place() -> None:
+    assert admit(NEW, slot(2, epoch=2), known=False) is Admission.GAP
+    assert admit(NEW, slot(1, b"x" * 32, epoch=2), known=False) is Admission.GAP
+    assert admit(NEW, slot(1, epoch=EPOCH_MAX + 1), known=False) is Admission.GAP
 
 
 def test_another_advice_in_a_place_that_is_taken_is_a_fork() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.core.ids import Ms
+from tallystick.core.advice import TillChain, VerdictReason
+from tallystick.core.ids import MemberId, Ms
 from tallystick.storage.open import Store, open_store
 from tallystick.v1 import store_pb2
 from tests.scenarios.street import Street
 from tests.simulation.machine import Machine
-from tests.simulation.server import Server
+from tests.simulation.server import CLUB, Server
 from tests.support.ledgers import new_ledger_file
 
 LEASE = 400
@@ -53,6 +54,10 @@ class Restorable(Street):
         for _ in range(rounds):
             self.sync(till, leases=True)
             self.wait(minutes=1)
+
+    def chain(self, till: Machine) -> TillChain:
+        (chain,) = self.server.store.read_tills(CLUB, store_id=till.store_id)
+        return chain
 
 
 @pytest.fixture
@@ -104,3 +109,79 @@ def test_a_lease_that_is_granted_while_the_snapshot_comes_is_there_after_it(
     till.sync.watch_once()
     assert leased == [LEASE, 0], "the snapshot was read before there was a lease"
     assert (till.leased(ann.member_id), till.shown(ann.member_id)) == (LEASE, 1_000)
+
+
+def test_a_till_whose_chain_was_ended_after_the_backup_goes_on(street: Restorable) -> None:
+    till, ann = street.till("s1"), street.member()
+    street.sale(till, ann)
+    street.sync(till)
+    street.back_up()
+    till.copy_disk(street.root / "copy")
+    street.sale(till, ann)
+    street.sync(till)
+    till.restore_disk(street.root / "copy")
+    sales = [street.sale(till, ann)]
+    street.talk(till)
+    sales.append(street.sale(till, ann))
+    street.talk(till)
+    assert street.chain(till).epoch == 2
+    street.restore()
+    assert street.chain(till).epoch == 1
+    street.offline(till)
+    joined = till.running.enrol("+46701234567")
+    sales.append(street.sale(till, ann))
+    street.online(till)
+    street.talk(till)
+    assert till.running.status().queued == 0
+    assert (street.chain(till).epoch, street.chain(till).fences) == (2, 0)
+    assert all(street.entry(ann, sale).shortfall == 0 for sale in sales)
+    assert street.server.account(MemberId(joined.member.member_ref)).seq == 1
+    assert till.running.status().burn.allowed
+
+
+def test_a_fork_that_the_restored_gateway_has_forgotten_is_noticed_again(street: Restorable) -> None:
+    till, ann = street.till("s1"), street.member()
+    till.copy_disk(street.root / "copy")
+    for _ in range(3):
+        street.sale(till, ann)
+    street.sync(till)
+    street.back_up()
+    till.restore_disk(street.root / "copy")
+    forked = street.sale(till, ann)
+    street.talk(till)
+    sold = street.sale(till, ann)
+    street.talk(till)
+    street.restore()
+    assert (street.inbox(), street.chain(till).epoch) == ([], 1)
+    kept = street.sale(till, ann)
+    street.talk(till)
+    (item,) = street.inbox()
+    assert item.verdict.reasons == (VerdictReason.FORKED,)
+    assert forked.sale_id not in {entry.command_id for entry in street.entries(ann)}
+    assert {sold.sale_id, kept.sale_id} <= {entry.command_id for entry in street.entries(ann)}
+    assert (till.running.status().queued, street.chain(till).epoch, street.chain(till).fences) == (0, 2, 1)
+
+
+def test_a_copy_of_a_till_is_noticed_by_a_restored_gateway_too(street: Restorable) -> None:
+    till, ann = street.till("s1"), street.member()
+    street.sale(till, ann)
+    street.sync(till)
+    street.back_up()
+    till.copy_disk(street.root / "old")
+    street.sale(till, ann)
+    street.sync(till)
+    till.restore_disk(street.root / "old")
+    street.sale(till, ann)
+    street.talk(till)
+    till.copy_disk(street.root / "copy")
+    street.sale(till, ann)
+    street.restore()
+    street.talk(till)
+    assert (street.chain(till).epoch, street.chain(till).fences) == (2, 0)
+    till.restore_disk(street.root / "copy")
+    other = street.sale(till, ann, 500)
+    street.talk(till)
+    (item,) = street.inbox()
+    assert item.verdict.reasons == (VerdictReason.FORKED,)
+    assert other.sale_id not in {entry.command_id for entry in street.entries(ann)}
+    assert (street.chain(till).epoch, street.chain(till).fences) == (3, 1)

@@ -323,6 +323,17 @@ def test_a_gateway_that_lost_its_last_days_is_given_them_again(world: World) -> 
     assert world.till.status().queued == 0
 
 
+def test_a_queue_that_the_gateway_cannot_take_yet_is_not_sent_again_at_once(world: World) -> None:
+    sell(world, 2)
+    batch_of(world)
+    asked = store_pb2.PushAdvicesRequest(epoch=1, first_seq=1)
+    other = store_pb2.PushAdvicesResponse(epoch=1, acked_seq=0, acked_hash=bytes(32))
+    world.till.take_verdicts(asked, other)
+    assert world.till.next_batch() is None
+    world.clock.go(1)
+    assert world.till.next_batch() is not None
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -213,11 +213,13 @@ class Outbox:
             for at, verdict in enumerate(response.verdicts[: len(request.advices)]):
                 self._keep_verdict(tx, request.epoch, request.first_seq + at, verdict, now_ms)
             self._follow(tx, response)
-            moved = bool(response.verdicts) or self._resend_from() not in (None, before)
-            if request.advices and not moved:
+            self._resend(tx, request, response)
+            again = self._resend_from()
+            moved = bool(response.verdicts) or again not in (None, before)
+            waiting = tx.execute("SELECT count(*) FROM advice WHERE verdict_kind = 0").fetchone()[0]
+            if not moved and (waiting or again):
                 # Sending the same again at once would end nothing.
                 self._pause_until = self._clock.monotonic_ms() + PAUSE_MS
-            waiting = tx.execute("SELECT count(*) FROM advice WHERE verdict_kind = 0").fetchone()[0]
             if not waiting:
                 tx.execute("UPDATE advice SET floor_open = 0 WHERE floor_open > 0")
             self._prune(tx, now_ms)
@@ -250,15 +252,49 @@ class Outbox:
             ).fetchone()
             restored = response.acked_seq > last or (own is not None and own[0] != response.acked_hash)
             self._db.put("restored", int(restored))
-            self._resend(tx, epoch, response.acked_seq)
 
-    def _resend(self, tx: sqlite3.Connection, epoch: int, acked_seq: int) -> None:
+    def _resend(
+        self,
+        tx: sqlite3.Connection,
+        request: store_pb2.PushAdvicesRequest,
+        response: store_pb2.PushAdvicesResponse,
+    ) -> None:
         """When the gateway has less than it had acknowledged (it was restored), begin again where it is."""
-        confirmed = tx.execute(
-            "SELECT max(seq) FROM advice WHERE epoch = ? AND verdict_kind > 0", (epoch,)
-        ).fetchone()[0]
-        behind = confirmed is not None and acked_seq < confirmed
-        self._db.put("resend_from", f"{epoch},{acked_seq + 1}".encode() if behind else b"")
+        epoch = tx.execute("SELECT epoch FROM chain").fetchone()[0]
+        place: Row | None = None
+        if response.epoch == epoch:
+            confirmed = tx.execute(
+                "SELECT max(seq) FROM advice WHERE epoch = ? AND verdict_kind > 0", (epoch,)
+            ).fetchone()[0]
+            if confirmed is not None and response.acked_seq < confirmed:
+                place = (epoch, response.acked_seq + 1)
+        elif response.epoch < epoch:
+            place = self._lost_from(tx, request, response)
+        self._db.put("resend_from", f"{place[0]},{place[1]}".encode() if place else b"")
+
+    def _lost_from(
+        self,
+        tx: sqlite3.Connection,
+        request: store_pb2.PushAdvicesRequest,
+        response: store_pb2.PushAdvicesResponse,
+    ) -> Row | None:
+        """Return where to begin again with a gateway that has lost the epoch it had begun; None without anything.
+
+        Where it has another past than this file, the fork is among what it has: everything is shown to it once more.
+        """
+        last = tx.execute(
+            "SELECT digest FROM advice WHERE epoch = ? AND seq = ?", (response.epoch, response.acked_seq)
+        ).fetchone()
+        one_past = last is not None and last[0] == response.acked_hash
+        seq = response.acked_seq + 1 if one_past else 1
+        if response.verdicts and request.epoch == response.epoch:
+            seq = max(seq, request.first_seq + len(response.verdicts))
+        found: Row | None = tx.execute(
+            "SELECT epoch, seq FROM advice WHERE (epoch = ? AND seq BETWEEN ? AND ?) OR (epoch > ? AND seq = 1)"
+            " ORDER BY epoch, seq LIMIT 1",
+            (response.epoch, seq, response.acked_seq + 1, response.epoch),
+        ).fetchone()
+        return found
 
     def _resend_from(self) -> tuple[int, int] | None:
         raw = self._db.get("resend_from")

@@ -20,6 +20,9 @@ FENCES_MAX = 3
 """So many forks within ``FENCES_WITHIN_MS`` suspend a till: two clones would fence each other for ever."""
 
 FENCES_WITHIN_MS = 24 * 3600 * 1000
+EPOCH_MAX = 1_000_000
+"""No till comes to so many epochs: its forks suspend it. What a till claims beyond is not believed."""
+
 CLOCK_SLACK_MS = 120_000
 """How far a till's time may lie outside of what is possible before it is noted."""
 
@@ -140,11 +143,13 @@ class Admission(Enum):
 def admit(chain: TillChain, slot: Slot, *, known: bool) -> Admission:
     """Say what an advice is to the chain; ``known`` says whether its id has an answer.
 
-    An epoch or a position that the gateway has not reached yet is a gap: the till sends from where the gateway is.
+    A position that the gateway has not reached yet is a gap: the till sends from where the gateway is. A later epoch
+    is taken from its beginning: only a gateway begins one, so it was restored to before that.
     """
-    if slot.epoch != chain.epoch:
-        if slot.epoch > chain.epoch:
-            return Admission.GAP
+    if slot.epoch > chain.epoch:
+        begins = slot.seq == 1 and slot.prev_hash == GENESIS and slot.epoch <= EPOCH_MAX
+        return Admission.NEXT if begins else Admission.GAP
+    if slot.epoch < chain.epoch:
         return Admission.REPLAY if known else Admission.FENCED
     if slot.seq <= chain.acked_seq:
         return Admission.REPLAY if known else Admission.FORK
@@ -155,7 +160,7 @@ def admit(chain: TillChain, slot: Slot, *, known: bool) -> Admission:
 
 def advance(chain: TillChain, slot: Slot) -> TillChain:
     """Move the watermark over an advice that is next."""
-    return replace(chain, acked_seq=slot.seq, head=slot.digest)
+    return replace(chain, epoch=slot.epoch, acked_seq=slot.seq, head=slot.digest)
 
 
 def fence(chain: TillChain, now_ms: Ms) -> TillChain:

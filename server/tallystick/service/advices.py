@@ -281,17 +281,17 @@ class Advices:
         return Submission(program_id, nothing, digest[:FINGERPRINT_BYTES], deadline, 0, NEVER_MS, fact)
 
     def _is_next(self, program_id: ProgramId, till: Device, request: store_pb2.PushAdvicesRequest) -> bool:
-        """Return whether the batch belongs to the epoch that counts: people in a fenced one are not enrolled.
+        """Return whether the batch belongs to an epoch that counts: people in a fenced one are not enrolled.
 
         Raises ``FailedPrecondition`` for a suspended till.
         """
         chains = self._store.read_tills(program_id, store_id=till.store_id)
         chain = next((one for one in chains if one.till_id == till.device_id), None)
         if chain is None:
-            return request.epoch == 1
+            return True
         if chain.status is TillStatus.SUSPENDED:
             raise _till_suspended(till.device_id)
-        return chain.epoch == request.epoch
+        return request.epoch >= chain.epoch
 
     def _till(self, program_id: ProgramId, till_id: str) -> Device:
         device = self._device(program_id, till_id)
