@@ -241,6 +241,24 @@ def test_a_clock_three_days_off_is_noted_and_orders_nothing(street: Street) -> N
     assert told.kind == advice_pb2.VERDICT_KIND_POSTED
 
 
+def test_a_till_whose_clock_was_years_ahead_is_as_any_other_when_it_knows_the_time(street: Street) -> None:
+    till, ann = street.till("s1"), street.member(1_000)
+    street.offline(till)
+    till.clock.skew_ms = 3_650 * DAY_MS
+    till.crash(reboot=True)
+    ahead = street.sale(till, ann)
+    till.clock.skew_ms = 0
+    street.online(till)
+    street.sync(till, leases=True)
+    later = street.sale(till, street.member())
+    assert [view.sale_id for view in till.running.recent(5)] == [later.sale_id, ahead.sale_id]
+    street.wait(days=60)
+    for _ in range(3):
+        street.sync(till, leases=True)
+    assert till.leased(ann.member_id) == 0, "nobody has seen the member for two months"
+    assert street.lease(till, ann) > 0
+
+
 def test_after_a_restart_without_the_gateway_a_till_does_not_trust_its_clock_with_a_burn(
     street: Street,
 ) -> None:

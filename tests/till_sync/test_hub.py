@@ -200,6 +200,20 @@ def test_leases_are_asked_for_members_who_came_lately_with_ids_that_stay(
     assert local_hub(db, time).asks() == asks
 
 
+def test_a_visit_that_was_noted_ahead_of_time_counts_as_none_until_the_member_comes_again(
+    hub: LocalHub, db: TillDb, time: Time
+) -> None:
+    hub.visited(ANNA)
+    time.ms -= 2 * 24 * HOUR_MS
+    assert hub.asks() == []
+    hub.visited(member_id(2))
+    hub.tidy()
+    assert db.read("SELECT member_id FROM visit") == [(member_id(2),)]
+    time.ms -= HOUR_MS // 2
+    hub.visited(member_id(2))
+    assert [ask.member_id for ask in hub.asks()] == [member_id(2)]
+
+
 def test_no_more_leases_are_asked_for_at_once_than_the_gateway_takes(hub: LocalHub) -> None:
     for number in range(ASKS_MAX + 5):
         hub.visited(member_id(number))

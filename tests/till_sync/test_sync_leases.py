@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tallystick.v1 import store_pb2
+from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.db import TillDb
 from tallystick_till.hub import LocalHub, NoHub
 from tallystick_till.ports import GatewayAway, GatewayRefused
 from tests.till_sync.sync_loop import loop
 from tests.till_sync.world import (
     HOUR_MS,
+    NOW_MS,
     NotingTill,
     ScriptedGateway,
     Time,
@@ -93,3 +94,23 @@ def test_a_till_that_is_not_the_hub_leaves_leases_alone() -> None:
     gateway = ScriptedGateway()
     assert not loop(NotingTill(), gateway, hub=NoHub()).leases_once()
     assert gateway.asked == []
+
+
+def test_nothing_is_forgotten_before_the_gateway_has_said_what_time_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time = Time(NOW_MS + 3_650 * 24 * HOUR_MS)
+    hub = local_hub(TillDb.in_memory(), time)
+    hub.take_members([state(1, leases=[lease_state("lease-1")])])
+    told = store_pb2.PushAdvicesResponse(anchor=advice_pb2.Signed(body=b"now"))
+    till = NotingTill(batches=[store_pb2.PushAdvicesRequest()])
+    sync = loop(till, ScriptedGateway(push=[told]), hub=hub)
+    sync.leases_once()
+    time.ms = NOW_MS
+    assert hub.limit(member_id(1)) == 100
+    tidied: list[int] = []
+    monkeypatch.setattr(hub, "tidy", lambda: tidied.append(time.ms))
+    sync.push_once()
+    sync.leases_once()
+    sync.leases_once()
+    assert tidied == [NOW_MS]

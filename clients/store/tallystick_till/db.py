@@ -53,7 +53,6 @@ CREATE TABLE sale (
     sale_id TEXT PRIMARY KEY, status TEXT NOT NULL, ask_hash BLOB NOT NULL, member_id TEXT NOT NULL,
     occurred_ms INTEGER NOT NULL, reference TEXT NOT NULL, request BLOB NOT NULL, record TEXT NOT NULL,
     undo_id TEXT NOT NULL DEFAULT '', undo_answer TEXT NOT NULL DEFAULT '');
-CREATE INDEX sale_recent ON sale (occurred_ms) WHERE status = 'done';
 CREATE INDEX sale_asking ON sale (sale_id) WHERE status = 'asking';
 CREATE TABLE give_back (
     return_id TEXT PRIMARY KEY, sale_id TEXT NOT NULL, ask_hash BLOB NOT NULL, occurred_ms INTEGER NOT NULL,

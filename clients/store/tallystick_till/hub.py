@@ -49,7 +49,7 @@ _TAKE_FROM = (
     f"SELECT lease_id, {_LEFT} FROM lease WHERE member_id = ? AND state = ? AND ends_ms > ? "  # noqa: S608
     "ORDER BY ends_ms, lease_id"
 )
-_RECENT = "(SELECT member_id FROM visit WHERE at_ms > ? ORDER BY at_ms DESC LIMIT ?)"
+_RECENT = "(SELECT member_id FROM visit WHERE at_ms > ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT ?)"
 _IS_WORN = (
     f"state = ? AND {_ALL_SEEN} AND ends_ms > ? AND (ends_ms - ? < ? OR {_LEFT} * 2 < points) "
     f"AND member_id IN {_RECENT}"
@@ -180,7 +180,8 @@ class LocalHub:
         """Note that a member was at a till of the store, so that a lease is worth asking for."""
         now_ms = self._now_ms()
         noted = self._db.number("SELECT at_ms FROM visit WHERE member_id = ?", member_id)
-        if now_ms - noted >= VISIT_NOTED_EVERY_MS:
+        # One noted for a time to come was noted before the till knew the time.
+        if noted > now_ms or now_ms - noted >= VISIT_NOTED_EVERY_MS:
             with self._db.write() as tx:
                 tx.execute("INSERT OR REPLACE INTO visit VALUES (?, ?)", (member_id, now_ms))
 
@@ -300,8 +301,9 @@ class LocalHub:
             )
 
     def tidy(self) -> None:
-        """Forget what nobody can ask for any more."""
-        old_ms = self._now_ms() - KEEP_DAYS * DAY_MS
+        """Forget what nobody can ask for any more. Only while the gateway has said what time it is."""
+        now_ms = self._now_ms()
+        old_ms = now_ms - KEEP_DAYS * DAY_MS
         with self._db.write() as tx:
             tx.execute(
                 "DELETE FROM lease_use WHERE lease_id IN (SELECT lease_id FROM lease WHERE ends_ms < ?)",
@@ -309,7 +311,7 @@ class LocalHub:
             )
             tx.execute("DELETE FROM lease WHERE ends_ms < ?", (old_ms,))
             tx.execute("DELETE FROM lease_ask WHERE at_ms < ?", (old_ms,))
-            tx.execute("DELETE FROM visit WHERE at_ms < ?", (old_ms,))
+            tx.execute("DELETE FROM visit WHERE at_ms < ? OR at_ms > ?", (old_ms, now_ms + DAY_MS))
 
     def _learn(self, tx: Any, state: store_pb2.LeaseState, member_id: MemberId) -> str:
         """Store a lease as the gateway sees it; return its id, empty when the grant does not hold for this store."""
@@ -355,8 +357,8 @@ class LocalHub:
         return grant.lease_id
 
 
-def _recently(now_ms: int) -> tuple[int, int]:
-    return now_ms - VISIT_DAYS * DAY_MS, VISITORS_MAX
+def _recently(now_ms: int) -> tuple[int, int, int]:
+    return now_ms - VISIT_DAYS * DAY_MS, now_ms, VISITORS_MAX
 
 
 def _granted(rows: Iterable[tuple[str, int]]) -> list[Granted]:

@@ -189,9 +189,9 @@ class SaleBook:
         )
 
     def recent(self, limit: int) -> list[SaleView]:
-        """Return this till's sales, newest first."""
+        """Return this till's sales, the last one made first: its clock may have been ahead for a while."""
         rows = self._db.read(
-            "SELECT sale_id FROM sale WHERE status = ? ORDER BY occurred_ms DESC, sale_id DESC LIMIT ?",
+            "SELECT sale_id FROM sale WHERE status = ? ORDER BY rowid DESC LIMIT ?",
             DONE,
             max(1, min(limit, RECENT_MAX)),
         )

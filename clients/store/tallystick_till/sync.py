@@ -91,6 +91,7 @@ class SyncLoop:
         self._stop = threading.Event()
         self._leases_at_ms: int | None = None
         self._tidied_at_ms: int | None = None
+        self._time_told = False
         self._settled_at_ms: int | None = None
         self._one_by_one = 0
         self.push_wait_s = 0.0
@@ -167,7 +168,8 @@ class SyncLoop:
                 request = store_pb2.RequestLeasesRequest(asks=asks)
                 hub.answered(asks, self._gateway.request_leases(request))
             now_ms = self._clock.monotonic_ms()
-            if self._tidied_at_ms is None or now_ms - self._tidied_at_ms >= TIDY_EVERY_MS:
+            due = self._tidied_at_ms is None or now_ms - self._tidied_at_ms >= TIDY_EVERY_MS
+            if due and self._time_told:
                 hub.tidy()
                 self._tidied_at_ms = now_ms
         except GatewayAway:
@@ -256,7 +258,7 @@ class SyncLoop:
             request = store_pb2.PushAdvicesRequest(epoch=request.epoch, first_seq=request.first_seq)
             response = self._gateway.push(request)
         if response.HasField("anchor"):
-            self._till.take_anchor(response.anchor)
+            self._time_told |= self._till.take_anchor(response.anchor)
         self._till.take_verdicts(request, response)
         return response
 
