@@ -119,6 +119,13 @@ class TestCard:
         assert card.ladder.next_reward_id == ""
         assert [(one.points, one.last_day) for one in card.expiring] == [(600, "2027-03-01")]
 
+    def test_a_sale_told_with_a_clock_ahead_does_not_move_the_time_that_phones_go_by(
+        self, world: World
+    ) -> None:
+        ann = world.enrol()
+        world.sell(ann, 60_000, at_ms=world.now_ms + 120_000)
+        assert card_of(world, ann).as_of.ToMilliseconds() == world.now_ms
+
     def test_time_moves_the_card_without_anything_being_posted(self, world: World) -> None:
         ann = world.enrol()
         world.sell(ann, 60_000)

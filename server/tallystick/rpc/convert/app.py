@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from tallystick.core.ids import Ms
 from tallystick.core.progress import ChallengeNow, MembershipNow
 from tallystick.core.rules.model import Burning, RuleSet, TierBasis
 from tallystick.rpc.convert.entries import balance_to_pb
@@ -20,8 +21,12 @@ from tallystick.v1 import member_pb2
 _BASES = {TierBasis.SPEND: "spend", TierBasis.POINTS: "points", TierBasis.VISITS: "sales"}
 
 
-def card_to_pb(card: MemberCard) -> pb.MemberCard:
-    """Return a card; without its private part it holds nothing that says who the member is."""
+def card_to_pb(card: MemberCard, now_ms: Ms) -> pb.MemberCard:
+    """Return a card; without its private part it holds nothing that says who the member is.
+
+    ``now_ms`` is the server's time, by which phones date their codes. The balance has a time of its own: it holds sales
+    that were told of with a clock ahead.
+    """
     shown = pb.MemberCard(
         member_id=card.member.member_id,
         program_name=card.program_name,
@@ -35,7 +40,7 @@ def card_to_pb(card: MemberCard) -> pb.MemberCard:
         actions=[_action(one, private=card.private is not None) for one in card.actions],
         access=[card_access_to_pb(rule, found) for rule, found in card.access],
         spend_locked=card.member.spend_locked,
-        as_of=ms_to_pb(card.balance.as_of_ms),
+        as_of=ms_to_pb(now_ms),
         challenges=[_challenge(one) for one in card.challenges],
         badges=[pb.CardBadge(badge_id=badge_id, count=count) for badge_id, count in card.badges],
         memberships=[_membership(one) for one in card.memberships],

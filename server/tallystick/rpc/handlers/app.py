@@ -40,7 +40,7 @@ class AppHandlers:
             private=role != options.ROLE_WIDGET,
             shop=Channel.WEBSHOP if role in _SHOPS else Channel.UNKNOWN,
         )
-        return pb.GetCardResponse(card=card_to_pb(card))
+        return pb.GetCardResponse(card=card_to_pb(card, self._gateway.now_ms()))
 
     async def set_spend_lock(self, request: pb.SetSpendLockRequest, call: Call) -> pb.SetSpendLockResponse:
         program_id = call.caller.program_id
