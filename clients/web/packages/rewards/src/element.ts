@@ -14,7 +14,6 @@ export interface RewardsChoice {
 interface Token {
   readonly token: string;
   readonly member_id: string;
-  readonly expires_in_s: number;
 }
 
 /** A reward that can be chosen: its tick, what it costs, and the smallest basket for it. */
@@ -26,8 +25,6 @@ interface Item {
 
 const RETRY_MS = 30_000;
 const TIMEOUT_MS = 10_000;
-/** A token is not used for the last seconds of its life: it would die on the way. */
-const SPARE_S = 10;
 const NO_CARD: Card = { currencyCode: "EUR" };
 const TICK = "<input type=checkbox>";
 const LAYOUT =
@@ -76,8 +73,6 @@ export class TallystickRewards extends HTMLElement {
     let points = 0;
     let ids: readonly string[] = [];
     let told = "0 ";
-    let token: Token;
-    let tokenEndsAt = 0;
     let loads = 0;
 
     const ticked = () => items.flatMap(({ box }) => (box.checked ? box.value : []));
@@ -142,14 +137,12 @@ export class TallystickRewards extends HTMLElement {
       update();
     };
 
-    const load = async (isAgain?: boolean): Promise<Card | undefined> => {
+    const load = async (): Promise<Card | undefined> => {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      if (!(Date.now() < tokenEndsAt)) {
-        const sold = await fetch(attribute("token-url"), { cache: "no-store", signal });
-        if (sold.status == 401) return undefined;
-        token = await sold.json();
-        tokenEndsAt = Date.now() + (token.expires_in_s - SPARE_S) * 1000;
-      }
+      // Each time: the shop alone knows who is signed in by now.
+      const sold = await fetch(attribute("token-url"), { cache: "no-store", signal });
+      if (sold.status == 401) return undefined;
+      const token: Token = await sold.json();
       const answer = await fetch(attribute("gateway") + "/tallystick.v1.AppService/GetCard", {
         method: "POST",
         // The gateway wants to know how long it is waited for.
@@ -161,10 +154,6 @@ export class TallystickRewards extends HTMLElement {
         body: JSON.stringify({ memberId: token.member_id }),
         signal,
       });
-      if (answer.status == 401 && !isAgain) {
-        tokenEndsAt = 0;
-        return load(true);
-      }
       if (!answer.ok) throw answer.status;
       return (await answer.json()).card;
     };
