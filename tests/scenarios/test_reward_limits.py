@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tallystick.core.basket import Assurance
-from tallystick.core.command import Command, IssueVoucher, PlaceHold, SettleSale
-from tallystick.core.ids import MemberId, Minor
+from tallystick.core.command import Command, IssueVoucher, PlaceHold, Sale, SettleSale
+from tallystick.core.entry import Refused
+from tallystick.core.ids import NEVER_MS, MemberId, Minor
+from tallystick.service.balances import Balances
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
 from tests.scenarios.test_coupon_races import MEMBERS, counted, desks
@@ -26,7 +28,7 @@ def mug_shop(store: Store, **more: Any) -> CouponDesk:
     return desk
 
 
-def takes_a_mug(desk: CouponDesk, member: MemberId = ANN) -> Command:
+def takes_a_mug(desk: CouponDesk, member: MemberId = ANN) -> Sale:
     return desk.sale(2_000, member=member, rewards=("mug",))
 
 
@@ -34,6 +36,12 @@ def puts_a_mug_aside(desk: CouponDesk, member: MemberId = ANN, *, ttl_s: int = 9
     goods = desk.sale(2_000).basket
     assurance = Assurance.DEVICE_CODE
     return PlaceHold(desk.new_id(), member, desk.origin, ttl_s, None, ("mug",), goods, assurance)
+
+
+def quoted(desk: CouponDesk, sale: Sale) -> str:
+    balances = Balances(desk.store, desk.book)
+    found = balances.quote(desk.program_id, sale, earliest_ms=0, latest_ms=NEVER_MS, now_ms=desk.now)
+    return found.reason.name if isinstance(found, Refused) else found.entry.kind.name
 
 
 def left(desk: CouponDesk) -> int:
@@ -128,7 +136,8 @@ def test_a_free_reward_in_a_checkout_counts_as_had_by_its_member(store: Store) -
     with CouponDesk(store, coupons=(), rewards=[free]) as desk:
         aside = desk.posted(puts_a_mug_aside(desk))
         assert desk.account().held == 0
-        assert told(desk.send(takes_a_mug(desk))[0]) == "REWARD_LIMIT"
+        another = takes_a_mug(desk)
+        assert quoted(desk, another) == told(desk.send(another)[0]) == "REWARD_LIMIT"
         assert told(desk.send(takes_a_mug(desk, BEN))[0]) == "SALE", "the limit is each member's own"
         desk.captures(aside)
         assert told(desk.send(takes_a_mug(desk))[0]) == "REWARD_LIMIT"

@@ -20,7 +20,7 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
 from tallystick.core.rules.tier import credits_in_period, current_tier
 from tallystick.core.state import Account, Hold, MemberState
-from tallystick.service.coupon_book import read_book
+from tallystick.service.coupon_book import read_book, rewards_named
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, StoreConflict
 from tallystick.service.ports import LedgerReader
@@ -164,6 +164,8 @@ class Balances:
             program_id,
             command.member_id,
             whole=needs_lots(command),
+            # Holds of free rewards hold no points, and count as had.
+            holding=bool(rewards_named(command)),
             due_ms=command.origin.occurred_ms,
             also=also,
         )
@@ -186,6 +188,7 @@ class Balances:
         member_id: MemberId,
         *,
         whole: bool = True,
+        holding: bool = False,
         due_ms: int = 0,
         also: Collection[int] = (),
     ) -> MemberState | None:
@@ -201,7 +204,7 @@ class Balances:
             if account is None:
                 return None
             holds: list[Hold] = []
-            if account.held:
+            if account.held or holding:
                 holds = self._reader.read_holds(program_id, member_id)
                 # What a hold or the sale took may have emptied its lot, to which it will go back.
                 behind = {alloc.lot_seq for hold in holds for alloc in hold.allocs}
