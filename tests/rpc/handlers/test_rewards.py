@@ -154,6 +154,20 @@ class TestRewards:
         assert world.send(redeem(ann), phone).HasField("redemption")
         assert world.refused(redeem(rich(world)), phone).reason == "MEMBER_NOT_FOUND"
 
+    def test_an_app_that_sends_it_again_once_its_device_is_a_day_old_gets_the_same_answer(
+        self, world: World, ann: str
+    ) -> None:
+        world.publish(
+            PARTS.replace(
+                "  - {id: bag,", "  - {id: treat, kind: product, points: 0, stock: 5}\n  - {id: bag,"
+            )
+        )
+        phone = phone_of(world, ann)
+        ask = redeem(ann, "treat")
+        first = world.send(ask, phone).redemption.code
+        world.now_ms += DAY_MS
+        assert world.send(ask, phone).redemption.code == first != ""
+
     def test_the_card_says_how_many_are_left_and_for_whom(self, world: World, ann: str) -> None:
         five, evening, bag = card(world, ann).rewards
         assert (five.limited, five.sold_out, five.name) == (False, False, "")
@@ -218,6 +232,18 @@ class TestActions:
         assert refusal(earned(world, {"member_id": ann, "action_id": "gift"}, phone)) == "ACTION_UNKNOWN"
         other = earn_request({**review, "member_id": rich(world)})
         assert world.refused(other, phone).reason == "MEMBER_NOT_FOUND"
+
+    def test_what_was_posted_under_other_rules_is_answered_again(self, world: World, ann: str) -> None:
+        ask = earn_request({"member_id": ann, "points": 7, "action_id": "newsletter"})
+        posted = world.send(ask, Caller(WEBSHOP)).decision.posted
+        newsletter = (
+            "  - {id: newsletter, name: N, points: 5, limit: {count: 1, per: month}, by: [webshop]}\n"
+        )
+        world.publish(PARTS.replace("access:\n", f"{newsletter}access:\n"))
+        again = world.send(ask, Caller(WEBSHOP)).decision
+        assert (again.replayed, again.posted.entry) == (True, posted.entry)
+        other = earn_request({"member_id": ann, "points": 7, "action_id": "newsletter"})
+        assert world.refused(other, Caller(WEBSHOP)).code == code_pb2.INVALID_ARGUMENT
 
     def test_a_till_does_not_post_what_is_for_the_staff(self, world: World, ann: str) -> None:
         party = {"member_id": ann, "action_id": "party"}

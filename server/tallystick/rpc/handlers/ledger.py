@@ -86,7 +86,12 @@ class LedgerHandlers:
         visible_member(caller, request.member_id)
         command = convert.earn_from_pb(request)
         rules = await gateway.pool.run(gateway.rulebook.current, caller.program_id)
-        check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
+        try:
+            check_action(rules, command, poster=_POSTERS[caller.role], role=role_name(caller.role))
+        except TallystickError:
+            # The rules may have changed since it was posted; then it is for the ledger to answer again.
+            if not await gateway.pool.run(gateway.store.read_known, caller.program_id, [command.command_id]):
+                raise
         response = pb.EarnResponse()
         await self.decide(response.decision, command, call)
         return response

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tallystick.core.command import RedeemReward, UseRedemption
 from tallystick.core.entry import Entry, Posted
+from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.rpc.call import Call
 from tallystick.rpc.convert.commands import assurance_from_pb, command_id_from_pb, origin_from_pb
@@ -29,21 +32,22 @@ class RewardHandlers:
     async def redeem_reward(self, request: pb.RedeemRewardRequest, call: Call) -> pb.RedeemRewardResponse:
         caller = call.caller
         member_id = visible_member(caller, request.member_id)
-        assurance = assurance_from_pb(request.assurance)
-        if caller.role == options.ROLE_APP:
-            # What an app says of itself proves nothing; for how long its key is known does.
-            assurance = await self._pool.run(
-                self._gateway.codes.assurance_of, caller.program_id, member_id, caller.device_id
-            )
         command = RedeemReward(
             command_id_from_pb(request.command_id),
             member_id,
             origin_from_pb(request.origin),
             request.reward_id,
-            assurance,
+            assurance_from_pb(request.assurance),
         )
+        sent = fingerprint(command)
+        if caller.role == options.ROLE_APP:
+            # What an app says of itself proves nothing; for how long its key is known does.
+            assurance = await self._pool.run(
+                self._gateway.codes.assurance_of, caller.program_id, member_id, caller.device_id
+            )
+            command = replace(command, assurance=assurance)
         response = pb.RedeemRewardResponse()
-        decision = await self._ledger.decide(response.decision, command, call)
+        decision = await self._ledger.decide(response.decision, command, call, sent=sent)
         if isinstance(decision, Posted):
             found = await self._of_entry(caller.program_id, decision.entry)
             response.redemption.CopyFrom(redemption_to_pb(found))
