@@ -115,7 +115,7 @@ def test_the_lines_of_a_journal_balance_for_each_entity_and_month() -> None:
     )
 
 
-class _Life:
+class Life:
     """Commands on one member, as the ledger would keep their entries."""
 
     def __init__(self, name: str, dice: random.Random) -> None:
@@ -186,10 +186,10 @@ class _Life:
             self.sold[made.command_id] = (made, [])
 
 
-def lives(count: int, *, seed: int = 1) -> list[_Life]:
+def lives(count: int, *, seed: int = 1) -> list[Life]:
     found = []
     for number in range(count):
-        life = _Life(f"m{number:03}", random.Random(seed * 1_000 + number))
+        life = Life(f"m{number:03}", random.Random(seed * 1_000 + number))
         for _ in range(30):
             life.step()
         life.at_ms += 10 * DAY_MS
@@ -222,7 +222,7 @@ def test_the_roll_forward_ends_at_what_members_have() -> None:
 
 
 def test_points_burned_elsewhere_are_settled_with_their_issuer() -> None:
-    life = _Life("anna", random.Random(1))
+    life = Life("anna", random.Random(1))
     basket = Basket("EUR", (Line("a", 1000, Minor(30_000)),))
     life.do(Sale(life.id(), life.name, Origin(Ms(START_MS), Channel.STORE, "s1"), basket))
     spent = life.do(

@@ -87,11 +87,16 @@ LEDGER_NOTES = (
 def add_entries(history: History, member_id: MemberId, entries: Iterable[Entry], *, currency: str) -> None:
     """Add a member's sales and returns from the ledger's entries, given oldest first.
 
-    Other entries (adjustments, points for actions) follow from no basket, and no rule set decides them.
+    A sale that was undone never was. Other entries (adjustments, points for actions) follow from no basket, and no rule
+    set decides them.
     """
+    entries = list(entries)
+    undone = {entry.reverses_seq for entry in entries if entry.kind is EntryKind.REVERSE}
     sales: dict[int, CommandId] = {}
     for entry in entries:
         detail = entry.detail
+        if entry.seq in undone:
+            continue
         if entry.kind in (EntryKind.SALE, EntryKind.CAPTURE) and detail.lines:
             lines = tuple(Line("", part.quantity_milli, part.amount_minor) for part in detail.lines)
             rewards = tuple(reward.reward_id for reward in detail.rewards)
