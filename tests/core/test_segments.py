@@ -118,6 +118,11 @@ def test_a_hundred_members_are_twenty_in_each_fifth_and_equals_are_together() ->
     assert fifth([1, 1, 1, 1, 9], 9) == 5
 
 
+def test_what_comes_after_the_ranking_was_read_is_in_one_of_the_fifths_too() -> None:
+    assert [fifth([3, 5, 7], value) for value in (2, 4, 6, 8)] == [1, 2, 4, 5]
+    assert fifth([], 8) == 5
+
+
 def test_what_is_ranked_is_the_last_sale_ever_and_the_rest_of_one_year() -> None:
     sales = (sale(400, 5_000), sale(364, 300), sale(2, 200))
     assert rfm_facts(sales, NOW) == (ago(2), 2, 500)

@@ -136,8 +136,11 @@ def rfm_facts(sales: Sequence[SaleFact], now_ms: int) -> tuple[int, int, int] | 
 
 
 def fifth(ranked: Sequence[int], value: int) -> int:
-    """Return the fifth, 1 to 5, of a value among all of the program, which are sorted; equals are in the same one."""
-    return 1 + QUINTILES * bisect_left(ranked, value) // len(ranked)
+    """Return the fifth, 1 to 5, of a value among all of the program, which are sorted; equals are in the same one.
+
+    What is above all that were ranked, or was alone, came after the ranking was read; it is in the highest.
+    """
+    return min(QUINTILES, 1 + QUINTILES * bisect_left(ranked, value) // len(ranked)) if ranked else QUINTILES
 
 
 def _quiet(days: int, facts: Facts, now_ms: int) -> bool:
