@@ -31,13 +31,14 @@ from tallystick.core.decide import Refs, decide
 from tallystick.core.entry import Entry, Posted
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
 from tallystick.core.state import Account, Lot, MemberState, MemberStatus
-from tallystick.reports.deferral import ExpectationWrong, allocate, journal, recognise, revenue
+from tallystick.reports.deferral import ExpectationWrong, RevenueLine, allocate, journal, recognise, revenue
 from tallystick.reports.liability import Liability, Movement, read_liability
 from tallystick.reports.owed_lots import Cohort
 from tests.reports.test_simulation import DAY_MS, START_MS, rules
 
 UTC = ZoneInfo("UTC")
 RULES = rules(returns={"spent": "debt", "grace_days": 30}, holds={"ttl_max_s": 2_592_000})
+TAX = (TaxGroup("t", 0),)
 YEAR_1, YEAR_2 = date(2025, 12, 1), date(2026, 12, 1)
 OF_2025 = Cohort("", 2025)
 
@@ -94,6 +95,61 @@ def test_what_is_left_when_no_point_is_left_is_recognised_whole() -> None:
 def test_an_expectation_beyond_all_points_is_refused() -> None:
     with pytest.raises(ExpectationWrong, match="2025-12"):
         revenue(example_52(), value=Fraction(1), expected=lambda _cohort, _month: Fraction(11, 10))
+
+
+def deferred_after(*days_and_amounts: tuple[int, int], back: tuple[int, int]) -> list[RevenueLine]:
+    """Some sales, and on a day so many thousandths of the first brought back, with 0.9 of a minor unit a point."""
+    life = Life("anna", random.Random(1))
+    made = [
+        life.do(
+            Sale(
+                life.id(),
+                life.name,
+                on(day),
+                Basket("EUR", (Line("a", 1000, Minor(amount), "t"),), True, TAX),
+            )
+        )
+        for day, amount in days_and_amounts
+    ]
+    assert made[0] is not None
+    day, milli = back
+    lines = (ReturnLine(1, milli),)
+    assert life.do(Return(life.id(), life.name, on(day), made[0].command_id, lines), Refs(made[0]))
+    liability = read_liability([(life.name, life.entries)], zone=UTC, entities={})
+    return revenue(liability, value=Fraction(1), expected=lambda _cohort, _month: Fraction(9, 10))
+
+
+def on(day: int) -> Origin:
+    return Origin(Ms(START_MS + day * DAY_MS), Channel.STORE, "s1")
+
+
+def test_a_return_takes_back_what_its_points_deferred_in_whichever_month_it_comes() -> None:
+    (at_once,) = deferred_after((29, 1_000_000), back=(30, 990))
+    sold, later = deferred_after((29, 1_000_000), back=(31, 990))
+    # 10,000 points at 0.9 on 1,000,000; 100 of them, and 10,000 of the sale, are left.
+    assert sold.deferred_minor == allocate(1_000_000, 10_000, Fraction(1), Fraction(9, 10)) == 8_920
+    assert sold.deferred_minor + later.deferred_minor == at_once.deferred_minor == 89
+    assert later.closing_minor == at_once.closing_minor == 89
+    assert sold.recognised_minor == later.recognised_minor == 0
+    *_, other_year = deferred_after((360, 1_000_000), back=(366, 990))
+    assert (other_year.month, other_year.closing_minor) == (date(2026, 1, 1), 89)
+    *_, among_sales = deferred_after((29, 1_000_000), (31, 1_000_000), back=(31, 990))
+    assert among_sales.closing_minor == 8_920 + 89
+
+
+def test_a_sale_brought_back_whole_leaves_nothing_deferred_and_recognises_nothing() -> None:
+    sold, later = deferred_after((29, 1_000_000), back=(31, 1_000))
+    assert (later.deferred_minor, later.recognised_minor, later.closing_minor) == (-sold.deferred_minor, 0, 0)
+
+
+def test_what_was_recognised_of_points_that_stay_is_not_recognised_again_by_a_return() -> None:
+    liability = example_52()
+    liability.cohorts[OF_2025, date(2026, 1, 1)] = Movement(taken_back=-2_500)
+    steady = revenue(liability, value=Fraction(1), expected=lambda _cohort, _month: Fraction(95, 100))
+    lines = {line.month: line for line in steady}
+    january = lines[date(2026, 1, 1)]
+    assert (january.deferred_minor, january.recognised_minor) == (-2_169, 0)
+    assert january.closing_minor == 8_676 - 2_169 - 4_110
 
 
 def test_the_lines_of_a_journal_balance_for_each_entity_and_month() -> None:

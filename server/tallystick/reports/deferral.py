@@ -2,9 +2,9 @@
 
 Points give members a material right (B40). Part of each month's sales is deferred, in the ratio of stand-alone selling
 prices: that of the goods, and that of the points, which is their value as a discount times the share expected to be
-burned (B42). It is recognised as points are burned, in the ratio of those burned to those expected to be burned in all,
-with a cumulative catch-up when that expectation changes (paragraph 88); what is never burned is breakage and follows
-the same pattern (B46).
+burned (B42). Points that a return takes back take with them what was deferred for them. The rest is recognised as
+points are burned, in the ratio of those burned to those expected to be burned in all, with a cumulative catch-up when
+that expectation changes (paragraph 88); what is never burned is breakage and follows the same pattern (B46).
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _half_up(amount: Fraction) -> int:
 class RevenueLine:
     """One month of one cohort: what was deferred and recognised, and what is deferred still, in minor units.
 
-    ``issued``, ``burned``, ``expired`` count points since the cohort began, net of returns.
+    ``issued``, ``burned``, ``expired`` count points since the cohort began, net of returns. ``deferred_minor`` is
+    below 0 when returns took back more than was deferred.
     """
 
     cohort: Cohort
@@ -91,7 +92,10 @@ def revenue(liability: Liability, *, value: Fraction, expected: Expectation) -> 
                     f"{share} of {cohort.entity or 'no store'} {cohort.year} in {month:%Y-%m}: 0 to 1"
                 )
             sold = liability.sales_minor.get((cohort.entity, month), 0) if month.year == cohort.year else 0
-            newly = allocate(sold, moved.earned + moved.taken_back, value, share)
+            # Sales of a month are not less what came back of them, and so neither are their points.
+            newly = allocate(sold, moved.earned, value, share)
+            earned = total.earned + total.taken_back + moved.earned
+            newly -= _of_returns(deferred + newly, -moved.taken_back, earned)
             deferred += newly
             _add(total, moved)
             issued = total.earned + total.taken_back + total.adjusted
@@ -114,6 +118,13 @@ def revenue(liability: Liability, *, value: Fraction, expected: Expectation) -> 
             )
             recognised = so_far
     return lines
+
+
+def _of_returns(deferred_minor: int, taken_back: int, earned: int) -> int:
+    """Return how much of what was deferred goes back with points that were taken back, of those that were earned."""
+    if earned <= 0:
+        return 0
+    return _half_up(deferred_minor * Fraction(min(taken_back, earned), earned))
 
 
 def _add(total: Movement, moved: Movement) -> None:
