@@ -58,7 +58,8 @@ class Liability:
     """All that finance needs of a ledger.
 
     ``movements`` by entity and month, ``cohorts`` by cohort and month, ``sales_minor`` what was sold to members without
-    tax, by entity and month, ``settled`` points of one entity burned at another, by (issuer, where burned, month).
+    tax, by entity and month, ``settled`` points of one entity burned at another, by (issuer, where burned, month). A
+    sale that was undone in its month is neither sold nor earned.
     """
 
     movements: dict[tuple[str, date], Movement] = field(default_factory=dict)
@@ -173,6 +174,7 @@ class _Member:
         self._month_of = month_of
         self._entity_of = entity_of
         self._lots = OwedLots()
+        self._sold: dict[int, tuple[tuple[str, date], int]] = {}
         self._taken: dict[int, tuple[str, list[Part]]] = {}
         self._restored: dict[int, int] = {}
 
@@ -184,11 +186,17 @@ class _Member:
             sold = sum(total.net_minor for total in detail.tax_totals)
             key = (here.entity, month)
             self._liability.sales_minor[key] = self._liability.sales_minor.get(key, 0) + sold
+            self._sold[entry.seq] = key, sold
+        never_was = entry.kind is EntryKind.REVERSE and self._unsell(entry.reverses_seq, month)
         if moves.issued < 0:
             self._lots.earned(entry.seq, here)
             self._move(month, here, earned=-moves.issued)
         elif moves.issued > 0:
-            self._move(month, self._lots.cohort(entry.reverses_seq, here), taken_back=-moves.issued)
+            issuer = self._lots.cohort(entry.reverses_seq, here)
+            if never_was:
+                self._move(month, issuer, earned=-moves.issued)
+            else:
+                self._move(month, issuer, taken_back=-moves.issued)
         # What a store stood in for never was the member's: neither its burn nor its return moves what is owed.
         spent = moves.burned + moves.store_loss
         self._lessen(entry, adjusted=max(moves.adjusted, 0), expired=moves.breakage, spent=max(spent, 0))
@@ -203,6 +211,14 @@ class _Member:
         elif moves.adjusted < 0:
             self._lots.earned(entry.seq, here)
             self._move(month, here, adjusted=-moves.adjusted)
+
+    def _unsell(self, seq: int, month: date) -> bool:
+        """Take a sale of this month off what was sold; return whether it was one. Earlier months may be closed."""
+        if seq not in self._sold or self._sold[seq][0][1] != month:
+            return False
+        key, sold = self._sold[seq]
+        self._liability.sales_minor[key] -= sold
+        return True
 
     def _lessen(self, entry: Entry, *, adjusted: int, expired: int, spent: int) -> None:
         """Take what an entry takes out of the lots behind it, and note whose it was."""
