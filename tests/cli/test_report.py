@@ -96,3 +96,24 @@ def test_estimates_that_cannot_be_right_are_refused_with_their_line(
     finished = bench.here("report", "revenue", "--breakage", estimates, "--database", url(bench))
     assert finished.code in (2, 3)
     assert said in finished.err
+
+
+@pytest.mark.parametrize(
+    ("percent", "code", "said"),
+    [
+        ("150%", 2, "150% is not from 0 to 100"),
+        ("100.5", 2, "100.5 is not"),
+        ("\N{SUPERSCRIPT TWO}", 3, "No such file"),
+    ],
+)
+def test_a_share_above_all_points_is_refused_and_what_is_no_number_is_a_file(
+    bench: Shell, imported: Any, percent: str, code: int, said: str
+) -> None:
+    finished = bench.here("report", "revenue", "--breakage", percent, "--database", url(bench))
+    assert (finished.code, finished.out) == (code, "")
+    assert said in finished.err
+
+
+def test_all_points_may_be_expected_to_be_burned_or_none(bench: Shell, imported: Any) -> None:
+    assert report(bench, "revenue", "--breakage", "0")[0]["deferred_minor"] > 0
+    assert report(bench, "revenue", "--breakage", "100.0 %")[0]["deferred_minor"] == 0

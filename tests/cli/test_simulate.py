@@ -87,6 +87,15 @@ def test_rule_sets_of_two_currencies_are_not_compared(bench: Shell, sales_file: 
     assert "EUR" in finished.err
 
 
+def test_a_rule_set_is_not_tried_on_a_ledger_of_another_currency(bench: Shell, imported: Any) -> None:
+    url = f"sqlite:///{bench.home / 'sales.db'}"
+    finished = bench.here("program", "simulate", "simple", "--sales", "ledger", "--database", url)
+    assert finished.code == 2
+    assert "simple is in EUR, the ledger of " in finished.err
+    assert " in GBP" in finished.err
+    assert "sold to members" not in finished.out
+
+
 def test_a_file_without_a_members_sale_is_no_history(bench: Shell, tmp_path: Path) -> None:
     nobody = tmp_path / "nobody.csv"
     nobody.write_text(

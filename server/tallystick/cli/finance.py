@@ -182,9 +182,11 @@ def expectation(breakage: str) -> Callable[[Cohort, date], Fraction]:
 
     The file has the columns from_month,percent and, if wanted, points_of; the newest line up to a month counts.
     """
-    if breakage.replace(".", "", 1).removesuffix("%").strip().isdigit():
-        burned = 1 - Fraction(breakage.removesuffix("%").strip()) / 100
-        return lambda _cohort, _month: burned
+    if breakage.replace(".", "", 1).removesuffix("%").strip().isdecimal():
+        percent = Fraction(breakage.removesuffix("%").strip())
+        if percent > 100:
+            raise CommandFailed(f"{breakage} is not from 0 to 100", code=EXIT_USAGE)
+        return lambda _cohort, _month: 1 - percent / 100
     estimates = sorted(_estimates(Path(breakage)), key=lambda one: one[0])
 
     def expected(cohort: Cohort, month: date) -> Fraction:

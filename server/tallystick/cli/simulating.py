@@ -69,21 +69,12 @@ def simulate(
     if against:
         text = published_rules(remote, 0)[1] if against == IN_FORCE else read_rules(against)
         other = parsed(against, text)
-        if other.currency != candidate.currency:
-            raise CommandFailed(
-                f"{rules} is in {candidate.currency}, {against} in {other.currency}",
-                mend="compare rule sets of one currency",
-                code=EXIT_USAGE,
-            )
-    history = (
-        _of_ledger(
-            program,
-            candidate.currency,
-            settings_from(remote.config, data_dir=remote.data_dir, database=database),
-        )
-        if sales == LEDGER
-        else _of_file(Path(sales), candidate.currency)
-    )
+        _check_currency(rules, candidate, against, other)
+    if sales == LEDGER:
+        settings = settings_from(remote.config, data_dir=remote.data_dir, database=database)
+        history = _of_ledger(program, rules, candidate, settings)
+    else:
+        history = _of_file(Path(sales), candidate.currency)
     if not history.members:
         raise CommandFailed(f"{sales} holds no sale of a member", mend="there is nothing to simulate")
     started = time.perf_counter()
@@ -124,6 +115,15 @@ def parsed(name: str, text: str) -> RuleSet:
     return rules
 
 
+def _check_currency(name: str, candidate: RuleSet, against: str, other: RuleSet) -> None:
+    if other.currency != candidate.currency:
+        raise CommandFailed(
+            f"{name} is in {candidate.currency}, {against} in {other.currency}",
+            mend="compare rule sets of one currency",
+            code=EXIT_USAGE,
+        )
+
+
 def _of_file(file: Path, currency: str) -> History:
     from tallystick.cli.retail.past import history_of_plan
     from tallystick.cli.retail.plan import make_plan
@@ -133,19 +133,23 @@ def _of_file(file: Path, currency: str) -> History:
     return history_of_plan(make_plan(kind, rows), source=file.name, currency=currency)
 
 
-def _of_ledger(program: str, currency: str, settings: Settings) -> History:
+def _of_ledger(program: str, name: str, candidate: RuleSet, settings: Settings) -> History:
     from tallystick.cli.books import the_program
     from tallystick.reports.entries import by_member
     from tallystick.reports.history import LEDGER_NOTES, History, add_entries
+    from tallystick.service.rulebook import RuleBook
     from tallystick.storage.open import open_store
 
     store = open_store(settings.database_url)
     try:
         program_id = the_program(store, program)
         history = History(f"the ledger of {program_id}", LEDGER_NOTES)
+        in_force = RuleBook(store).current(program_id)
+        if in_force is not None:
+            _check_currency(name, candidate, history.source, in_force)
         with store.snapshot(program_id) as snapshot:
             for member_id, entries in by_member(snapshot.ledger()):
-                add_entries(history, member_id, entries, currency=currency)
+                add_entries(history, member_id, entries, currency=candidate.currency)
     finally:
         store.close()
     return history
