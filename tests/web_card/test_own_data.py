@@ -6,13 +6,34 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import APIResponse, Browser, Route, expect
 
 from tests.web.support.browser import open_context
 from tests.web_card.support.card import PHONE, Card
 from tests.web_card.support.gateway import new_address
 
 pytestmark = pytest.mark.timeout(240)
+
+GET_CARD = "**/tallystick.v1.AppService/GetCard"
+SETTLE_MS = 500
+TRIES = 100
+TRY_MS = 50
+
+
+def signed_out_before_the_answer(card: Card) -> tuple[Route, APIResponse]:
+    """Let a member sign out while the answer with the card is on its way; return how it can be let through."""
+    late: list[tuple[Route, APIResponse]] = []
+    card.go("more")
+    card.page.route(GET_CARD, lambda route: late.append((route, route.fetch())), times=1)
+    card.page.evaluate(ASK)
+    for _ in range(TRIES):
+        if late:
+            break
+        card.page.wait_for_timeout(TRY_MS)
+    card.tap("sign-out")
+    card.tap("sign-out-yes")
+    card.shows("sign-in")
+    return late[0]
 
 
 def test_a_second_phone_is_listed_and_once_removed_must_be_bound_again(card: Card, browser: Browser) -> None:
@@ -64,6 +85,35 @@ def test_whoever_signs_out_leaves_nothing_on_the_phone(card: Card) -> None:
     assert card.page.evaluate(KEPT) == []
     card.page.reload()
     card.shows("sign-in")
+
+
+def test_an_answer_that_comes_after_signing_out_is_not_kept(card: Card) -> None:
+    card.sign_up()
+    route, answer = signed_out_before_the_answer(card)
+    with card.page.expect_response(GET_CARD):
+        route.fulfill(response=answer)
+    card.page.wait_for_timeout(SETTLE_MS)
+    assert card.page.evaluate(KEPT) == []
+    card.shows("sign-in")
+
+
+def test_an_answer_for_the_last_member_is_not_shown_to_the_next(card: Card) -> None:
+    card.sign_up()
+    route, answer = signed_out_before_the_answer(card)
+    # The next member's own card does not come through.
+    card.page.route(GET_CARD, lambda each: each.abort())
+    card.sign_up()
+    with card.page.expect_response(GET_CARD):
+        route.fulfill(response=answer)
+    card.page.wait_for_timeout(SETTLE_MS)
+    assert "demo/card" not in card.page.evaluate(KEPT)
+    expect(card.at("number")).to_have_count(0)
+    card.page.unroute(GET_CARD)
+    card.page.evaluate(ASK)
+    own = card.member_id()
+    expect(card.at("number")).to_be_visible()
+    assert answer.json()["card"]["memberId"] != own
+    assert card.page.evaluate(KEPT_CARD) == own
 
 
 def test_consents_and_the_name_are_kept_at_the_gateway(card: Card) -> None:
@@ -174,3 +224,13 @@ KEPT = """() => new Promise((resolve) => {
         asked.onsuccess = () => { request.result.close(); resolve(asked.result); };
     };
 })"""
+
+KEPT_CARD = """() => new Promise((resolve) => {
+    const request = indexedDB.open("tallystick-card");
+    request.onsuccess = () => {
+        const asked = request.result.transaction("kept").objectStore("kept").get("demo/card");
+        asked.onsuccess = () => { request.result.close(); resolve(asked.result?.card.memberId); };
+    };
+})"""
+
+ASK = "() => { dispatchEvent(new Event('online')); }"

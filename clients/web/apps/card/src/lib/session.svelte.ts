@@ -92,13 +92,14 @@ class Session {
     try {
       this.program ??= await this.public<T.CardProgram>("SignInService/GetCardProgram", {});
       if (this.stage !== "in") return;
+      const device = this.#device;
       const sentMs = Date.now();
       const { card } = await this.call<{ card: T.MemberCard }>("AppService/GetCard");
       this.#heardTime(ms(card.asOf), sentMs);
       if (card.status === "MEMBER_STATUS_ERASED") return await this.end("erased");
       this.card = card;
       this.atMs = Date.now();
-      await this.store.put("card", { card, atMs: this.atMs });
+      await this.#whileHeld(device, this.store.put("card", { card, atMs: this.atMs }));
       await this.#renewWhenDue();
       await this.#claim();
       await this.#followPush();
@@ -113,17 +114,28 @@ class Session {
     return this.#heard(() => post<Answer>(method, { programId, ...message }));
   }
 
-  /** Calls a method for this member. Throws `Failed` or `Away`. */
+  /** Calls a method for this member. Throws `Failed` or `Away`, the latter also when the member has gone meanwhile. */
   async call<Answer>(method: string, message: object = {}): Promise<Answer> {
-    const whole = { memberId: this.#device?.memberId, ...message };
-    const token = await this.#accessToken();
+    const device = this.#device;
+    const whole = { memberId: device?.memberId, ...message };
+    const token = await this.#whileHeld(device, this.#accessToken());
+    const asked = this.#heard(() => post<Answer>(method, whole, token));
     try {
-      return await this.#heard(() => post<Answer>(method, whole, token));
+      return await this.#whileHeld(device, asked);
     } catch (error) {
       if (!(error instanceof Failed) || error.code !== "unauthenticated") throw error;
       this.#token.untilMs = 0;
-      return this.#heard(async () => post<Answer>(method, whole, await this.#accessToken()));
+      const other = await this.#whileHeld(device, this.#accessToken());
+      const again = this.#heard(() => post<Answer>(method, whole, other));
+      return this.#whileHeld(device, again);
     }
+  }
+
+  /** What was asked for a device; an `Away` once this phone speaks for it no longer: it is not for whoever is here now. */
+  #whileHeld<Answer>(device: Device | null, asked: Promise<Answer>): Promise<Answer> {
+    return asked.finally(() => {
+      if (this.#device?.deviceId !== device?.deviceId) throw new Away("signed out");
+    });
   }
 
   /** Lets push messages come to an address of this phone. Throws `Failed` or `Away`. */
@@ -162,13 +174,13 @@ class Session {
   /** This phone speaks for a member from now on. */
   async signedIn(keys: CryptoKeyPair, answer: T.SignedIn): Promise<void> {
     const device: Device = { keys, memberId: answer.memberId, ...credentialOf(answer) };
+    this.#forget();
     await this.store.clear();
     await this.store.put("device", device);
     bound.set();
     used("ref");
     this.#hold(device);
     this.#token = { text: answer.accessToken, untilMs: Date.now() + num(answer.expiresInS) * 1000 };
-    this.card = null;
     this.stage = "in";
     // Whatever was looked at before, the card comes first.
     location.hash = "#/";
@@ -179,13 +191,20 @@ class Session {
 
   /** Forgets the member on this phone. The key is gone with it, and no message finds the way here. */
   async end(stage: "out" | "erased"): Promise<void> {
+    this.#forget();
     await this.store.clear();
     await unsubscribe();
     bound.forget();
+    this.stage = stage;
+  }
+
+  /** Before anything is awaited: what is still on its way is for nobody from now on. */
+  #forget(): void {
     this.#device = null;
     this.#token = { text: "", untilMs: 0 };
+    this.#buying = null;
     this.card = null;
-    this.stage = stage;
+    this.claimed = null;
   }
 
   #hold(device: Device): void {
@@ -202,21 +221,23 @@ class Session {
       { deviceId: device.deviceId },
     );
     const renewed = { ...device, ...credentialOf(answer) };
-    await this.store.put("device", renewed);
     this.#hold(renewed);
+    await this.store.put("device", renewed);
   }
 
   /** Whoever wanted messages gets them wherever the phone is by now. */
   async #followPush(): Promise<void> {
+    const device = this.#device;
     const told = await this.store.get("pushedTo");
     if (!told) return;
     const key = async (): Promise<string> =>
       (await this.call<T.PushKey>("NotificationService/GetPushKey")).applicationServerKey;
-    const address = await moved(told, key).catch((error: unknown) => {
+    const found = moved(told, key).catch((error: unknown) => {
       // No address is to be had now; the next refresh asks again.
       if (!(error instanceof DOMException)) throw error;
       return null;
     });
+    const address = await this.#whileHeld(device, found);
     if (address) await this.pushTo(address);
   }
 
@@ -241,7 +262,12 @@ class Session {
 
   async #accessToken(): Promise<string> {
     if (Date.now() < this.#token.untilMs - TOKEN_SPARE_MS) return this.#token.text;
-    return (this.#buying ??= this.#buy().finally(() => (this.#buying = null)));
+    if (this.#buying) return this.#buying;
+    const buying = this.#buy().finally(() => {
+      // Another member may be buying by now.
+      if (this.#buying === buying) this.#buying = null;
+    });
+    return (this.#buying = buying);
   }
 
   async #buy(): Promise<string> {
@@ -250,7 +276,7 @@ class Session {
     const ask = async (): Promise<{ accessToken: string; expiresInS?: number }> => {
       const { deviceId, memberId, keys } = device;
       const assertion = await assertionOf(keys, { deviceId, programId, nowMs: this.nowMs });
-      return this.public("SignInService/IssueAppToken", { memberId, assertion });
+      return this.#whileHeld(device, this.public("SignInService/IssueAppToken", { memberId, assertion }));
     };
     const sentMs = Date.now();
     const answer = await ask().catch((error: unknown) => {
