@@ -54,18 +54,20 @@ class Session {
   /** Shows what is kept, which needs no network, and then asks for what is new. */
   async start(): Promise<void> {
     const [device, kept, offsetMs] = await Promise.all([
-      this.store.get("device"),
-      this.store.get("card"),
-      this.store.get("offsetMs"),
+      this.store.get("device").catch(without),
+      this.store.get("card").catch(without),
+      this.store.get("offsetMs").catch(without),
     ]);
     this.offsetMs = offsetMs ?? 0;
-    if (device) {
+    // A key that could not be removed when its owner signed out is not taken up again.
+    if (device && bound.get()) {
       this.#hold(device);
       this.card = kept?.card ?? null;
       this.atMs = kept?.atMs ?? 0;
       this.stage = "in";
     } else {
       this.stage = bound.get() ? "unbound" : "out";
+      if (device) await this.store.drop("device").catch(without);
     }
     void this.refresh();
     setInterval(() => document.visibilityState === "visible" && void this.refresh(), REFRESH_EVERY_MS);
@@ -99,7 +101,7 @@ class Session {
       if (card.status === "MEMBER_STATUS_ERASED") return await this.end("erased");
       this.card = card;
       this.atMs = Date.now();
-      await this.#whileHeld(device, this.store.put("card", { card, atMs: this.atMs }));
+      await this.#whileHeld(device, this.store.put("card", { card, atMs: this.atMs }).catch(without));
       await this.#renewWhenDue();
       await this.#claim();
       await this.#followPush();
@@ -189,10 +191,10 @@ class Session {
     await this.refresh();
   }
 
-  /** Forgets the member on this phone. The key is gone with it, and no message finds the way here. */
+  /** Forgets the member on this phone. The key is gone with it or never used again, and no message finds the way here. */
   async end(stage: "out" | "erased"): Promise<void> {
     this.#forget();
-    await this.store.clear();
+    await this.store.clear().catch(without);
     await unsubscribe();
     bound.forget();
     this.stage = stage;
@@ -222,23 +224,19 @@ class Session {
     );
     const renewed = { ...device, ...credentialOf(answer) };
     this.#hold(renewed);
-    await this.store.put("device", renewed);
+    await this.store.put("device", renewed).catch(without);
   }
 
   /** Whoever wanted messages gets them wherever the phone is by now. */
   async #followPush(): Promise<void> {
     const device = this.#device;
-    const told = await this.store.get("pushedTo");
+    const told = await this.store.get("pushedTo").catch(without);
     if (!told) return;
     const key = async (): Promise<string> =>
       (await this.call<T.PushKey>("NotificationService/GetPushKey")).applicationServerKey;
-    const found = moved(told, key).catch((error: unknown) => {
-      // No address is to be had now; the next refresh asks again.
-      if (!(error instanceof DOMException)) throw error;
-      return null;
-    });
-    const address = await this.#whileHeld(device, found);
-    if (address) await this.pushTo(address);
+    // Where no address is to be had now, the next refresh asks again.
+    const address = await this.#whileHeld(device, moved(told, key).catch(without));
+    if (address) await this.pushTo(address).catch(without);
   }
 
   async #claim(): Promise<void> {
@@ -302,7 +300,7 @@ class Session {
     const offsetMs = serverMs ? offsetOf(serverMs, sentMs, Date.now()) : null;
     if (offsetMs === null) return false;
     this.offsetMs = offsetMs;
-    void this.store.put("offsetMs", offsetMs);
+    void this.store.put("offsetMs", offsetMs).catch(without);
     return true;
   }
 
@@ -316,6 +314,11 @@ class Session {
       throw error;
     }
   }
+}
+
+/** The card goes on with what it has in memory when the phone has nothing, or no room, for it. */
+function without(error: unknown): undefined {
+  if (!(error instanceof DOMException)) throw error;
 }
 
 type Renewal = { device: T.CardDevice; credential: T.Credential };

@@ -67,6 +67,7 @@ interface Shelf {
 const DATABASE = "tallystick-card";
 const SHELF = "kept";
 
+/** Its methods throw a `DOMException` when the browser has no storage for the page, or none left. */
 export class Store {
   readonly #programId: string;
   #open: Promise<IDBDatabase> | null = null;
@@ -104,21 +105,45 @@ export class Store {
     mode: IDBTransactionMode,
     ask: (shelf: IDBObjectStore) => IDBRequest<Result>,
   ): Promise<Result> {
-    const database = await (this.#open ??= opened());
+    const transaction = await this.#begin(mode);
     return new Promise((resolve, reject) => {
-      const transaction = database.transaction(SHELF, mode, { durability: "strict" });
       const request = ask(transaction.objectStore(SHELF));
       transaction.oncomplete = () => resolve(request.result);
-      transaction.onabort = () => reject(transaction.error ?? new Error("the phone kept nothing"));
+      transaction.onabort = () => reject(transaction.error ?? keptNothing());
     });
+  }
+
+  async #begin(mode: IDBTransactionMode): Promise<IDBTransaction> {
+    const begin = async (): Promise<IDBTransaction> =>
+      (await this.#database()).transaction(SHELF, mode, { durability: "strict" });
+    return begin().catch((error: unknown) => {
+      // Browsers close a database without a word, for example while the phone sleeps: it is opened anew.
+      if (!(error instanceof DOMException && error.name === "InvalidStateError")) throw error;
+      this.#open = null;
+      return begin();
+    });
+  }
+
+  #database(): Promise<IDBDatabase> {
+    const closed = (): void => void (this.#open = null);
+    this.#open ??= opened(closed).catch((error: unknown) => {
+      closed();
+      throw error;
+    });
+    return this.#open;
   }
 }
 
-function opened(): Promise<IDBDatabase> {
+const keptNothing = (): DOMException => new DOMException("the phone keeps nothing", "UnknownError");
+
+function opened(onClose: () => void): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(DATABASE, 1);
     request.onupgradeneeded = () => request.result.createObjectStore(SHELF);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("the phone keeps nothing"));
+    request.onsuccess = () => {
+      request.result.onclose = onClose;
+      resolve(request.result);
+    };
+    request.onerror = () => reject(request.error ?? keptNothing());
   });
 }
