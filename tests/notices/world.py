@@ -165,3 +165,10 @@ class Club(World):
         key = generate_signing_key().verify_key
         self.gateway.codes.register(SHOP, member_id, canonical_jwk(key), label="Phone")
         return key.kid
+
+
+def started(opened: list[Club], path: Path, section: str, **more: object) -> Club:
+    """Open a club that tells of what a section names, and let it be served for a while."""
+    opened.append(Club(path, section, **more))  # type: ignore[arg-type]
+    opened[-1].turn()
+    return opened[-1]
