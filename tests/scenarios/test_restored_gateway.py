@@ -13,7 +13,8 @@ from tallystick.core.advice import TillChain, VerdictReason
 from tallystick.core.ids import MemberId, Ms
 from tallystick.storage.open import Store, open_store
 from tallystick.v1 import store_pb2
-from tests.scenarios.street import Street
+from tallystick_till.types import SaleDone
+from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
 from tests.simulation.server import CLUB, Server
 from tests.support.ledgers import new_ledger_file
@@ -48,6 +49,17 @@ class Restorable(Street):
         self.server.store.close()
         self.server.store = self._open(NIGHT)
         self.server._start()
+
+    def fork_after_backup(self, till: Machine, member: Person) -> SaleDone:
+        """Back the books up, then let a till sell from a copy of its disk, where a place is taken; return that sale."""
+        self.sale(till, member)
+        self.sync(till)
+        self.back_up()
+        till.copy_disk(self.root / "before")
+        self.sale(till, member)
+        self.sync(till)
+        till.restore_disk(self.root / "before")
+        return self.sale(till, member)
 
     def talk(self, till: Machine, rounds: int = 3) -> None:
         """Let a till do all that it does while its line is up."""
@@ -113,14 +125,7 @@ def test_a_lease_that_is_granted_while_the_snapshot_comes_is_there_after_it(
 
 def test_a_till_whose_chain_was_ended_after_the_backup_goes_on(street: Restorable) -> None:
     till, ann = street.till("s1"), street.member()
-    street.sale(till, ann)
-    street.sync(till)
-    street.back_up()
-    till.copy_disk(street.root / "copy")
-    street.sale(till, ann)
-    street.sync(till)
-    till.restore_disk(street.root / "copy")
-    sales = [street.sale(till, ann)]
+    sales = [street.fork_after_backup(till, ann)]
     street.talk(till)
     sales.append(street.sale(till, ann))
     street.talk(till)
@@ -164,14 +169,7 @@ def test_a_fork_that_the_restored_gateway_has_forgotten_is_noticed_again(street:
 
 def test_a_copy_of_a_till_is_noticed_by_a_restored_gateway_too(street: Restorable) -> None:
     till, ann = street.till("s1"), street.member()
-    street.sale(till, ann)
-    street.sync(till)
-    street.back_up()
-    till.copy_disk(street.root / "old")
-    street.sale(till, ann)
-    street.sync(till)
-    till.restore_disk(street.root / "old")
-    street.sale(till, ann)
+    street.fork_after_backup(till, ann)
     street.talk(till)
     till.copy_disk(street.root / "copy")
     street.sale(till, ann)

@@ -48,6 +48,7 @@ MOVED = """() => {
     const kept = JSON.parse(localStorage.getItem("pushed"));
     localStorage.setItem("pushed", JSON.stringify({ ...kept, number: "moved" }));
 }"""
+DROPPED = "() => localStorage.removeItem('pushed')"
 TOLD_S = 10.0
 
 
@@ -125,24 +126,19 @@ def test_whoever_signs_out_gets_no_more_messages_here(phone: Card) -> None:
     assert not is_subscribed(phone)
 
 
-def test_messages_find_a_phone_that_the_push_service_has_moved(told: Card) -> None:
-    told.page.evaluate(MOVED)
+@pytest.mark.parametrize(
+    ("change", "address"), [(MOVED, "moved"), (DROPPED, "2")], ids=["by the push service", "by the browser"]
+)
+def test_messages_find_a_phone_whose_address_was_changed(told: Card, change: str, address: str) -> None:
+    told.page.evaluate(change)
     told.open()
-    wait_for(lambda: told.gateway.push_endpoints() == [f"{SERVICE}moved"], "the new address", within_s=TOLD_S)
-    told.go("more/consents")
-    is_on(told, True)
-
-
-def test_a_phone_whose_address_the_browser_has_dropped_takes_a_new_one(told: Card) -> None:
-    told.page.evaluate("() => localStorage.removeItem('pushed')")
-    told.open()
-    wait_for(lambda: told.gateway.push_endpoints() == [f"{SERVICE}2"], "the new address", within_s=TOLD_S)
+    wait_for(lambda: told.gateway.push_endpoints() == [SERVICE + address], "the new address", within_s=TOLD_S)
     told.go("more/consents")
     is_on(told, True)
 
 
 def test_whoever_takes_the_permission_away_is_not_asked_again(told: Card) -> None:
-    told.page.evaluate("() => localStorage.removeItem('pushed')")
+    told.page.evaluate(DROPPED)
     told.page.context.clear_permissions()
     told.open()
     told.go("more/consents")
