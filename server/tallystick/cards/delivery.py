@@ -12,6 +12,7 @@ from tallystick.cards.pushes import Became, Push, PushUnavailable
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import MemberStatus
 from tallystick.service.errors import TallystickError
+from tallystick.service.outliving import outliving
 from tallystick.service.wallet_store import Registration, Wallet, WalletPass
 from tallystick.service.wallets import PassStore, Wallets
 
@@ -70,14 +71,8 @@ class Delivery:
         for program_id in self._programs():
             if self._ending.is_set():
                 break
-            try:
+            with outliving(log, "a program was left out", program_id=program_id):
                 told += self._see_to(program_id)
-            except TallystickError as error:
-                log.warning(
-                    "a program was left out", extra={"program_id": program_id, "reason": error.reason}
-                )
-            except Exception:
-                log.exception("a program was left out", extra={"program_id": program_id})
         return told
 
     def _see_to(self, program_id: ProgramId) -> int:

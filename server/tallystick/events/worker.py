@@ -9,12 +9,12 @@ import random
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import Program
-from tallystick.service.errors import TallystickError
+from tallystick.service.outliving import outliving
 
 EVERY_S = 1.0
 RETRY_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -39,6 +39,7 @@ class Worker(ABC):
         self, name: str, store: Programs, *, forget_every_s: float, every_s: float = EVERY_S
     ) -> None:
         self._name = name
+        self._log = logging.getLogger(f"tallystick.{name}")
         self._programs_of = store
         self._every_s = every_s
         self._forget_every_s = forget_every_s
@@ -64,9 +65,9 @@ class Worker(ABC):
 
     async def round(self) -> None:
         """Do what is due once; a program in which it fails keeps no other one waiting. Raises nothing."""
-        with self._outliving("the programs could not be read"):
+        with outliving(self._log, "the programs could not be read"):
             for program_id in await self._in_turn():
-                with self._outliving("a program was left out", program_id=program_id):
+                with outliving(self._log, "a program was left out", program_id=program_id):
                     await self._see_to(program_id)
 
     @abstractmethod
@@ -94,17 +95,6 @@ class Worker(ABC):
                 await self._end()
 
         asyncio.run(work())
-
-    @contextlib.contextmanager
-    def _outliving(self, what: str, **extra: str) -> Iterator[None]:
-        log = logging.getLogger(f"tallystick.{self._name}")
-        try:
-            yield
-        except TallystickError as error:
-            log.warning(what, extra={**extra, "reason": error.reason})
-        except Exception:
-            # The thread must outlive whatever it meets: nobody else does what this process has in hand.
-            log.exception(what, extra=extra)
 
     async def _in_turn(self) -> list[ProgramId]:
         """Return all programs; each ``forget_every_s`` there may be something old in any of them."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from tallystick.core.ids import ProgramId
 from tallystick.service.advices import posted_any
-from tallystick.service.errors import TallystickError
 from tallystick.service.inbox import Inbox
 from tallystick.service.lane import Lane
+from tallystick.service.outliving import outliving
 from tallystick.service.reads import ReadPool
 
 EVERY_S = 5.0
@@ -20,6 +18,8 @@ ROUNDS_MAX = 10
 """How long a chain of advices that wait for each other is followed at once; the rest comes with the next look."""
 
 DEADLINE_S = 10.0
+
+_NOT_LOOKED_AT = "parked advices could not be looked at"
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +43,7 @@ async def keep_posting(inbox: Inbox, pool: ReadPool, lane: Lane, *, every_s: flo
     """Look for parked advices of all programs again and again, until cancelled."""
     while True:
         await asyncio.sleep(every_s)
-        with _outliving():
+        with outliving(log, _NOT_LOOKED_AT):
             for program_id in await pool.run(inbox.look_for_parked):
-                with _outliving():
+                with outliving(log, _NOT_LOOKED_AT, program_id=program_id):
                     await post_parked(inbox, pool, lane, program_id)
-
-
-@contextmanager
-def _outliving() -> Iterator[None]:
-    try:
-        yield
-    except TallystickError as error:
-        log.warning("parked advices could not be looked at", extra={"reason": error.reason})
-    except Exception:
-        # Nobody begins to look again before the process does; and no program waits for another one.
-        log.exception("parked advices could not be looked at")
