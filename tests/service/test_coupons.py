@@ -11,7 +11,8 @@ import pytest
 
 from tallystick.core.command import ReturnLine
 from tallystick.core.entry import EntryKind, Refusal
-from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.ids import NEVER_MS, MemberId, ProgramId
+from tallystick.service.balances import Balances, Preview
 from tallystick.service.coupon_ports import CodeState
 from tallystick.service.errors import AlreadyExists, InvalidInput, NotFound, StoreConflict
 from tallystick.service.ports import Transaction
@@ -331,14 +332,47 @@ def test_a_batch_that_loses_its_commit_uses_a_coupon_once_when_it_is_run_again(
     assert (desk.counted("birthday"), desk.counted("summer")) == ((1, 1, 0), (1, 1, 0))
 
 
-def test_a_hold_that_is_over_for_its_member_is_over_for_the_coupon_too(desk: CouponDesk) -> None:
+@pytest.mark.parametrize("points", [0, 400])
+def test_a_hold_that_is_over_for_its_member_is_over_for_the_coupon_too(desk: CouponDesk, points: int) -> None:
     earlier = later(desk.origin, -120)
     desk.posted(replace(desk.adjust(1_000), origin=earlier))
     (code,) = desk.codes()
-    desk.posted(replace(desk.holds(code.text, points=400, ttl_s=60), origin=earlier))
+    desk.posted(replace(desk.holds(code.text, points=points, ttl_s=60), origin=earlier))
     assert desk.refused(desk.buys(code.text, member=BEN)) is Refusal.COUPON_USED
-    assert used(desk.posted(desk.buys(code.text))) == [("birthday", 300)]
+    sale = desk.buys(code.text)
+    quote = Balances(desk.store, desk.book).quote(
+        CLUB, sale, earliest_ms=0, latest_ms=NEVER_MS, now_ms=desk.now
+    )
+    assert isinstance(quote, Preview), quote
+    assert used(quote.entry) == used(desk.posted(sale)) == [("birthday", 300)]
     assert desk.account().held == 0
+
+
+@pytest.mark.parametrize("in_company", [False, True])
+def test_a_hold_of_points_leaves_those_of_coupons_alone_whatever_shares_its_batch(
+    store: Store,  # noqa: F811
+    in_company: bool,
+) -> None:
+    with CouponDesk(store, holds={"open_max": 1}) as desk:
+        desk.posted(desk.adjust(1_000))
+        (code,) = desk.codes()
+        desk.posted(replace(desk.holds(code.text, ttl_s=60), origin=later(desk.origin, -120)))
+        company = [desk.buys("always")] if in_company else []
+        assert [told(one) for one in desk.send(*company, desk.hold(100))][-1] == "HOLD"
+        assert desk.state(code) is CodeState.RESERVED, "for others, by the server's clock"
+        assert verify(store).ok
+
+
+@pytest.mark.parametrize("in_company", [False, True])
+def test_checkouts_with_coupons_alone_take_no_room_from_one_with_points(
+    store: Store,  # noqa: F811
+    in_company: bool,
+) -> None:
+    with CouponDesk(store, holds={"open_max": 1}) as desk:
+        desk.posted(desk.adjust(1_000))
+        desk.posted(desk.holds("always"))
+        company = [desk.buys("always")] if in_company else []
+        assert [told(one) for one in desk.send(*company, desk.hold(100))][-1] == "HOLD"
 
 
 def test_codes_have_nothing_in_common(store: Store) -> None:  # noqa: F811

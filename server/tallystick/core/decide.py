@@ -80,7 +80,7 @@ def needs_lots(command: Command) -> bool:
     """Return whether deciding needs the member's lots and holds, apart from what time has made due."""
     match command:
         case Sale():
-            return command.spend is not None or bool(command.reward_ids)
+            return command.spend is not None or bool(command.reward_ids or command.coupons)
         case SettleSale():
             return command.burned_points > 0
         case Earn() | SettleEnrolment() | TransferIn() | ConvertIn() | AwardGoal():

@@ -84,14 +84,16 @@ def place_hold(
 def _check_room(draft: Draft, rules: RuleSet, command: PlaceHold) -> Refused | None:
     """Return why there cannot be this hold beside those that are open, None when there can.
 
-    Holds of coupons alone are counted apart. They are looked for only when coupons are held: of a member who holds no
-    points no holds are loaded otherwise. The same look closes those whose time is over.
+    Holds without points are counted apart, and only when coupons or rewards are held: otherwise they are loaded or not
+    as it happens. The same look closes those whose time is over.
     """
     if not 0 < command.ttl_s <= rules.holds.ttl_max_s:
         return refused(Refusal.HOLD_TTL, ttl_s=command.ttl_s, ttl_max_s=rules.holds.ttl_max_s)
     at_ms = max(command.origin.occurred_ms, draft.account.as_of_ms)
     with_points = without = 0
     for hold in [hold for hold in draft.holds.values() if hold.kind is HoldKind.CHECKOUT]:
+        if not (hold.points or command.coupons or command.reward_ids):
+            continue
         if _status_at(hold, at_ms) is HoldStatus.EXPIRED:
             draft.set_hold(replace(hold, status=HoldStatus.EXPIRED))
         elif hold.status is HoldStatus.OPEN and hold.points:

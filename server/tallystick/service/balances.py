@@ -20,7 +20,7 @@ from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
 from tallystick.core.rules.tier import credits_in_period, current_tier
 from tallystick.core.state import Account, Hold, MemberState
-from tallystick.service.coupon_book import read_book, rewards_named
+from tallystick.service.coupon_book import asks_of_holds, read_book
 from tallystick.service.directory import Clock
 from tallystick.service.errors import NotFound, StoreConflict
 from tallystick.service.ports import LedgerReader
@@ -164,8 +164,7 @@ class Balances:
             program_id,
             command.member_id,
             whole=needs_lots(command),
-            # Holds of free rewards hold no points, and count as had.
-            holding=bool(rewards_named(command)),
+            holding=asks_of_holds(command),
             due_ms=command.origin.occurred_ms,
             also=also,
         )

@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tallystick.core.advice import TillChain, bounded_ms, item_id_of
-from tallystick.core.command import Capture, Command, PlaceHold, ReturnLease, SettleSale, Void
+from tallystick.core.command import Capture, Command, ReturnLease, SettleSale, Void
 from tallystick.core.decide import needs_lots, refers_to
 from tallystick.core.entry import Entry, Refused
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account, Hold, Lot, MemberState
-from tallystick.service.coupon_book import CouponBook, budgets_named, coupons_named, load_book, rewards_named
+from tallystick.service.coupon_book import (
+    CouponBook,
+    asks_of_holds,
+    budgets_named,
+    coupons_named,
+    load_book,
+    rewards_named,
+)
 from tallystick.service.ports import InboxItem, Known, Transaction
 from tallystick.service.submission import Place, Submission, pinned_version
 
@@ -132,14 +139,11 @@ def _load_whole(
 ) -> tuple[dict[MemberId, list[Hold]], dict[MemberId, list[Lot]]]:
     """Load lots and holds of the members that need them, and what their commands refer to."""
     named = {hold_id for command in commands for hold_id in _holds_named(command)}
-    # Open holds and held points come and go together, so most members need no look for them: all but those of
-    # coupons alone, which only another such hold asks about, and those of free rewards, which count as had.
+    # Open holds and held points come and go together, so most members need no look for them: all but those without
+    # points, which few commands ask about.
     holding = {member for member in whole if loaded.accounts[member].held}
     holding.update(
-        command.member_id
-        for command in commands
-        if ((isinstance(command, PlaceHold) and command.coupons) or rewards_named(command))
-        and command.member_id in whole
+        command.member_id for command in commands if asks_of_holds(command) and command.member_id in whole
     )
     holds = tx.holds(open_of=holding, ids=named)
     targets = [

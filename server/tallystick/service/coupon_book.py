@@ -63,6 +63,13 @@ def rewards_named(command: Command) -> Sequence[str]:
     return (command.reward_id,) if isinstance(command, RedeemReward) else ()
 
 
+def asks_of_holds(command: Command) -> bool:
+    """Return whether it matters to a command which holds without points are open: they reserve coupons and free
+    rewards, and those of its own member that are over no longer do.
+    """
+    return bool(coupons_named(command) or rewards_named(command))
+
+
 def budgets_named(rules: RuleSet | None, command: Command) -> Sequence[str]:
     """Return the names under which is counted what a sale may get of rules with a budget."""
     if rules is None or not rules.budgets:
