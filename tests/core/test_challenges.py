@@ -179,6 +179,38 @@ def test_a_pending_award_is_taken_from_its_own_lot() -> None:
     assert (world.account.pending, world.account.debt) == (0, 0)
 
 
+@pytest.mark.parametrize("spent", ["debt", "within_balance", "only_pending"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_several_pending_awards_are_all_taken_from_their_lots(spent: str, order: tuple[int, ...]) -> None:
+    rules = [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]
+    world = world_of(
+        challenge(target=1, times=9),
+        earning={"rules": rules, "pending_days": 14},
+        returns={"spent": spent},
+    )
+    sales = [world.posted(world.sale(1_000)) for _ in order]
+    world.posted(world.earn(500))
+    for at_sale in order:
+        world.posted(world.all_back(sales[at_sale]))
+    assert (world.account.active, world.account.pending, world.account.debt) == (0, 500, 0)
+
+
+def test_what_has_matured_of_several_awards_is_let_go_where_only_pending_points_are_taken() -> None:
+    rules = [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]
+    world = world_of(
+        challenge(target=1, times=9),
+        earning={"rules": rules, "pending_days": 7},
+        returns={"spent": "only_pending"},
+    )
+    first = world.posted(world.sale(1_000))
+    world.wait_until("2026-01-25T12:00")
+    second = world.posted(world.sale(1_000))
+    world.posted(world.earn(500))
+    for sale in (first, second):
+        world.posted(world.all_back(sale))
+    assert (world.account.active, world.account.pending) == (60, 500)
+
+
 def test_an_award_repays_a_debt_first() -> None:
     world = world_of(challenge(target=2, counts="sales"))
     sale = world.posted(world.sale(4_000))

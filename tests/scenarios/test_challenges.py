@@ -44,6 +44,13 @@ BIG: dict[str, Any] = {
     "award": {"points": 500, "badge": "big-spender"},
 }
 RULES = {"challenges": [COFFEE_WEEK, EXPLORER, BIG]}
+WAITING = {
+    "earning": {
+        "rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}],
+        "pending_days": 14,
+    },
+    "returns": {"spent": "only_pending"},
+}
 
 SCENARIOS = {
     "the third coffee of a week": Scenario(
@@ -77,6 +84,19 @@ SCENARIOS = {
             brings_back("three", "coffee", pieces=2, awarded=0, balance=3),
         ),
         RULES,
+    ),
+    "coffee of two awards brought back while the points wait": Scenario(
+        "all but the last award are kept",
+        "",
+        (
+            buys("first", {"3 x coffee": "9.00"}, awarded=100, balance=0),
+            buys("second", {"3 x coffee": "9.00"}, awarded=200, balance=0),
+            brings_back("first", "coffee", pieces=3, awarded=100),
+            brings_back("second", "coffee", pieces=3, awarded=0),
+            until("2026-02-01T12:00"),
+            buys("", {"tea": "2.00"}, balance=0),
+        ),
+        {**RULES, **WAITING},
     ),
     "a badge for three days": Scenario(
         "a day counts as often as something is bought on it",

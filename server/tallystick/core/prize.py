@@ -1,12 +1,13 @@
 """What can be won some times in a period and is taken back with what carried it: challenges, gifts of a tier.
 
 Three tallies remember a prize in its period: how often it was won, how many points that gave, and the lot that they
-made last. So what is taken back is what was given, whatever the rules have become since.
+made last; a lot that is pending names the one before it. So what is taken back is what was given, whatever the rules
+have become since.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tallystick.core.award import award_id, post_award
 from tallystick.core.basket import Origin
@@ -58,14 +59,15 @@ def give(draft: Draft, rules: RuleSet, prize: Prize, times: int, *, origin: Orig
     """Award a prize so many times, as one entry."""
     args = (("name", prize.name), ("times", str(times)), *_badge(prize))
     points = prize.points * times
+    last_seq = draft.tally(f"{LOT}{prize.key}", prize.period)
     _count(draft, prize, WON, times)
     if points:
         _count(draft, prize, GIVEN, points)
-        _count(draft, prize, LOT, draft.seq + 1 - draft.tally(f"{LOT}{prize.key}", prize.period))
+        _count(draft, prize, LOT, draft.seq + 1 - last_seq)
     if prize.badge:
         draft.count(prize.badge_key, 0, times)
     why = Explanation(prize.rule_id, 0, points, prize.met, args)
-    post_award(
+    award = post_award(
         draft,
         rules,
         command_id=award_id(draft.member_id, cause, prize.key),
@@ -73,6 +75,9 @@ def give(draft: Draft, rules: RuleSet, prize: Prize, times: int, *, origin: Orig
         points=points,
         why=(why,),
     )
+    lot = draft.lots.get(award.seq)
+    if lot is not None and lot.pending:
+        draft.lots[lot.lot_seq] = replace(lot, credit_day=last_seq)
 
 
 def take_back(
@@ -92,7 +97,7 @@ def take_back(
     lot_seq = draft.tally(f"{LOT}{prize.key}", prize.period)
     # What the rest keeps is rounded up for the member, so that the last one takes what is left exactly.
     points = given - -(-given * (before - times) // before)
-    take = TakeBack(draft, policy, lot_seq).run(points)
+    take = TakeBack(draft, policy, _lots_from(draft, lot_seq)).run(points)
     _count(draft, prize, WON, -times)
     _count(draft, prize, GIVEN, -points)
     if times == before:
@@ -110,6 +115,15 @@ def take_back(
         reverses_seq=lot_seq,
         detail=Detail(explanations=tuple(take.explanations(points, why)), due_points=points),
     )
+
+
+def _lots_from(draft: Draft, lot_seq: int) -> list[int]:
+    """Return the lot that a prize made last and those before it, as far back as they may be pending."""
+    found = []
+    while (lot := draft.lots.get(lot_seq)) is not None:
+        found.append(lot_seq)
+        lot_seq = lot.credit_day
+    return found
 
 
 def _count(draft: Draft, prize: Prize, part: str, delta: int) -> None:

@@ -350,7 +350,7 @@ def _take_and_give(
     back = slice_allocs(target.detail.allocs, member_before, to_member)
     draft.give_back(back, at_ms, grace_ms(rules, at_ms))
     policy = spent_policy(rules, by_mistake=kind is EntryKind.REVERSE)
-    take = TakeBack(draft, policy, target.seq).run(earned, also_active=to_member)
+    take = TakeBack(draft, policy, (target.seq,)).run(earned, also_active=to_member)
     so_far = _returned_so_far(target.detail.lines, earlier)
     now = _everything(target.detail.lines) if kind is EntryKind.REVERSE else _add(so_far, returned)
     reckoned = reckon_back(draft, rules, target, before=so_far, after=now, at_ms=at_ms)

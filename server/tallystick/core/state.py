@@ -109,7 +109,8 @@ class Lot:
 
     ``lot_seq`` is the ``seq`` of the entry that made it. ``remaining`` <= ``points``. A lot is pending until
     ``matures_ms`` and ``pending`` says whether that has been posted. It can be spent before ``expires_ms``.
-    ``credits`` are qualifying credits that count from maturity, in the bucket of ``credit_day``.
+    ``credits`` are qualifying credits that count from maturity, in the bucket of ``credit_day``. A prize qualifies for
+    nothing: while its points are pending, ``credit_day`` is the lot that the same prize made before (0: none).
     """
 
     lot_seq: int

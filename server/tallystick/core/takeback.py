@@ -1,7 +1,8 @@
-"""Earned points taken back: from the lot that they made, then from others, then as the rule set's policy says."""
+"""Earned points taken back: from the lots that they made, then from others, then as the rule set's policy says."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tallystick.core.draft import Draft
@@ -11,12 +12,12 @@ from tallystick.core.rules.model import SpentPolicy
 
 
 class TakeBack:
-    """Takes points back. ``lot_seq`` is the entry that made their lot."""
+    """Takes points back. ``lot_seqs`` are the entries that made their lots, the first to be taken from first."""
 
-    def __init__(self, draft: Draft, policy: SpentPolicy, lot_seq: int) -> None:
+    def __init__(self, draft: Draft, policy: SpentPolicy, lot_seqs: Sequence[int]) -> None:
         self.draft = draft
         self.policy = policy
-        self.lot_seq = lot_seq
+        self.lot_seqs = lot_seqs
         self.from_pending = 0
         self.from_active = 0
         self.owed = 0
@@ -30,12 +31,14 @@ class TakeBack:
     def run(self, points: int, *, also_active: int = 0) -> TakeBack:
         """Take up to ``points``; ``also_active`` has just come back into the lots but not yet into the balance."""
         draft = self.draft
-        own = draft.lots.get(self.lot_seq)
         left = points
-        if own is not None and own.pending:
-            self.from_pending = min(left, own.remaining)
-            left -= self.from_pending
-            draft.lots[own.lot_seq] = replace(own, remaining=own.remaining - self.from_pending)
+        for lot_seq in self.lot_seqs:
+            own = draft.lots.get(lot_seq)
+            if own is not None and own.pending:
+                part = min(left, own.remaining)
+                self.from_pending += part
+                left -= part
+                draft.lots[lot_seq] = replace(own, remaining=own.remaining - part)
         if self.policy is not SpentPolicy.ONLY_PENDING:
             self.from_active = min(left, draft.active + also_active)
             self._from_lots(self.from_active)
@@ -49,7 +52,7 @@ class TakeBack:
     def _from_lots(self, points: int) -> None:
         draft = self.draft
         matured = [lot for lot in draft.lots.values() if not lot.pending and lot.remaining]
-        own_first = sorted(matured, key=lambda lot: (lot.lot_seq != self.lot_seq, *burn_order(lot)))
+        own_first = sorted(matured, key=lambda lot: (lot.lot_seq not in self.lot_seqs, *burn_order(lot)))
         for lot in own_first:
             part = min(points, lot.remaining)
             points -= part
