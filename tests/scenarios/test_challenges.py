@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from tallystick.core.command import ReturnLine
 from tallystick.core.entry import EntryKind
 from tallystick.storage.open import Store
+from tallystick.storage.verify import verify
+from tests.core.world import at
 from tests.scenarios.street import Street
 from tests.scenarios.table import Scenario, brings_back, buys, play, reports, sent_again, until
 from tests.scenarios.test_parallel import at_once, desks
-from tests.service.desk import ANN
+from tests.service.desk import ANN, CLUB, Desk
 
 COFFEE_WEEK: dict[str, Any] = {
     "id": "coffee-week",
@@ -157,6 +160,27 @@ def test_forty_sales_at_once_win_ten_times_four(shared: Store) -> None:
         awards = [entry for entry in three[0].entries(ANN) if entry.kind is EntryKind.AWARD]
         assert [-entry.moves.issued for entry in awards] == [7] * 10
         assert three[0].account().active == 40 + 70
+
+
+def test_a_challenge_whose_period_changes_begins_anew_and_the_books_agree(store: Store) -> None:
+    with Desk(store, challenges=[per("year")]) as desk:
+        desk.now = at("2026-11-05T12:00")
+        first = desk.posted(desk.sale(1_000))
+        for period in ("month", "year"):
+            desk.publish(challenges=[per(period)])
+            desk.book.forget(CLUB)
+            desk.posted(desk.sale(1_000))
+        assert desk.account().active == 3 * (10 + 50)
+        report = verify(store)
+        assert report.ok, report.first
+        desk.posted(desk.give_back(first.command_id, ReturnLine(1, 1_000)))
+        assert verify(store).ok
+
+
+def per(period: str) -> dict[str, Any]:
+    """Return a challenge that one sale in a period meets."""
+    award = {"points": 50}
+    return {"id": "once", "name": "Once", "counts": "sales", "target": 1, "per": period, "award": award}
 
 
 @pytest.fixture

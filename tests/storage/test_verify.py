@@ -188,6 +188,56 @@ def test_tallies_that_the_entries_counted_are_as_they_must_be(store: Store) -> N
     assert verify(store).ok
 
 
+JANUARY, FEBRUARY = 739_252, 739_283
+
+
+@pytest.mark.parametrize(("january", "february"), [(3, 1), (1, 1), (2, 1), (0, 1), (3, 2), (4, 1)])
+def test_a_period_that_a_later_one_followed_may_have_been_counted_anew(
+    store: Store, january: int, february: int
+) -> None:
+    x = "challenge/x"
+    agrees = _agrees(
+        store,
+        counted=[Tally(x, JANUARY, 2), Tally(x, FEBRUARY, 1), Tally(x, JANUARY, 1)],
+        kept=[Tally(x, JANUARY, january), Tally(x, FEBRUARY, february)],
+    )
+    assert agrees is ((january, february) in [(3, 1), (1, 1), (0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("key", "later", "anew"),
+    [
+        ("action/review/a1", "action/review/b2", True),
+        ("action/review/a1", "action/party/b2", False),
+        ("challenge/x", "challenge/y", False),
+    ],
+)
+def test_what_makes_room_for_each_other_is_one_action_on_any_subject(
+    store: Store, key: str, later: str, anew: bool
+) -> None:
+    agrees = _agrees(
+        store,
+        counted=[Tally(key, JANUARY, 2), Tally(later, FEBRUARY, 1), Tally(key, JANUARY, 1)],
+        kept=[Tally(key, JANUARY, 1), Tally(later, FEBRUARY, 1)],
+    )
+    assert agrees is anew
+
+
+def _agrees(store: Store, *, counted: list[Tally], kept: list[Tally]) -> bool:
+    """Return whether an account may keep some tallies after what was counted in this order."""
+    books = Books(store)
+    books.enrol(1)
+    entry = replace(books.earn(1), detail=Detail(tallies=tuple(counted)))
+    with store.transaction(PROGRAM) as transaction:
+        account = transaction.lock_accounts([member_id(1)])[member_id(1)]
+        made = books.batch([(account, entry)], tail=transaction.tail(books.lane_id))
+        ((before, after),) = made.accounts
+        there = tuple(sorted(tally for tally in kept if tally.count))
+        made.accounts = [(before, replace(after, tallies=there))]
+        transaction.write(made)
+    return verify(store).ok
+
+
 def test_a_removed_account_is_named_by_its_entries(tampered: Tampered) -> None:
     tampered.run(f"DELETE FROM account WHERE member_id = '{M[4]}'")
     assert tampered.first() == entry(4, 1)

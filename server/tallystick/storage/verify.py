@@ -10,7 +10,6 @@ What it cannot see is the removal of a whole tail: the last batches of a lane to
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -26,7 +25,7 @@ from tallystick.storage.snapshot import LedgerRow, Snapshot, UnreadableRow
 from tallystick.storage.verify_coupons import CouponUses
 from tallystick.storage.verify_referrals import ReferralPayments
 from tallystick.storage.verify_shared import SharedTotals
-from tallystick.storage.verify_tallies import counted_by, tally_differences
+from tallystick.storage.verify_tallies import TallyCounts
 from tallystick.storage.verify_tills import chain_differences, item_differences
 from tallystick.storage.verify_transfers import TransferPairs
 
@@ -384,14 +383,13 @@ class _Member:
         self._seq = 0
         self._balances = (0, 0, 0, 0)
         self._tier = ""
-        self._counts: dict[tuple[str, int], int] = defaultdict(int)
+        self._counts = TallyCounts()
         self._lots: frozenset[int] = frozenset()
 
     def entry(self, row: LedgerRow) -> None:
         """Verify an entry and take its balances as those to go on from: one bad row is one problem."""
         entry = row.entry
-        for name, period, delta in counted_by(row):
-            self._counts[name, period] += delta
+        self._counts.entry(row)
         key = (entry.member_id, entry.seq)
         if entry.seq != self._seq + 1:
             missing = (entry.member_id, self._seq + 1)
@@ -418,7 +416,7 @@ class _Member:
         elif self._seq and account.tier.tier_id != self._tier:
             self._findings.add("account", key, f"tier {self._tier!r}", repr(account.tier.tier_id))
         else:
-            for should, does in tally_differences(account, self._counts):
+            for should, does in self._counts.differences(account):
                 self._findings.add("account", key, should, does)
 
     def lots_agree(self, lots: list[Lot]) -> int:
