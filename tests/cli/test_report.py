@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tallystick.cli.books import the_program
+from tallystick.core.basket import Assurance
+from tallystick.core.command import ConvertOut
+from tallystick.service.programs import Programs
+from tallystick.service.rulebook import RuleBook
+from tallystick.storage.open import open_store
 from tests.cli.retail_files import invoices_file
 from tests.cli.shell import Shell
+from tests.core.world import at
+from tests.service.desk import ANN, BEN, CLUB, Desk
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +128,44 @@ def test_a_share_above_all_points_is_refused_and_what_is_no_number_is_a_file(
 def test_all_points_may_be_expected_to_be_burned_or_none(bench: Shell, imported: Any) -> None:
     assert report(bench, "revenue", "--breakage", "0")[0]["deferred_minor"] > 0
     assert report(bench, "revenue", "--breakage", "100.0 %")[0]["deferred_minor"] == 0
+
+
+def test_a_new_value_of_points_leaves_the_booked_months_as_they_were(
+    bench: Shell, imported: Any, tmp_path: Path
+) -> None:
+    copy = tmp_path / "sales.db"
+    with closing(sqlite3.connect(bench.home / "sales.db")) as whole, closing(sqlite3.connect(copy)) as to:
+        whole.backup(to)
+    door = ("--breakage", "20", "--database", f"sqlite:///{copy}", "--json")
+    before = [bench.prepare("report", name, *door).json for name in ("revenue", "journal")]
+    with closing(open_store(f"sqlite:///{copy}")) as store:
+        program_id = the_program(store, "")
+        programs = Programs(store, RuleBook(store), now_ms=lambda: at("2026-01-15T12:00"))
+        text = re.sub(r"(?m)^  minor: \d+", "  minor: 200", programs.rule_set(program_id, 0).text)
+        assert programs.publish(program_id, text, request_id="twice", published_by="test").version == 2
+    assert [bench.prepare("report", name, *door).json for name in ("revenue", "journal")] == before
+
+
+def test_points_exchanged_with_a_partner_have_the_worth_that_they_had_then(
+    bench: Shell, tmp_path: Path
+) -> None:
+    partners = [{"program": "cinema", "name": "Cinema", "give_points": 10, "get_points": 1}]
+    door = f"sqlite:///{tmp_path / 'club.db'}"
+    bench.prepare("migrate", "--database", door)
+
+    def give(desk: Desk, points: int) -> None:
+        desk.posted(ConvertOut(desk.new_id(), ANN, desk.origin, "cinema", BEN, points, Assurance.STATIC_CARD))
+
+    with closing(open_store(door)) as store, Desk(store, partners=partners) as desk:
+        desk.posted(desk.earn(500))
+        give(desk, 100)
+        before = bench.prepare("report", "settlement", "--database", door, "--json").json
+        worth_twice = {"points": 100, "minor": 200, "assurance_caps": {"typed": "unlimited"}}
+        desk.publish(partners=partners, burning=worth_twice)
+        desk.book.forget(CLUB)
+        assert bench.prepare("report", "settlement", "--database", door, "--json").json == before
+        give(desk, 50)
+    (line,) = bench.prepare("report", "settlement", "--database", door, "--json").json
+    assert (line["month"], line["partner"]) == ("2026-01", "cinema")
+    assert (line["gave_points"], line["gave_minor"]) == (150, 100 + 2 * 50)
+    assert (line["got_points"], line["got_minor"]) == (0, 0)

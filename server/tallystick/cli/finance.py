@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -17,7 +18,6 @@ from tallystick.cli.export import Format, write_records
 from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
 
 if TYPE_CHECKING:
-    from tallystick.core.rules.model import RuleSet
     from tallystick.reports.liability import Liability
     from tallystick.reports.owed_lots import Cohort
 
@@ -47,7 +47,7 @@ def liability(
     to: CsvOption = None,
 ) -> None:
     """The points owed, by month and entity: opening, earned, burned, expired, back by returns, adjusted, closing."""
-    found, _ = _read(books, entities)
+    found = _read(books, entities)
     rows: list[dict[str, str | int]] = [
         {
             "entity": line.entity,
@@ -103,18 +103,20 @@ def settlement(
     rules = books.rules
     with books.store.snapshot(books.program_id) as snapshot:
         found = read_settlement(snapshot.ledger(), zone=rules.zone)
-    value = _value(rules)
-    rows: list[dict[str, str | int]] = [
-        {
-            "month": f"{month:%Y-%m}",
-            "partner": partner_id,
-            "gave_points": exchanged.gave_points,
-            "gave_minor": int(exchanged.gave_points * value),
-            "got_points": exchanged.got_points,
-            "got_minor": int(exchanged.got_points * value),
-        }
-        for (month, partner_id), exchanged in found.items()
-    ]
+    value = _values(books)
+    rows: list[dict[str, str | int]] = []
+    for (month, partner_id), under in groupby(found.items(), lambda one: one[0][:2]):
+        parts = [(exchanged, value(version)) for (_, _, version), exchanged in under]
+        rows.append(
+            {
+                "month": f"{month:%Y-%m}",
+                "partner": partner_id,
+                "gave_points": sum(part.gave_points for part, _ in parts),
+                "gave_minor": int(sum(part.gave_points * worth for part, worth in parts)),
+                "got_points": sum(part.got_points for part, _ in parts),
+                "got_minor": int(sum(part.got_points * worth for part, worth in parts)),
+            }
+        )
     tell(books.printer, rows, to)
 
 
@@ -129,7 +131,7 @@ def revenue(
     """Revenue that points defer and its recognition, by entity and year of issue (IFRS 15 B39-B43, B46)."""
     from tallystick.reports.deferral import revenue as lines_of
 
-    found, rules = _read(books, entities)
+    found = _read(books, entities)
     rows: list[dict[str, str | int]] = [
         {
             "entity": line.cohort.entity,
@@ -143,7 +145,7 @@ def revenue(
             "recognised_minor": line.recognised_minor,
             "closing_minor": line.closing_minor,
         }
-        for line in lines_of(found, value=_value(rules), expected=expectation(breakage))
+        for line in lines_of(found, value=_values(books), expected=expectation(breakage))
     ]
     tell(books.printer, rows, to)
 
@@ -160,8 +162,7 @@ def journal(
     from tallystick.reports.deferral import journal as lines_of
     from tallystick.reports.deferral import revenue as revenue_of
 
-    found, rules = _read(books, entities)
-    value = _value(rules)
+    found, value = _read(books, entities), _values(books)
     lines = lines_of(found, revenue_of(found, value=value, expected=expectation(breakage)), value=value)
     rows: list[dict[str, str | int]] = [
         {
@@ -236,7 +237,7 @@ def _rows(file: Path, needed: Sequence[str], most: int) -> Iterator[Mapping[str,
             yield {name: text or "" for name, text in row.items() if name}
 
 
-def _read(books: Books, entities: Path | None) -> tuple[Liability, RuleSet]:
+def _read(books: Books, entities: Path | None) -> Liability:
     from tallystick.reports.entries import by_member
     from tallystick.reports.liability import read_liability
 
@@ -246,11 +247,18 @@ def _read(books: Books, entities: Path | None) -> tuple[Liability, RuleSet]:
         of_store = {row["store_id"]: row["entity"] for row in named}
     rules = books.rules
     with books.store.snapshot(books.program_id) as snapshot:
-        return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store), rules
+        return read_liability(by_member(snapshot.ledger()), zone=rules.zone, entities=of_store)
 
 
-def _value(rules: RuleSet) -> Fraction:
-    return Fraction(rules.burning.value_minor, rules.burning.value_points)
+def _values(books: Books) -> Callable[[int], Fraction]:
+    """Return what a point is worth as a discount, in minor units, under each version of the rule set."""
+
+    def value(version: int) -> Fraction:
+        rules = books.rulebook.version(books.program_id, version)
+        assert rules is not None, "an entry is made under a rule set that was published"
+        return Fraction(rules.burning.value_minor, rules.burning.value_points)
+
+    return value
 
 
 @contextmanager

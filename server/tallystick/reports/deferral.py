@@ -2,14 +2,16 @@
 
 Points give members a material right (B40). Part of each month's sales is deferred, in the ratio of stand-alone selling
 prices: that of the goods, and that of the points, which is their value as a discount times the share expected to be
-burned (B42). Points that a return takes back take with them what was deferred for them. The rest is recognised as
-points are burned, in the ratio of those burned to those expected to be burned in all, with a cumulative catch-up when
-that expectation changes (paragraph 88); what is never burned is breakage and follows the same pattern (B46).
+burned (B42). The value is that of the rule set under which they were issued: what was allocated is not reallocated when
+points become worth more or less (paragraph 88). Points that a return takes back take with them what was deferred for
+them. The rest is recognised as points are burned, in the ratio of those burned to those expected to be burned in all,
+with a cumulative catch-up when that expectation changes; what is never burned is breakage and follows the same pattern
+(B46).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -19,6 +21,9 @@ from tallystick.reports.owed_lots import Cohort
 
 Expectation = Callable[[Cohort, date], Fraction]
 """The share of a cohort's points that is expected to be burned, as it is estimated at the end of a month; 0 to 1."""
+
+Value = Fraction | Callable[[int], Fraction]
+"""A point's value as a discount in minor units: one for all points, or that under each version of the rule set."""
 
 REVENUE, LIABILITY = "revenue", "contract-liability"
 PAYABLE, RECEIVABLE = "settlement-payable", "settlement-receivable"
@@ -33,7 +38,10 @@ def allocate(sales_minor: int, points: int, value: Fraction, expected: Fraction)
 
     ``value`` is a point's value as a discount in minor units. Rounded half up. 0 when nothing was sold.
     """
-    price = points * value * expected
+    return _deferred(sales_minor, points * value * expected)
+
+
+def _deferred(sales_minor: int, price: Fraction) -> int:
     if sales_minor <= 0 or price <= 0:
         return 0
     return _half_up(sales_minor * price / (sales_minor + price))
@@ -72,11 +80,11 @@ class RevenueLine:
     closing_minor: int
 
 
-def revenue(liability: Liability, *, value: Fraction, expected: Expectation) -> list[RevenueLine]:
-    """Return every cohort's months. ``value`` is a point's value as a discount in minor units.
+def revenue(liability: Liability, *, value: Value, expected: Expectation) -> list[RevenueLine]:
+    """Return every cohort's months.
 
-    Sales of a month are divided between the goods and the points issued in it. A cohort of which nothing is left has
-    recognised all. Raises ``ExpectationWrong``.
+    Sales of a month are divided between the goods and the points issued in it, at their value when they were issued. A
+    cohort of which nothing is left has recognised all. Raises ``ExpectationWrong``.
     """
     lines: list[RevenueLine] = []
     last = max((month for _, month in liability.cohorts), default=date.min)
@@ -93,7 +101,8 @@ def revenue(liability: Liability, *, value: Fraction, expected: Expectation) -> 
                 )
             sold = liability.sales_minor.get((cohort.entity, month), 0) if month.year == cohort.year else 0
             # Sales of a month are not less what came back of them, and so neither are their points.
-            newly = allocate(sold, moved.earned, value, share)
+            worth = _worth(moved.earned, liability.earned_under.get((cohort, month), {}), value)
+            newly = _deferred(sold, worth * share)
             earned = total.earned + total.taken_back + moved.earned
             newly -= _of_returns(deferred + newly, -moved.taken_back, earned)
             deferred += newly
@@ -118,6 +127,13 @@ def revenue(liability: Liability, *, value: Fraction, expected: Expectation) -> 
             )
             recognised = so_far
     return lines
+
+
+def _worth(points: int, under: Mapping[int, int], value: Value) -> Fraction:
+    """Return what points are worth in minor units; ``under`` are the same by the version of the rule set."""
+    if isinstance(value, Fraction):
+        return points * value
+    return sum((part * value(version) for version, part in under.items()), Fraction(0))
 
 
 def _of_returns(deferred_minor: int, taken_back: int, earned: int) -> int:
@@ -148,10 +164,10 @@ class JournalLine:
     text: str
 
 
-def journal(liability: Liability, lines: list[RevenueLine], *, value: Fraction) -> list[JournalLine]:
+def journal(liability: Liability, lines: list[RevenueLine], *, value: Value) -> list[JournalLine]:
     """Return the month's journals: sales deferred, revenue recognised, and what entities owe each other.
 
-    An entity whose points were burned elsewhere owes the other their value as a discount.
+    An entity whose points were burned elsewhere owes the other their value as a discount when they were.
     """
     found: list[JournalLine] = []
     for line in lines:
@@ -162,8 +178,8 @@ def journal(liability: Liability, lines: list[RevenueLine], *, value: Fraction) 
         found += _pair(
             line.month, line.cohort.entity, LIABILITY, REVENUE, line.recognised_minor, f"{name} recognised"
         )
-    for (issuer, burned_at, month), points in sorted(liability.settled.items()):
-        amount = _half_up(points * value)
+    for (issuer, burned_at, month), under in sorted(liability.settled_under.items()):
+        amount = _half_up(_worth(under.total(), under, value))
         there, back = burned_at or "no store", issuer or "no store"
         found += _pair(month, issuer, REVENUE, PAYABLE, amount, f"points burned at {there}")
         found += _pair(month, burned_at, RECEIVABLE, REVENUE, amount, f"points of {back} burned here")

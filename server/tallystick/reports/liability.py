@@ -7,6 +7,7 @@ its issuer and its year: the receiver's entries wait until the giver's have been
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,14 +59,23 @@ class Liability:
     """All that finance needs of a ledger.
 
     ``movements`` by entity and month, ``cohorts`` by cohort and month, ``sales_minor`` what was sold to members without
-    tax, by entity and month, ``settled`` points of one entity burned at another, by (issuer, where burned, month). A
-    sale that was undone in its month is neither sold nor earned.
+    tax, by entity and month. A sale that was undone in its month is neither sold nor earned.
+
+    ``earned_under`` are the points earned, by cohort and month and then by the version of the rule set that they were
+    issued under; ``settled_under`` those of one entity burned at another, by (issuer, where burned, month) and then by
+    the version that they were burned under.
     """
 
     movements: dict[tuple[str, date], Movement] = field(default_factory=dict)
     cohorts: dict[tuple[Cohort, date], Movement] = field(default_factory=dict)
     sales_minor: dict[tuple[str, date], int] = field(default_factory=dict)
-    settled: dict[tuple[str, str, date], int] = field(default_factory=dict)
+    earned_under: dict[tuple[Cohort, date], Counter[int]] = field(default_factory=dict)
+    settled_under: dict[tuple[str, str, date], Counter[int]] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> dict[tuple[str, str, date], int]:
+        """Points of one entity burned at another, by (issuer, where burned, month)."""
+        return {key: under.total() for key, under in self.settled_under.items()}
 
     def roll_forward(self) -> list[RollForwardLine]:
         """Return every entity's months in order, without gaps from its first to the last of all."""
@@ -164,6 +174,22 @@ class _Sent:
             self.read(reader, iter(rest))
 
 
+class _Sold(NamedTuple):
+    """A sale: by entity and month, without tax, and the version of the rule set that it was made under."""
+
+    key: tuple[str, date]
+    net_minor: int
+    rule_set: int
+
+
+class _Taken(NamedTuple):
+    """What an entry took out of lots: at which entity, and under which version of the rule set."""
+
+    entity: str
+    parts: list[Part]
+    rule_set: int
+
+
 class _Member:
     """Follows one member's lots, so that each point is known to its issuer."""
 
@@ -174,8 +200,8 @@ class _Member:
         self._month_of = month_of
         self._entity_of = entity_of
         self._lots = OwedLots()
-        self._sold: dict[int, tuple[tuple[str, date], int]] = {}
-        self._taken: dict[int, tuple[str, list[Part]]] = {}
+        self._sold: dict[int, _Sold] = {}
+        self._taken: dict[int, _Taken] = {}
         self._restored: dict[int, int] = {}
 
     def read(self, entry: Entry) -> None:
@@ -186,25 +212,25 @@ class _Member:
             sold = sum(total.net_minor for total in detail.tax_totals)
             key = (here.entity, month)
             self._liability.sales_minor[key] = self._liability.sales_minor.get(key, 0) + sold
-            self._sold[entry.seq] = key, sold
-        never_was = entry.kind is EntryKind.REVERSE and self._unsell(entry.reverses_seq, month)
+            self._sold[entry.seq] = _Sold(key, sold, entry.rule_set)
+        never_was = self._unsell(entry.reverses_seq, month) if entry.kind is EntryKind.REVERSE else None
         if moves.issued < 0:
             self._lots.earned(entry.seq, here)
-            self._move(month, here, earned=-moves.issued)
+            self._earn(month, here, -moves.issued, entry.rule_set)
         elif moves.issued > 0:
             issuer = self._lots.cohort(entry.reverses_seq, here)
             if never_was:
-                self._move(month, issuer, earned=-moves.issued)
+                self._earn(month, issuer, -moves.issued, never_was.rule_set)
             else:
                 self._move(month, issuer, taken_back=-moves.issued)
         # What a store stood in for never was the member's: neither its burn nor its return moves what is owed.
         spent = moves.burned + moves.store_loss
         self._lessen(entry, adjusted=max(moves.adjusted, 0), expired=moves.breakage, spent=max(spent, 0))
         if spent < 0:
-            spent_at, parts = self._give_back(entry, here, -spent)
+            taken, parts = self._give_back(entry, here, -spent)
             for part in parts:
                 self._move(month, part.cohort, given_back=part.points)
-                self._settle(part.cohort.entity, spent_at, month, -part.points)
+                self._settle(part.cohort.entity, taken.entity, month, -part.points, taken.rule_set)
         if moves.adjusted < 0 and entry.reverses_seq in self._taken:
             for part in self._give_back(entry, here, -moves.adjusted)[1]:
                 self._move(month, part.cohort, adjusted=part.points)
@@ -212,20 +238,20 @@ class _Member:
             self._lots.earned(entry.seq, here)
             self._move(month, here, adjusted=-moves.adjusted)
 
-    def _unsell(self, seq: int, month: date) -> bool:
-        """Take a sale of this month off what was sold; return whether it was one. Earlier months may be closed."""
-        if seq not in self._sold or self._sold[seq][0][1] != month:
-            return False
-        key, sold = self._sold[seq]
-        self._liability.sales_minor[key] -= sold
-        return True
+    def _unsell(self, seq: int, month: date) -> _Sold | None:
+        """Take a sale of this month off what was sold and return it. Earlier months may be closed."""
+        sold = self._sold.get(seq)
+        if sold is None or sold.key[1] != month:
+            return None
+        self._liability.sales_minor[sold.key] -= sold.net_minor
+        return sold
 
     def _lessen(self, entry: Entry, *, adjusted: int, expired: int, spent: int) -> None:
         """Take what an entry takes out of the lots behind it, and note whose it was."""
         month, here = self._place(entry)
         taken = self._lots.take(entry.detail.allocs, adjusted + expired + spent, here)
         if taken:
-            self._taken[entry.seq] = (here.entity, taken)
+            self._taken[entry.seq] = _Taken(here.entity, taken, entry.rule_set)
         by_hand, rest = split(taken, adjusted)
         over, burned = split(rest, expired)
         for part in by_hand:
@@ -234,13 +260,13 @@ class _Member:
             self._move(month, part.cohort, expired=-part.points)
         for part in burned:
             self._move(month, part.cohort, burned=-part.points)
-            self._settle(part.cohort.entity, here.entity, month, part.points)
+            self._settle(part.cohort.entity, here.entity, month, part.points, entry.rule_set)
 
     def read_sent(self, entry: Entry) -> list[list[Part]]:
         """Read an entry that gives points to another member; return what each of the receiver's lots is made of."""
         self.read(entry)
         assert entry.detail.transfer is not None
-        rest: Sequence[Part] = self._taken[entry.seq][1] if entry.seq in self._taken else ()
+        rest: Sequence[Part] = self._taken[entry.seq].parts if entry.seq in self._taken else ()
         lots: list[list[Part]] = []
         for lot in entry.detail.transfer.lots:
             first, rest = split(rest, lot.points)
@@ -259,21 +285,24 @@ class _Member:
         month = self._month_of(entry.origin.occurred_ms)
         return month, Cohort(self._entity_of(entry.origin.store_id), month.year)
 
-    def _give_back(self, entry: Entry, here: Cohort, points: int) -> tuple[str, list[Part]]:
-        """Return where the points were spent that an entry gives back, and whose they are."""
-        spent_at, taken = self._taken.get(entry.reverses_seq, (here.entity, []))
+    def _give_back(self, entry: Entry, here: Cohort, points: int) -> tuple[_Taken, list[Part]]:
+        """Return what took the points that an entry gives back, and whose they are."""
+        taken = self._taken.get(entry.reverses_seq, _Taken(here.entity, [], entry.rule_set))
         before = self._restored.get(entry.reverses_seq, 0)
         self._restored[entry.reverses_seq] = before + points
-        parts = taken_last(taken, before, points)
+        parts = taken_last(taken.parts, before, points)
         self._lots.put_back(parts)
         missing = points - sum(part.points for part in parts)
-        return spent_at, [*parts, Part(NO_LOT, here, missing)] if missing else parts
+        return taken, [*parts, Part(NO_LOT, here, missing)] if missing else parts
 
-    def _settle(self, issuer: str, burned_at: str, month: date, points: int) -> None:
-        if issuer == burned_at:
-            return
-        key = (issuer, burned_at, month)
-        self._liability.settled[key] = self._liability.settled.get(key, 0) + points
+    def _earn(self, month: date, cohort: Cohort, points: int, rule_set: int) -> None:
+        self._move(month, cohort, earned=points)
+        self._liability.earned_under.setdefault((cohort, month), Counter())[rule_set] += points
+
+    def _settle(self, issuer: str, burned_at: str, month: date, points: int, rule_set: int) -> None:
+        if issuer != burned_at:
+            key = (issuer, burned_at, month)
+            self._liability.settled_under.setdefault(key, Counter())[rule_set] += points
 
     def _move(self, month: date, cohort: Cohort, **parts: int) -> None:
         liability = self._liability
