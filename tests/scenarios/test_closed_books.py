@@ -1,4 +1,4 @@
-"""What finance has booked stays as it was booked, whatever is published later; the same on every store."""
+"""What finance books, on every store: closed months stay as they were, and a debt that is paid is owed by nobody."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tallystick.core.basket import Basket, Channel, Line, Origin, TaxGroup
-from tallystick.core.command import Burn, Sale
+from tallystick.core.command import Burn, ReturnLine, Sale
 from tallystick.core.entry import Entry
 from tallystick.core.ids import Minor
 from tallystick.reports.deferral import JournalLine, RevenueLine, allocate, journal, revenue
 from tallystick.reports.entries import by_member
 from tallystick.reports.liability import Liability, read_liability
+from tallystick.reports.owed_lots import Cohort
 from tallystick.storage.open import Store
 from tests.core.world import at
 from tests.service.desk import ANN, CLUB, Desk
@@ -34,8 +35,8 @@ class Office:
     def come(self, text: str) -> None:
         self.desk.now = at(text)
 
-    def make_worth(self, burning: Mapping[str, object]) -> None:
-        self.desk.publish(**burning)
+    def publish(self, parts: Mapping[str, object]) -> None:
+        self.desk.publish(**parts)
         self.desk.book.forget(CLUB)
 
     def sell(self, shop: str, amount_minor: int) -> Entry:
@@ -79,7 +80,7 @@ def test_a_new_value_of_points_leaves_closed_months_as_they_were(office: Office)
     undone = office.burn("south", 2_000)
     closed = office.journal()
     office.come("2026-02-10T12:00")
-    office.make_worth(NOW_TWICE)
+    office.publish(NOW_TWICE)
     assert office.journal() == closed, "publishing alone books nothing"
     office.sell("north", 500_000)
     office.burn("south", 1_500)
@@ -96,10 +97,30 @@ def test_a_new_value_of_points_leaves_closed_months_as_they_were(office: Office)
 
 def test_a_month_of_two_values_defers_each_point_at_its_own(office: Office) -> None:
     office.sell("north", 300_000)
-    office.make_worth(NOW_TWICE)
+    office.publish(NOW_TWICE)
     undone = office.sell("north", 9_000_000)
     office.sell("north", 200_000)
     office.desk.posted(office.desk.reverse(undone.command_id))
     (line,) = office.revenue()
     price = 3_000 + 2 * 2_000
     assert line.deferred_minor == allocate(500_000, price, Fraction(1), BURNED)
+
+
+def test_points_that_paid_a_debt_are_owed_and_deferred_by_nobody(office: Office) -> None:
+    office.publish({"returns": {"spent": "debt"}})
+    sold = office.sell("north", 1_000_000)
+    office.burn("east", 10_000)
+    closed = office.journal()
+    office.come("2026-02-10T12:00")
+    office.desk.posted(office.desk.give_back(sold.command_id, ReturnLine(1, 1000)))
+    assert office.desk.account().debt == 10_000
+    office.sell("south", 1_000_000)
+    books = office.books()
+    assert {line.entity: line.closing for line in books.roll_forward()} == {"north": 0, "south": 0}
+    assert books.settled == {("north", "east", JANUARY): 10_000, ("south", "north", FEBRUARY): 10_000}
+    lines = office.revenue()
+    assert {line.cohort: line.closing_minor for line in lines if line.month == FEBRUARY} == {
+        Cohort("north", 2026): 0,
+        Cohort("south", 2026): 0,
+    }
+    assert [line for line in office.journal() if line.month == JANUARY] == closed

@@ -3,6 +3,9 @@
 A point is owed by the entity of the store that issued it, wherever and by whom it is burned. Entries are read member by
 member; the lots behind each burn say exactly which entity's points were spent. What one member gave to another keeps
 its issuer and its year: the receiver's entries wait until the giver's have been read.
+
+Points that are taken back after they were burned are made up for by others of the member, now or when the debt is paid.
+The burn then is of those: it moves to who issued them, and they are settled as if burned there.
 """
 
 from __future__ import annotations
@@ -27,8 +30,8 @@ NOWHERE = ""
 class Movement:
     """Points moved in one month, each column as it is added up: closing = opening + the others.
 
-    ``burned``, ``expired`` and ``taken_back`` are 0 or less, ``earned`` and ``given_back`` 0 or more; ``adjusted`` is
-    either.
+    ``expired`` and ``taken_back`` are 0 or less, ``earned`` and ``given_back`` 0 or more. ``adjusted`` is either, and
+    ``burned`` too: it is above 0 when points of others made up for more than were burned.
     """
 
     earned: int = 0
@@ -213,19 +216,19 @@ class _Member:
             key = (here.entity, month)
             self._liability.sales_minor[key] = self._liability.sales_minor.get(key, 0) + sold
             self._sold[entry.seq] = _Sold(key, sold, entry.rule_set)
+        if moves.held > 0:
+            self._lots.hold(entry.hold_id, detail.allocs)
+        elif moves.held < 0:
+            self._lots.release(entry.hold_id)
         never_was = self._unsell(entry.reverses_seq, month) if entry.kind is EntryKind.REVERSE else None
         if moves.issued < 0:
-            self._lots.earned(entry.seq, here)
+            self._lots.earned(entry.seq, here, -moves.issued - moves.debt)
             self._earn(month, here, -moves.issued, entry.rule_set)
-        elif moves.issued > 0:
-            issuer = self._lots.cohort(entry.reverses_seq, here)
-            if never_was:
-                self._earn(month, issuer, -moves.issued, never_was.rule_set)
-            else:
-                self._move(month, issuer, taken_back=-moves.issued)
         # What a store stood in for never was the member's: neither its burn nor its return moves what is owed.
         spent = moves.burned + moves.store_loss
-        self._lessen(entry, adjusted=max(moves.adjusted, 0), expired=moves.breakage, spent=max(spent, 0))
+        undone_by_hand = entry.kind is EntryKind.REVERSE and moves.adjusted > 0
+        adjusted = 0 if undone_by_hand else max(moves.adjusted, 0)
+        self._lessen(entry, adjusted=adjusted, expired=moves.breakage, spent=max(spent, 0))
         if spent < 0:
             taken, parts = self._give_back(entry, here, -spent)
             for part in parts:
@@ -235,8 +238,40 @@ class _Member:
             for part in self._give_back(entry, here, -moves.adjusted)[1]:
                 self._move(month, part.cohort, adjusted=part.points)
         elif moves.adjusted < 0:
-            self._lots.earned(entry.seq, here)
+            self._lots.earned(entry.seq, here, -moves.adjusted - moves.debt)
             self._move(month, here, adjusted=-moves.adjusted)
+        if moves.issued > 0 or undone_by_hand:
+            self._take_back(entry, never_was)
+        self._repay(entry, [Part(NO_LOT, here, max(moves.debt, 0))])
+
+    def _take_back(self, entry: Entry, never_was: _Sold | None) -> None:
+        """Take back what was earned from who issued it; points of others make up for those that are gone."""
+        moves = entry.moves
+        month, here = self._place(entry)
+        issuer = self._lots.cohort(entry.reverses_seq, here)
+        if moves.adjusted:
+            self._move(month, issuer, adjusted=-moves.adjusted)
+        elif never_was:
+            self._earn(month, issuer, -moves.issued, never_was.rule_set)
+        else:
+            self._move(month, issuer, taken_back=-moves.issued)
+        points = moves.issued + moves.adjusted
+        for part in self._lots.take_back(entry.reverses_seq, points + moves.debt):
+            self._make_up(entry, part.cohort, issuer, part.points)
+        if moves.debt:
+            self._lots.owe(issuer, -moves.debt)
+
+    def _repay(self, entry: Entry, parts: Iterable[Part]) -> None:
+        for part in parts:
+            for owed in self._lots.repay(part.points):
+                self._make_up(entry, part.cohort, owed.cohort, owed.points)
+
+    def _make_up(self, entry: Entry, payer: Cohort, paid: Cohort, points: int) -> None:
+        """Let points of one cohort pay for those that were taken back from another and had been burned."""
+        month, _ = self._place(entry)
+        self._move(month, payer, burned=-points)
+        self._move(month, paid, burned=points)
+        self._settle(payer.entity, paid.entity, month, points, entry.rule_set)
 
     def _unsell(self, seq: int, month: date) -> _Sold | None:
         """Take a sale of this month off what was sold and return it. Earlier months may be closed."""
@@ -279,7 +314,9 @@ class _Member:
         missing = -entry.moves.adjusted - sum(part.points for part in parts)
         for part in (all_parts := [*parts, *([Part(NO_LOT, here, missing)] if missing > 0 else [])]):
             self._move(month, part.cohort, adjusted=part.points)
-        self._lots.arrived(entry.seq, split(all_parts, entry.moves.debt)[1])
+        repaid, rest = split(all_parts, entry.moves.debt)
+        self._lots.arrived(entry.seq, rest)
+        self._repay(entry, repaid)
 
     def _place(self, entry: Entry) -> tuple[date, Cohort]:
         month = self._month_of(entry.origin.occurred_ms)

@@ -1,11 +1,13 @@
 """Whose the points of a member's lots are, also those that another member gave: the reports' view of lots.
 
 A lot that the member earned belongs to one cohort. A lot that came by a transfer holds what the giver's lots held, in
-the order in which it was taken from them; it is spent in that order, and what is given back is spent again first.
+the order in which it was taken from them; it is spent in that order, and what is given back is spent again first. Below
+zero the member has no lots and owes points instead, which belong to whoever took them back.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -31,46 +33,99 @@ class Part(NamedTuple):
 
 
 class OwedLots:
-    """The lots of one member, each with its cohort or cohorts."""
+    """The lots of one member, each with its cohort or cohorts, and what the member owes."""
 
     def __init__(self) -> None:
-        self._whole: dict[int, Cohort] = {}
-        self._mixed: dict[int, list[Part]] = {}
+        self._issuer: dict[int, Cohort] = {}
+        self._left: dict[int, list[Part]] = {}
+        self._held: dict[str, Sequence[Alloc]] = {}
+        self._debt: list[Part] = []
 
-    def earned(self, lot_seq: int, cohort: Cohort) -> None:
-        """Note a lot of one cohort."""
-        self._whole[lot_seq] = cohort
+    def earned(self, lot_seq: int, cohort: Cohort, points: int) -> None:
+        """Note a lot of one cohort; of 0 points when all of them paid a debt."""
+        self._issuer[lot_seq] = cohort
+        self._set(lot_seq, [Part(lot_seq, cohort, points)] if points else [])
 
     def arrived(self, lot_seq: int, parts: Iterable[Part]) -> None:
         """Note a lot of what another member gave."""
-        self._mixed[lot_seq] = [Part(lot_seq, part.cohort, part.points) for part in parts]
+        for part in parts:
+            self._left.setdefault(lot_seq, []).append(part._replace(lot_seq=lot_seq))
+            self._issuer[lot_seq] = part.cohort
 
     def cohort(self, lot_seq: int, otherwise: Cohort) -> Cohort:
         """Return the cohort of a lot that the member earned."""
-        return self._whole.get(lot_seq, otherwise)
+        return self._issuer.get(lot_seq, otherwise)
 
     def take(self, allocs: Sequence[Alloc], points: int, otherwise: Cohort) -> list[Part]:
         """Take points from lots, in order; what no lot stands behind is of the cohort ``otherwise``."""
         parts: list[Part] = []
         for alloc in allocs:
-            found = self._take(alloc.lot_seq, min(points, alloc.points), otherwise)
+            found = self._take(alloc.lot_seq, min(points, alloc.points))
             points -= sum(part.points for part in found)
             parts += found
         if points:
             parts.append(Part(NO_LOT, otherwise, points))
         return parts
 
+    def take_back(self, lot_seq: int, points: int) -> list[Part]:
+        """Take back points that were earned: from the lot that they made, then from the others, the oldest first.
+
+        The ledger does not say from which others. Points that are held stay. Fewer are returned when the lots, as far
+        as they are known, have fewer.
+        """
+        held = Counter[int]()
+        for allocs in self._held.values():
+            for alloc in allocs:
+                held[alloc.lot_seq] += alloc.points
+        parts: list[Part] = []
+        for seq in (lot_seq, *sorted(self._left)):
+            if not points:
+                break
+            left = self._left.get(seq, [])
+            spare = max(0, sum(part.points for part in left) - held[seq])
+            found, rest = split(left, min(points, spare))
+            self._set(seq, rest)
+            points -= sum(part.points for part in found)
+            parts += found
+        return parts
+
     def put_back(self, parts: Iterable[Part]) -> None:
         """Put back what was taken."""
         for part in parts:
-            if part.lot_seq in self._mixed:
-                self._mixed[part.lot_seq].insert(0, part)
+            if part.lot_seq != NO_LOT:
+                self._left.setdefault(part.lot_seq, []).insert(0, part)
 
-    def _take(self, lot_seq: int, points: int, otherwise: Cohort) -> list[Part]:
-        if lot_seq not in self._mixed:
-            return [Part(lot_seq, self.cohort(lot_seq, otherwise), points)] if points else []
-        taken, self._mixed[lot_seq] = split(self._mixed[lot_seq], points)
+    def hold(self, hold_id: str, allocs: Sequence[Alloc]) -> None:
+        """Note what a hold keeps from being taken back."""
+        self._held[hold_id] = allocs
+
+    def release(self, hold_id: str) -> None:
+        """Note that a hold is over."""
+        self._held.pop(hold_id, None)
+
+    def owe(self, cohort: Cohort, points: int) -> None:
+        """Note points that were taken back and were not there any more."""
+        self._debt.append(Part(NO_LOT, cohort, points))
+
+    def repay(self, points: int) -> list[Part]:
+        """Return whose the points are that a debt is paid with, the oldest first."""
+        paid, self._debt = split(self._debt, points)
+        return paid
+
+    def _take(self, lot_seq: int, points: int) -> list[Part]:
+        taken, rest = split(self._left.get(lot_seq, ()), points)
+        self._set(lot_seq, rest)
+        missing = points - sum(part.points for part in taken)
+        if missing and lot_seq in self._issuer:
+            # What was taken back was of another lot than it was taken for.
+            taken.append(Part(lot_seq, self._issuer[lot_seq], missing))
         return taken
+
+    def _set(self, lot_seq: int, parts: list[Part]) -> None:
+        if parts:
+            self._left[lot_seq] = parts
+        else:
+            self._left.pop(lot_seq, None)
 
 
 def split(parts: Sequence[Part], points: int) -> tuple[list[Part], list[Part]]:
