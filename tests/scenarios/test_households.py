@@ -224,6 +224,34 @@ def test_the_last_one_takes_the_points_along(family: Family) -> None:
     assert (family.points(family.ann.member_id), family.points(family.home)) == (500, 0)
 
 
+def test_what_a_till_reports_after_the_last_one_has_left_follows_that_person(family: Family) -> None:
+    family.together()
+    family.street.offline(family.till)
+    earned = family.sale(family.ben).earned_points
+    family.ask("leave_household", family.leave(family.ben))
+    family.ask("leave_household", family.leave(family.ann))
+    family.street.online(family.till)
+    family.street.sync(family.till)
+    assert family.points(family.home) == earned > 0
+    family.round()
+    assert (family.points(family.ann.member_id), family.points(family.home)) == (500 + earned, 0)
+
+
+def test_late_points_go_on_to_the_household_that_the_last_one_has_joined_since(family: Family) -> None:
+    family.together()
+    family.street.offline(family.till)
+    earned = family.sale(family.ben).earned_points
+    family.ask("leave_household", family.leave(family.ben))
+    family.ask("leave_household", family.leave(family.ann))
+    left, family.home = family.home, MemberId(family.street.new_id())
+    family.found()
+    family.street.online(family.till)
+    family.street.sync(family.till)
+    family.round()
+    family.round()
+    assert (family.points(left), family.points(family.home)) == (0, 500 + earned)
+
+
 def test_the_last_one_stays_until_pending_points_are_there_to_take_along(tmp_path: Path) -> None:
     street = Street(tmp_path, earning={**RULES["earning"], "pending_days": 14})
     family = Family(street)

@@ -189,3 +189,30 @@ def test_points_of_people_are_not_found_while_the_household_is_not_open(
     assert home.pools(PROGRAM, after="", limit=9) == []
     home.set_status(PROGRAM, HOME, MemberStatus.OPEN)
     assert home.pools(PROGRAM, after="", limit=9) == [Pool(ANN, HOME, 10, 1)]
+
+
+def test_points_that_reach_a_household_after_all_have_left_are_found_for_the_last_one(
+    home: Store, books: Books
+) -> None:
+    join(home)
+    for number in (2, 9):
+        books.post((number, books.earn(number, 10 * number)))
+    late = Pool(HOME, ANN, 90, 1)
+    home.take_out(PROGRAM, HOME, BEN)
+    assert home.pools(PROGRAM, after="", limit=9) == [], "Ann is still there"
+    home.take_out(PROGRAM, HOME, ANN)
+    assert home.pools(PROGRAM, after="", limit=9) == [late]
+    home.add_household(PROGRAM, CAT, Belonging(BEN, CAT, HEAD, NOW))
+    assert home.pools(PROGRAM, after="", limit=9) == [Pool(BEN, CAT, 20, 1), late]
+    assert home.pools(PROGRAM, after="", limit=1) == [Pool(BEN, CAT, 20, 1)]
+    assert home.pools(PROGRAM, after=BEN, limit=1) == [late]
+    home.set_status(PROGRAM, ANN, MemberStatus.BLOCKED)
+    assert home.pools(PROGRAM, after=BEN, limit=9) == []
+    home.erase(PROGRAM, ANN)
+    assert home.pools(PROGRAM, after=BEN, limit=9) == []
+
+
+def test_points_of_a_household_whose_last_one_was_erased_are_for_nobody(home: Store, books: Books) -> None:
+    books.post((9, books.earn(9, 10)))
+    home.erase(PROGRAM, ANN)
+    assert home.pools(PROGRAM, after="", limit=9) == []

@@ -30,10 +30,12 @@ class Belonging:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A person in a household who has spendable points on an account of his or her own; both accounts are open."""
+    """Spendable points on one account that belong on another: a person's, on the household's; those of a household that
+    all have left, on the last one's. Both accounts are open.
+    """
 
-    member_id: MemberId
-    household_id: MemberId
+    from_member_id: MemberId
+    to_member_id: MemberId
     points: int
     seq: int
 
@@ -82,7 +84,10 @@ class HouseholdStore(Protocol):
         ...
 
     def take_out(self, program_id: ProgramId, household_id: MemberId, member_id: MemberId) -> bool:
-        """Let a member belong to the household no more; False for one who does not, and for a head of others."""
+        """Let a member belong to the household no more; False for one who does not, and for a head of others.
+
+        The household keeps who has left it last.
+        """
         ...
 
     def household_accounts(
@@ -98,5 +103,7 @@ class HouseholdStore(Protocol):
         ...
 
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
-        """Return open members in open households who have points of their own, by id, after one."""
+        """Return what people in households have on accounts of their own, and what has reached a household after the
+        last one has left it; by the id of the account that has the points, after one.
+        """
         ...

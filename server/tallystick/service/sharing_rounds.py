@@ -12,7 +12,9 @@ SHARING_EVERY_S = 60.0
 
 
 def sharing_round(transfers: Transfers, *, every_s: float = SHARING_EVERY_S) -> Round:
-    """Finish transfers that were interrupted, and move to households what their people have earned by themselves."""
+    """Finish transfers that were interrupted, and move to households what their people have earned by themselves, and
+    what comes to a household that all have left to the last one.
+    """
 
     async def share(program: Program) -> int:
         finished = await transfers.resume(program.program_id, deadline=_deadline)

@@ -129,15 +129,15 @@ class Transfers:
         return Sent(answer, None)
 
     async def pool(self, program_id: ProgramId, pool: Pool, *, deadline: float) -> Sent:
-        """Move what a person in a household has to the household's account."""
+        """Move points to the account on which they belong."""
         # The id follows from what is there: every process asks for the same. A refusal is kept under it, and its reason
         # may pass without an entry: with the day in the id it stands for a day at most.
         today = self._now_ms() // DAY_MS
         unsent = TransferOut(
-            derived_id(pool.member_id, "pool", f"{pool.household_id}/{pool.seq}/{today}"),
-            pool.member_id,
+            derived_id(pool.from_member_id, "pool", f"{pool.to_member_id}/{pool.seq}/{today}"),
+            pool.from_member_id,
             Origin(Ms(0), Channel.UNKNOWN),
-            pool.household_id,
+            pool.to_member_id,
             pool.points,
             Assurance.DEVICE_CODE,
             pooling=True,
@@ -146,7 +146,9 @@ class Transfers:
         return await self.give(program_id, command, fingerprint(unsent), allowed=ANY_TIME, deadline=deadline)
 
     async def pool_all(self, program_id: ProgramId, *, deadline: Callable[[], float]) -> int:
-        """Move what people in households have earned on accounts of their own; return of how many."""
+        """Move what people in households have earned on accounts of their own, and what has reached a household after
+        the last one has left it, to where it belongs; return from how many accounts.
+        """
         moved, after = 0, ""
         while True:
             page = await self._pool.run(self._store.pools, program_id, after=after, limit=PAGE)
@@ -155,7 +157,7 @@ class Transfers:
                 moved += sent.transfer is not None
             if len(page) < PAGE:
                 return moved
-            after = page[-1].member_id
+            after = page[-1].from_member_id
 
     async def resume(self, program_id: ProgramId, *, deadline: Callable[[], float]) -> int:
         """Finish the transfers that were interrupted, and forget those by which nothing left; return how many."""

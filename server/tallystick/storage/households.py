@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, union_all, update
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.state import MemberStatus
@@ -16,6 +16,7 @@ from tallystick.storage.sessions import SqlSession
 
 _h = t.household.c
 _m = t.household_member.c
+_a = t.account.c
 _BELONGING = tuple(_m[name] for name in Belonging.__dataclass_fields__)
 
 
@@ -139,6 +140,9 @@ class SqlHouseholds(SqlSession):
             if stored.part is Part.HEAD and _count(connection, program_id, household_id) > 1:
                 return False
             connection.execute(delete(t.household_member).where(*_own(program_id, member_id)))
+            if stored.part is Part.HEAD:
+                # What a till reports late still reaches the account, and must not belong to nobody.
+                connection.execute(update(t.household).where(*own).values(last_head_id=member_id))
             self._told(connection, program_id, stored)
             return True
 
@@ -175,23 +179,29 @@ class SqlHouseholds(SqlSession):
         return found
 
     def pools(self, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
-        """Return open members in open households who have points of their own, by id, after one."""
-        account, shared = t.account.c, t.account.alias("shared")
+        """Return what people have on accounts of their own, and households that all have left."""
+        way = union_all(
+            select(_m.member_id.label("from_id"), _m.household_id.label("to_id")).where(
+                _m.program_id == program_id, _m.part < int(Part.ASKING)
+            ),
+            select(_h.household_id, _h.last_head_id).where(
+                _h.program_id == program_id, _h.last_head_id.is_not(None)
+            ),
+        ).subquery("way")
+        there = t.account.alias("there")
         query = (
-            select(_m.member_id, _m.household_id, account.active, account.seq)
-            .join(t.account, and_(account.program_id == _m.program_id, account.member_id == _m.member_id))
-            .join(shared, and_(shared.c.program_id == _m.program_id, shared.c.member_id == _m.household_id))
+            select(way.c.from_id, way.c.to_id, _a.active, _a.seq)
+            .join(t.account, and_(_a.program_id == program_id, _a.member_id == way.c.from_id))
+            .join(there, and_(there.c.program_id == program_id, there.c.member_id == way.c.to_id))
             .where(
-                _m.program_id == program_id,
-                _m.part < int(Part.ASKING),
-                account.active > 0,
-                account.status == int(MemberStatus.OPEN),
-                shared.c.status == int(MemberStatus.OPEN),
+                _a.active > 0,
+                _a.status == int(MemberStatus.OPEN),
+                there.c.status == int(MemberStatus.OPEN),
             )
         )
         if after:
-            query = query.where(_m.member_id > after)
-        rows = self._all(program_id, query.order_by(_m.member_id), limit=limit)
+            query = query.where(way.c.from_id > after)
+        rows = self._all(program_id, query.order_by(way.c.from_id), limit=limit)
         return [Pool(*row) for row in rows]
 
     def _told(self, connection: Connection, program_id: ProgramId, belonging: Belonging) -> None:

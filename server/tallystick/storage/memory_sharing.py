@@ -176,6 +176,8 @@ class MemoryHouseholds:
             if stored.part is Part.HEAD and _count(tables, household_id) > 1:
                 return False
             undo.remove(tables.belongings, member_id)
+            if stored.part is Part.HEAD:
+                undo.put(tables.last_heads, household_id, member_id)
             _told(undo, tables, stored, self._now_ms())
             return True
 
@@ -201,14 +203,17 @@ class MemoryHouseholds:
     def pools(self: Tables, program_id: ProgramId, *, after: str, limit: int) -> list[Pool]:
         with self._changes():
             tables = self._of(program_id)
+            ways = tables.last_heads | {
+                one.member_id: one.household_id
+                for one in tables.belongings.values()
+                if one.part is not Part.ASKING
+            }
             found = []
-            for member_id in sorted(tables.belongings):
-                belonging = tables.belongings[member_id]
-                account, shared = tables.accounts[member_id], tables.accounts[belonging.household_id]
-                is_open = account.status is shared.status is MemberStatus.OPEN
-                inside = belonging.part is not Part.ASKING
-                if member_id > after and inside and is_open and account.active:
-                    found.append(Pool(member_id, belonging.household_id, account.active, account.seq))
+            for from_id, to_id in sorted(ways.items()):
+                account, there = tables.accounts[from_id], tables.accounts[to_id]
+                is_open = account.status is there.status is MemberStatus.OPEN
+                if from_id > after and is_open and account.active:
+                    found.append(Pool(from_id, to_id, account.active, account.seq))
             return found[:limit]
 
 

@@ -124,6 +124,8 @@ class ProgramTables:
     transfers: dict[CommandId, Transfer] = field(default_factory=dict)
     households: dict[MemberId, tuple[bytes, Ms]] = field(default_factory=dict)
     """The invitation (empty: none) and its end."""
+    last_heads: dict[MemberId, MemberId] = field(default_factory=dict)
+    """Who has left a household last."""
     belongings: dict[MemberId, Belonging] = field(default_factory=dict)
     shared_places: dict[str, SharedPlace] = field(default_factory=dict)
     """The one place, by nothing."""

@@ -13,7 +13,7 @@ from tallystick.storage.url import POSTGRES, SQLITE, parse_url, sqlalchemy_url
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0022"
+HEAD = "0023"
 """The revision that this version of the program works with."""
 
 SERVICE_ROLE = "tallystick_app"

@@ -42,6 +42,7 @@ household = Table(
     uuid("household_id"),
     octets("invitation", nullable=True),
     big("invitation_expires_ms"),
+    uuid("last_head_id", nullable=True),
     PrimaryKeyConstraint("household_id", "program_id"),
     UniqueConstraint("invitation", "program_id"),
 )
