@@ -10,10 +10,12 @@ import pytest
 
 from tallystick.core.basket import Basket, Line
 from tallystick.core.command import Spend
-from tallystick.core.ids import MemberId, Minor
+from tallystick.core.ids import MemberId, Minor, ProgramId
+from tallystick.service.errors import StoreUnavailable
 from tallystick.service.households import INVITATION_TTL_MS, PEOPLE_MAX
 from tallystick.service.rounds import come_round, expiry_round
 from tallystick.service.sharing_rounds import sharing_round
+from tallystick.service.transfer_store import Transfer
 from tallystick.v1 import identity_pb2, ledger_pb2, options_pb2, types_pb2
 from tallystick.v1 import sharing_pb2 as pb
 from tallystick_till.ports import GatewayRefused
@@ -201,6 +203,35 @@ def test_a_webshop_that_posts_to_the_person_brings_the_points_to_the_household_a
     family.round()
     family.round()
     assert family.points(family.home) == 540
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), RuntimeError("a fault")])
+def test_points_that_cannot_be_moved_keep_no_others_waiting(
+    family: Family, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    family.together()
+    first, second = sorted((family.ann.member_id, family.ben.member_id))
+    for member_id in (first, second):
+        family.street.office(
+            "adjust",
+            ledger_pb2.AdjustRequest(
+                command_id=family.street.new_id(), member_id=member_id, points=10, reason="late"
+            ),
+        )
+    store = family.street.server.gateway.store
+    add = store.add_transfer
+
+    def fails_for_the_first(program_id: ProgramId, transfer: Transfer) -> Transfer:
+        if transfer.from_member_id == first:
+            raise error
+        return add(program_id, transfer)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "add_transfer", fails_for_the_first)
+        family.round()
+    assert (family.points(first), family.points(second), family.points(family.home)) == (10, 0, 510)
+    family.round()
+    assert (family.points(first), family.points(family.home)) == (0, 520)
 
 
 def test_somebody_who_leaves_scans_for_oneself_again_and_the_points_stay(family: Family) -> None:

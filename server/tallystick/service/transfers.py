@@ -30,6 +30,7 @@ from tallystick.service.business_time import ANY_TIME, Window
 from tallystick.service.errors import TallystickError
 from tallystick.service.household_store import HouseholdStore, Pool
 from tallystick.service.lane import Lane
+from tallystick.service.outliving import outliving
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
 from tallystick.service.submission import Answer, Submission
@@ -153,8 +154,9 @@ class Transfers:
         while True:
             page = await self._pool.run(self._store.pools, program_id, after=after, limit=PAGE)
             for pool in page:
-                sent = await self.pool(program_id, pool, deadline=deadline())
-                moved += sent.transfer is not None
+                with outliving(log, "points were left for later", program_id=program_id):
+                    sent = await self.pool(program_id, pool, deadline=deadline())
+                    moved += sent.transfer is not None
             if len(page) < PAGE:
                 return moved
             after = page[-1].from_member_id
@@ -168,11 +170,9 @@ class Transfers:
                 self._store.transfers_asked, program_id, before=before, after=after, limit=PAGE
             )
             for transfer in page:
-                try:
+                # One that cannot be finished keeps no other one waiting.
+                with outliving(log, "a transfer was left for later", program_id=program_id):
                     done += await self._resume(program_id, transfer, deadline())
-                except TallystickError as error:
-                    # One that cannot be finished keeps no other one waiting.
-                    log.warning("a transfer was left for later", extra={"reason": error.reason})
             if len(page) < PAGE:
                 return done
             after = (page[-1].asked_ms, page[-1].transfer_id)
