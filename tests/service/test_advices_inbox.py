@@ -7,6 +7,7 @@ import pytest
 from tallystick.core.advice import VerdictReason
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.security.keys import generate_signing_key
+from tallystick.service.directory import Clock
 from tallystick.service.errors import FailedPrecondition, InvalidInput, NotFound
 from tallystick.service.ports import InboxItem, InboxState
 from tallystick.service.uploads import advice_of
@@ -77,6 +78,15 @@ class TestParked:
         assert shop.gateway.inbox.look_for_parked() == [SHOP]
         assert shop.gateway.inbox.due(SHOP, deadline=NEVER) == []
         assert len(shop.inbox()) == 1
+
+    def test_what_waits_is_found_behind_a_thousand_programs(self, shop: Shop) -> None:
+        till, ann = shop.till(), shop.member()
+        shop.push(till, till.give_back(ann, new_id()))
+        inbox = shop.gateway.inbox
+        for number in range(1_001):
+            shop.gateway.programs.create(ProgramId(f"before-{number:04}"), "", Clock.LIVE)
+            inbox.note_parked(ProgramId(f"before-{number:04}"))
+        assert SHOP in inbox.look_for_parked()
 
     def test_a_program_with_nothing_parked_is_forgotten(self, shop: Shop) -> None:
         inbox = shop.gateway.inbox

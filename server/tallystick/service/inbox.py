@@ -34,7 +34,7 @@ PARKED_PAGE_MAX = 200
 T = TypeVar("T")
 
 CONFLICTS_MAX = 20
-PROGRAMS_MAX = 1_000
+PROGRAMS_PAGE = 500
 
 
 class Store(LedgerStore, LedgerReader, Directory, Protocol):
@@ -137,8 +137,7 @@ class Inbox:
     def note_parked(self, program_id: ProgramId) -> None:
         """Remember that a program has something that waits."""
         with self._lock:
-            if program_id in self._parked or len(self._parked) < PROGRAMS_MAX:
-                self._parked.setdefault(program_id, "")
+            self._parked.setdefault(program_id, "")
 
     def waits(self, program_id: ProgramId) -> bool:
         """Return whether something of a program is known to wait; quick."""
@@ -146,10 +145,12 @@ class Inbox:
 
     def look_for_parked(self) -> list[ProgramId]:
         """Return the programs in which something waits, whichever process parked it."""
-        programs = self._store.programs(after="", limit=PROGRAMS_MAX)
-        for program in programs:
-            if self._store.read_parked(program.program_id, after="", limit=1):
-                self.note_parked(program.program_id)
+        after = ""
+        while page := self._store.programs(after=after, limit=PROGRAMS_PAGE):
+            for program in page:
+                if self._store.read_parked(program.program_id, after="", limit=1):
+                    self.note_parked(program.program_id)
+            after = page[-1].program_id
         return list(self._parked)
 
     def due(self, program_id: ProgramId, *, deadline: float) -> list[Submission]:
