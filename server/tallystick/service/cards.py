@@ -206,7 +206,11 @@ class Cards:
         number = ""
         if scan is not None:
             new.append(self._identity.row_of(program_id, scan, member_id, self._now_ms()))
-            if len(held) - (old is not None) + len(new) > IDENTIFIERS_MAX:
+            # What was reported lost before may have been the member number, and the new one took its place: of
+            # whatever was lost, there is room for one card.
+            others = [row for row in held if not self._identity.is_number_of(program_id, member, row)]
+            has_it = any((row.kind, row.token) == (scan.kind, scan.token) for row in held)
+            if old is None and not has_it and len(others) >= IDENTIFIERS_MAX:
                 raise too_many_identifiers()
         if old is not None and self._identity.is_number_of(program_id, member, old):
             number, row = self._identity.fresh_number(program_id, member_id)

@@ -305,6 +305,44 @@ def test_phones_that_a_member_has_had_keep_no_card_in_use(world: World) -> None:
     assert world.send(replace, BOSS).HasField("replaced")
 
 
+def with_all_identifiers(world: World, card: str) -> str:
+    """Return a member with a card and as many identifiers as are allowed."""
+    member = world.enrol(card)
+    for number in range(IDENTIFIERS_MAX - 2):
+        text = f"member{number}@example.com"
+        world.send(identity_pb2.AddIdentifierRequest(member_id=member, text=text), Caller(ADMIN))
+    assert len(identifiers(world, member)) == IDENTIFIERS_MAX
+    return member
+
+
+@pytest.mark.parametrize("reported_before", [False, True])
+@pytest.mark.parametrize("lost", ["card", "number"])
+def test_a_member_with_all_identifiers_gets_a_card_in_place_of_a_lost_one(
+    world: World, lost: str, reported_before: bool
+) -> None:
+    first, second, third = printed(world)
+    member = with_all_identifiers(world, first)
+    number = first if lost == "card" else world.number_of(member)
+    identifier_id = card_id(world, member, number)
+    if reported_before:
+        world.send(pb.ReportLostRequest(member_id=member, identifier_id=identifier_id), BOSS)
+    request = pb.ReplaceCardRequest(member_id=member, identifier_id=identifier_id, text=second)
+    replaced = world.send(request, BOSS).replaced
+    assert identify(world, second, aim_id="]E0").identified.member_id == member
+    assert world.send(request, BOSS).replaced == replaced, "once more is no error"
+    again = pb.ReplaceCardRequest(member_id=member, identifier_id=card_id(world, member, second), text=third)
+    assert world.send(again, BOSS).HasField("replaced"), "nor is the new card the last one"
+
+
+def test_replacing_a_card_that_the_member_does_not_have_gives_no_cards_without_end(world: World) -> None:
+    first, second, third = printed(world)
+    member = with_all_identifiers(world, first)
+    request = pb.ReplaceCardRequest(member_id=member, identifier_id="gone", text=second)
+    assert world.send(request, BOSS).HasField("replaced")
+    request.text = third
+    assert world.refused(request, BOSS).reason == "LIMIT_REACHED"
+
+
 @pytest.mark.parametrize("new", ["taken", "lost", "phone", "rubbish", "payment"])
 def test_a_replacement_that_is_no_free_card_is_refused_and_the_old_card_stays(world: World, new: str) -> None:
     first, second, third = printed(world)
