@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tallystick.core.ids import MemberId, ProgramId
@@ -11,6 +13,7 @@ from tallystick.service.reviews import Reviews
 from tallystick.storage.clock import wall_ms
 from tallystick.storage.open import open_store
 from tests.cli.shell import Running, Shell
+from tests.cli.test_cards import found_household
 
 
 def found(shop: Shell, number: int) -> Review:
@@ -59,6 +62,18 @@ def test_a_cashier_is_linked_to_a_member_and_forgotten(shop: Shell, run: Running
     assert [one["cashier_id"] for one in linked] == ["ann"]
     assert linked[0]["member_id"]
     assert "No cashier" in shop.succeed("review", "staff", "store-1", "ann", "--forget").out
+
+
+def test_a_cashier_in_a_household_is_the_person_and_not_the_account_that_all_share(
+    shop: Shell, run: Running
+) -> None:
+    joined = shop.succeed("enrol-member", "--json").json
+    asyncio.run(found_household(shop, run, joined["member_id"]))
+    shop.succeed("store", "cashier", "store-1", "ben", "--label", "Ben")
+    linked = ("review", "staff", "store-1", "ben", "--member", joined["number"], "--json")
+    (staff,) = shop.succeed(*linked).json["staff"]
+    assert staff["member_id"] == joined["member_id"]
+    shop.succeed("review", "staff", "store-1", "ben", "--forget")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,15 @@ class TestSales:
         facts = {"store_id": "s1", "till_id": "online-till", "sales": "3", "hours": "1"}
         assert (review.member_id, review.facts) == (ann, facts)
 
+    def test_of_an_account_that_several_people_share_it_is_said_how_many(self, club: Club) -> None:
+        ann, home = club.joined(), MemberId(new_id())
+        club.gateway.households.create(SHOP, home, ann)
+        for _ in range(3):
+            club.buys(home, 1000)
+        assert looks(club) == 1
+        (review,) = club.open_reviews("many_sales")
+        assert (review.member_id, review.facts["people"]) == (home, "1")
+
     def test_what_was_found_is_found_again_by_a_process_that_takes_over(self, club: Club) -> None:
         """The place moves last; between finding and moving nothing can be lost, and nothing is listed twice."""
         ann = club.joined()
@@ -144,6 +153,18 @@ class TestStaff:
         (review,) = club.open_reviews("staff_sales")
         facts = {"store_id": "s1", "cashier_id": "ann", "sales": "2", "hours": "24"}
         assert (review.member_id, review.facts) == (ann, facts)
+
+    def test_staff_who_earn_for_their_household_are_listed_as_the_persons_they_are(self, club: Club) -> None:
+        ann, home = club.joined(), MemberId(new_id())
+        club.store.put_cashier(SHOP, Cashier("s1", "ann", "Ann", active=True, pin_hash=""))
+        club.gateway.reviews.set_staff(SHOP, StaffMember("s1", "ann", ann))
+        club.gateway.households.create(SHOP, home, ann)
+        for _ in range(2):
+            club.buys(home, 1000)
+            club.wait(2 * HOUR_MS)
+        assert looks(club) == 1
+        (review,) = club.open_reviews("staff_sales")
+        assert (review.member_id, review.facts["cashier_id"], review.facts["people"]) == (ann, "ann", "1")
 
     def test_only_a_cashier_of_the_store_can_be_linked_and_the_link_forgotten(self, club: Club) -> None:
         ann = club.joined()

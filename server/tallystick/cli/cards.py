@@ -15,6 +15,7 @@ from tallystick.cli.amounts import new_id
 from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count
 from tallystick.cli.remote import Remote, with_remote
+from tallystick.cli.shop import identify_person
 
 if TYPE_CHECKING:
     from tallystick.cards.layout import Page
@@ -250,7 +251,7 @@ async def _member_card(client: Client, text: str) -> Identifier:
     from tallystick.security.identifiers import Identifier, IdentifierKind
     from tallystick.v1 import member_pb2
 
-    request = member_pb2.GetMemberRequest(member_id=await _person(client, text))
+    request = member_pb2.GetMemberRequest(member_id=await identify_person(client, text))
     member = (await client.call(client.members.GetMember, request)).member
     return Identifier(IdentifierKind.NUMBER, member.number)
 
@@ -290,7 +291,7 @@ async def _card_of(client: Client, text: str, ending: str) -> tuple[str, identit
     """The member and the one card that is meant."""
     from tallystick.v1 import identity_pb2
 
-    member_id = await _person(client, text)
+    member_id = await identify_person(client, text)
     request = identity_pb2.ListIdentifiersRequest(member_id=member_id)
     held = (await client.call(client.identity.ListIdentifiers, request)).identifiers
     others = (identity_pb2.IDENTIFIER_KIND_PHONE, identity_pb2.IDENTIFIER_KIND_EMAIL)
@@ -301,14 +302,6 @@ async def _card_of(client: Client, text: str, ending: str) -> tuple[str, identit
             "which card is meant?", mend=f"name its last digits with --card: {shown}", code=EXIT_USAGE
         )
     return member_id, cards[0]
-
-
-async def _person(client: Client, text: str) -> str:
-    """The member who has the cards: in a household a person, not the account that all share."""
-    from tallystick.cli.shop import identify
-
-    found = await identify(client, text, scanned=False)
-    return found.presented_by or found.member_id
 
 
 def _written(pages: list[Page], form: Format, output: Path, dpi: int) -> list[Path]:

@@ -9,6 +9,7 @@ import typer
 from tallystick.cli.options import ADMIN_PROFILE
 from tallystick.cli.output import EXIT_UNSOUND, EXIT_USAGE, CommandFailed, Printer
 from tallystick.cli.remote import Remote, with_remote
+from tallystick.cli.shop import identify_person
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -112,11 +113,10 @@ def staff(
     printer = remote.printer
 
     async def work(client: Client) -> list[review_pb2.StaffMember]:
-        from tallystick.cli.shop import identify
         from tallystick.v1 import review_pb2
 
         if cashier:
-            member_id = "" if forget else (await identify(client, member, scanned=False)).member_id
+            member_id = "" if forget else await identify_person(client, member)
             request = review_pb2.SetStaffMemberRequest(
                 store_id=store, cashier_id=cashier, member_id=member_id
             )

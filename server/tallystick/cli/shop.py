@@ -134,6 +134,12 @@ async def identify(client: Client, text: str, *, scanned: bool) -> identity_pb2.
     return answer.identified
 
 
+async def identify_person(client: Client, text: str) -> str:
+    """The id of the member who has it: in a household a person, not the account that all share."""
+    found = await identify(client, text, scanned=False)
+    return found.presented_by or found.member_id
+
+
 def basket_of(lines: list[str], currency: str) -> types_pb2.Basket:
     """The basket of lines as typed."""
     from tallystick.v1 import types_pb2

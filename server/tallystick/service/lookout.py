@@ -21,6 +21,7 @@ from tallystick.core.rules.watch import Watching
 from tallystick.service.directory import Clock, Directory, Program
 from tallystick.service.errors import TallystickError
 from tallystick.service.event_store import EventStore
+from tallystick.service.household_store import HouseholdStore
 from tallystick.service.journal import entries_between
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
@@ -46,18 +47,22 @@ _ACTION_CODES = frozenset({ACTION, "action_points"})
 log = logging.getLogger(__name__)
 
 
-class Store(Directory, LedgerReader, ReviewStore, EventStore, Protocol):
+class Store(Directory, LedgerReader, ReviewStore, EventStore, HouseholdStore, Protocol):
     """What looking out needs of a store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is listed of a member: a kind, figures, and what tells it from others of its day."""
+    """What is listed of a member: a kind, figures, and what tells it from others of its day.
+
+    ``member_id`` is whom it is about, where that is not the account: one of the people who share it.
+    """
 
     kind: str
     facts: Mapping[str, object]
     at_ms: Ms
     key: str = ""
+    member_id: MemberId | None = None
 
 
 class Lookout:
@@ -111,25 +116,45 @@ class Lookout:
         for member_id, seq in entries_between(self._store, program_id, after=place.lanes, heads=heads):
             newest[member_id] = max(seq, newest.get(member_id, 0))
         found = 0
-        staff = self._staff(program_id, newest)
+        people = self._people(program_id, newest)
+        staff = self._staff(program_id, newest, people)
         suspects = self._suspects(program_id, newest, rules.watch) | staff.keys()
         for member_id in sorted(suspects):
             entries = self._store.read_entries(program_id, member_id, before_seq=None, limit=ENTRIES_MAX)
             history = [entry for entry, _ in entries]
             for finding in findings(history, rules.watch, staff.get(member_id, ())):
-                found += self._list(program_id, member_id, finding, rules)
+                about = finding.member_id or member_id
+                found += self._list(program_id, about, finding, rules, people.get(member_id, ()))
         # Last: a process that dies before has its findings found again, under the same ids.
         self._store.move_watch_place(program_id, WatchPlace(heads, place.moves))
         return found
 
+    def _people(
+        self, program_id: ProgramId, accounts: Iterable[MemberId]
+    ) -> dict[MemberId, Sequence[MemberId]]:
+        """Return the people of those accounts that are households'."""
+        named, people = sorted(accounts), dict[MemberId, Sequence[MemberId]]()
+        for start in range(0, len(named), MEMBERS_AT_ONCE):
+            people |= self._store.people_of(program_id, named[start : start + MEMBERS_AT_ONCE])
+        return people
+
     def _staff(
-        self, program_id: ProgramId, members: Iterable[MemberId]
+        self,
+        program_id: ProgramId,
+        accounts: Iterable[MemberId],
+        people: Mapping[MemberId, Sequence[MemberId]],
     ) -> dict[MemberId, Sequence[StaffMember]]:
-        named = sorted(members)
+        """Return by account who of those who buy with it works in a store."""
+        buys_with = {one: {one} for one in accounts}
+        for household_id, persons in people.items():
+            for person in persons:
+                buys_with.setdefault(person, set()).add(household_id)
+        named = sorted(buys_with)
         works: dict[MemberId, list[StaffMember]] = defaultdict(list)
         for start in range(0, len(named), MEMBERS_AT_ONCE):
             for one in self._store.staff_among(program_id, named[start : start + MEMBERS_AT_ONCE]):
-                works[one.member_id].append(one)
+                for account in buys_with[one.member_id]:
+                    works[account].append(one)
         return dict(works)
 
     def _suspects(
@@ -157,11 +182,21 @@ class Lookout:
                 suspects |= {one for one, pair in times.items() if max(pair) - min(pair) < 2 * span_ms}
         return suspects
 
-    def _list(self, program_id: ProgramId, member_id: MemberId, finding: Finding, rules: RuleSet) -> int:
+    def _list(
+        self,
+        program_id: ProgramId,
+        member_id: MemberId,
+        finding: Finding,
+        rules: RuleSet,
+        people: Sequence[MemberId],
+    ) -> int:
         key = f"{finding.key}/{local_day(finding.at_ms, rules.zone)}"
         if self._reviews.find(program_id, finding.kind, member_id, key) is not None:
             return 0
-        return self._reviews.add(program_id, finding.kind, member_id, finding.facts, key) is not None
+        # Several people honestly do more than one does.
+        shared = {"people": len(people)} if people else {}
+        facts = {**finding.facts, **shared}
+        return self._reviews.add(program_id, finding.kind, member_id, facts, key) is not None
 
 
 def findings(history: Sequence[Entry], watch: Watching, staff: Sequence[StaffMember]) -> list[Finding]:
@@ -185,7 +220,7 @@ def findings(history: Sequence[Entry], watch: Watching, staff: Sequence[StaffMem
             own = [at for (store_id, _), times in sales.items() if store_id == one.store_id for at in times]
             for count, at_ms in _crowds(own, watch.staff_sales_per_day, DAY_MS):
                 facts = {"store_id": one.store_id, "cashier_id": one.cashier_id, "sales": count, "hours": 24}
-                found.append(Finding(STAFF_SALES, facts, at_ms, one.store_id))
+                found.append(Finding(STAFF_SALES, facts, at_ms, one.store_id, one.member_id))
     return found
 
 
