@@ -65,6 +65,12 @@ def test_a_good_text_is_read_in_yaml_and_in_toml_alike() -> None:
     assert yaml == toml
 
 
+@pytest.mark.parametrize("text", [GOOD, TOML])
+def test_a_text_may_begin_with_the_mark_that_some_editors_write(text: str) -> None:
+    assert check_text("\ufeff" + text) == check_text(text)
+    assert isinstance(check_text("\ufeff" + text), CheckedText)
+
+
 def test_the_canonical_form_does_not_depend_on_order_spaces_or_comments() -> None:
     lines = GOOD.splitlines()
     other = "\n".join(["# another order", *lines[4:], *lines[:4], ""])

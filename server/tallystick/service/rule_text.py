@@ -66,6 +66,8 @@ class Document:
 
 def read_document(text: str) -> Document:
     """Read a rule set's text, YAML or TOML. Raises ``TextRefused`` for the first thing that is wrong with it."""
+    # Some editors put a mark in front, which TOML does not know.
+    text = text.removeprefix("\ufeff")
     if len(text.encode("utf-8", "surrogatepass")) > TEXT_BYTES_MAX:
         raise TextRefused(WHOLE_TEXT, f"is longer than {TEXT_BYTES_MAX} bytes", "leave out what is not used")
     if _TOML_LINE.match(text):
