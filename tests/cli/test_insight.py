@@ -137,6 +137,14 @@ def test_budgets_are_told_with_what_they_may_give(bench: Shell, imported: Any) -
         (("report", "experiment", "none"), "there are: try"),
         (("segment", "export", "none"), "there are: regulars"),
         (("report", "kpis", "--from", "2011-02-01", "--to", "2011-01-01"), "is no period"),
+        (
+            ("report", "kpis", "--from", "9999-12-31", "--to", "9999-12-31"),
+            "--from must be a day from 2000-01-01 to 2099-12-31",
+        ),
+        (
+            ("report", "kpis", "--from", "2099-12-31", "--to", "2100-01-01"),
+            "--to must be a day from 2000-01-01 to 2099-12-31",
+        ),
         (("report", "kpis", "--from", "yesterday", "--to", "2011-01-01"), "yesterday"),
     ],
 )

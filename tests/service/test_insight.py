@@ -257,6 +257,10 @@ def test_what_is_asked_for_wrongly_is_said() -> None:
         insight.kpis(desk.program_id, LAST, FIRST)
     with pytest.raises(InvalidInput, match="no period"):
         insight.kpis(desk.program_id, date(2020, 1, 1), LAST)
+    for day in (date.min, date.max):
+        with pytest.raises(InvalidInput, match="no period") as caught:
+            insight.kpis(desk.program_id, day, day)
+        assert caught.value.violations == (("first_on", "must be a day from 2000-01-01 to 2099-12-31"),)
     with pytest.raises(NotFound, match="no such experiment"):
         insight.experiment(desk.program_id, "try")
     desk.posted(desk.sale(1_000))

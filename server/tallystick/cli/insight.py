@@ -165,8 +165,10 @@ def _kpis(books: Books, first: date, last: date) -> Kpis:
     try:
         period = period_of(rules, first, last)
     except InvalidInput as error:
+        field, text = error.violations[0]
+        option = {"first_on": "--from", "last_on": "--to"}[field]
         raise CommandFailed(
-            f"{first} to {last} is no period", mend=f"--to {error.violations[0][1]}", code=EXIT_USAGE
+            f"{first} to {last} is no period", mend=f"{option} {text}", code=EXIT_USAGE
         ) from error
     with books.store.snapshot(books.program_id) as snapshot:
         return kpis_of(histories(snapshot), rules, period)

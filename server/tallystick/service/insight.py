@@ -20,6 +20,9 @@ from tallystick.service.rulebook import RuleBook
 from tallystick.service.segment_ports import Books, BooksSource
 
 DAYS_MAX = 1_096
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2099, 12, 31)
+"""The days that the contract can name."""
+
 CAMPAIGNS_MAX = 1_000
 YEAR_DAYS = 365
 PPM = 1_000_000
@@ -185,12 +188,12 @@ class ExperimentResult:
 
 def period_of(rules: RuleSet, first: date, last: date) -> Period:
     """Return the period of some days of the program's time zone. Raises ``InvalidInput``."""
+    for name, day in (("first_on", first), ("last_on", last)):
+        if not FIRST_DAY <= day <= LAST_DAY:
+            raise _no_period(name, f"must be a day from {FIRST_DAY} to {LAST_DAY}")
     days = (last - first).days + 1
     if not 1 <= days <= DAYS_MAX:
-        raise InvalidInput(
-            "That is no period.",
-            violations=(("last_on", f"must not be before the first day, at most {DAYS_MAX} days in all"),),
-        )
+        raise _no_period("last_on", f"must not be before the first day, at most {DAYS_MAX} days in all")
     before, behind = first - timedelta(days=days), last + timedelta(days=1)
     return Period(first, last, *(midnight_ms(day, rules.zone) for day in (before, first, behind)))
 
@@ -389,6 +392,10 @@ def _give(
 
 def _month(found: Kpis, rules: RuleSet, at_ms: int) -> Month:
     return found.months.setdefault(local_day(at_ms, rules.zone).replace(day=1), Month())
+
+
+def _no_period(field: str, text: str) -> InvalidInput:
+    return InvalidInput("That is no period.", violations=((field, text),))
 
 
 def _share(part: int, whole: int) -> int | None:
