@@ -5,9 +5,18 @@ set -eu
 
 find_browser() {
     for candidate in "${TALLYSTICK_TEST_CHROMIUM:-}" chromium chromium-browser google-chrome; do
-        [ -n "$candidate" ] && command -v "$candidate" && return 0
+        [ -n "$candidate" ] && is_usable "$candidate" && command -v "$candidate" && return 0
     done
     return 1
+}
+
+# Ubuntu's packages of Chromium are a snap, or a script that asks for one: it sees nothing of what a test keeps below /tmp.
+is_usable() {
+    program=$(readlink -f "$(command -v "$1")") || return 1
+    case $program in
+    "" | */snap | /snap/*) return 1 ;;
+    esac
+    ! head -c 4096 "$program" | grep -q /snap/
 }
 
 as_root() {
@@ -43,6 +52,8 @@ fi
 find_browser && exit 0
 install_package chromium || true
 find_browser && exit 0
+python=$(dirname "$0")/../.venv/bin/python
+[ -x "$python" ] && "$python" "$(dirname "$0")/chromium.py" && exit 0
 echo "make: no Chromium was found, and it could not be installed without a password." >&2
 echo "      Install one, or name it:  sudo apt-get install -y chromium   or  TALLYSTICK_TEST_CHROMIUM=/path make test" >&2
 exit 1
