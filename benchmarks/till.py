@@ -193,6 +193,8 @@ def counter(place: str) -> None:
             now_ms=clock.wall_ms,
             new_id=new_id,
             server_keys=lambda: till.server_keys(),  # noqa: PLW0108  there is no till yet
+            till_id=identity.till_id,
+            till_ids=lambda: till.till_keys(),  # noqa: PLW0108
         )
         till = Till(
             identity=identity,

@@ -38,6 +38,7 @@ def test_the_state_tells_all_that_the_screen_shows_around_a_sale(daemon: Served)
         "label": "Till 2 [bold]",
         "store_id": "high-street",
         "hub": "self",
+        "rivals": [],
     }
     assert state["burn"] == {"allowed": False, "reason": "CLOCK_UNTRUSTED"}
     assert (state["basket"], state["basket_id"], state["cashier"]) == (None, "", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tallystick.v1 import store_pb2
 from tallystick_till.errors import SaleRefused
 from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
@@ -81,3 +82,22 @@ def test_after_a_refused_sale_the_till_shows_what_the_member_has(street: Street)
         street.sale(till, ann, 20_000, burn=900)
     street.sync(till)
     assert (seen, street.scan(till, ann).member.points) == (1_000, 500)
+
+
+def test_two_tills_that_both_take_themselves_for_the_hub_burn_a_lease_once_and_say_so(street: Street) -> None:
+    one, two = street.till("s1"), street.till("s1")
+    ann = street.member(1_000)
+    assert street.lease(one, ann) == LEASE
+    assert street.lease(two, ann) == 0
+    street.sync(one, two)
+    assert two.running.status().till.rivals == ("0000",)
+    assert one.running.status().till.rivals == ()
+    exposure = street.office("get_exposure", store_pb2.GetExposureRequest(store_id="s1"), service="store")
+    assert [till.keeps_leases for till in exposure.tills] == [True, False]
+    street.offline(one, two)
+    street.sale(one, ann, burn=LEASE)
+    with pytest.raises(SaleRefused, match="ABOVE_FLOOR"):
+        street.sale(two, ann, burn=LEASE)
+    street.online(one, two)
+    street.sync(one, two, leases=True)
+    assert street.loss("s1") == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -113,6 +113,10 @@ class HubLine:
         if hub is not None and not self.cut:
             hub.visited(member_id)
 
+    def rivals(self) -> list[str]:
+        """The hub itself tells of others."""
+        return []
+
     def take_members(self, members: Any) -> None:
         """The hub has news of its own."""
 
@@ -174,6 +178,8 @@ class Machine:
                 now_ms=lambda: int(self.running.now_ms()),
                 new_id=self.new_id,
                 server_keys=self._server_keys,
+                till_id=self.till_id,
+                till_ids=self._till_ids,
             )
         else:
             machine = self.hub_machine
@@ -207,6 +213,9 @@ class Machine:
 
     def _server_keys(self) -> Mapping[str, VerifyKey]:
         return self.running.server_keys()
+
+    def _till_ids(self) -> Collection[str]:
+        return self.running.till_keys()
 
     @property
     def running(self) -> Till:

@@ -65,6 +65,8 @@ class Shop(World):
             now_ms=lambda: int(self.till.now_ms()),
             new_id=self.new_id,
             server_keys=self.keys,
+            till_id="till-1",
+            till_ids=lambda: ["till-1"],
         )
         self.till = Till(
             identity=Identity("till-1", PROGRAM, STORE, "Till 1", "gateway:443", "https://gateway"),

@@ -53,8 +53,8 @@ def test_what_is_escrowed_to_a_store_is_what_is_left_of_its_open_leases_and_vouc
             ],
         )
     )
-    assert books.store.read_exposure(PROGRAM, store_id="store-1") == Exposure(80, 30, 0)
-    assert books.store.read_exposure(PROGRAM, store_id="store-2") == Exposure(7, 0, 0)
+    assert books.store.read_exposure(PROGRAM, store_id="store-1") == Exposure(80, 30, 0, ("till-7",))
+    assert books.store.read_exposure(PROGRAM, store_id="store-2") == Exposure(7, 0, 0, ("till-7",))
     assert books.store.read_exposure(OTHER_PROGRAM, store_id="store-1") == Exposure(0, 0, 0)
 
 
@@ -186,7 +186,15 @@ def test_a_till_is_told_of_balance_tier_status_tags_and_what_its_store_may_burn(
     tags = (b"a".ljust(16, b"."), b"b".ljust(16, b"."))
     assert told == [
         TillMember(
-            member_id(1), 5, 341, "gold", MemberStatus.BLOCKED, tags, (lease, voucher), (("club", 740_000),)
+            member_id(1),
+            5,
+            341,
+            "gold",
+            MemberStatus.BLOCKED,
+            tags,
+            (lease, voucher),
+            (("club", 740_000),),
+            ("till-7", "till-7"),
         ),
         TillMember(member_id(2), 0, 0, "", MemberStatus.OPEN, ()),
     ]
@@ -229,7 +237,7 @@ def test_living_members_are_paged_by_id_with_their_tags(books: Books) -> None:
     tags = (b"a".ljust(16, b"."),)
     expected = [
         TillMember(member_id(1), 0, 0, "", MemberStatus.OPEN, tags),
-        TillMember(member_id(3), 2, 50, "", MemberStatus.OPEN, tags, (lease[1],)),
+        TillMember(member_id(3), 2, 50, "", MemberStatus.OPEN, tags, (lease[1],), (), ("till-7",)),
         TillMember(member_id(4), 0, 0, "", MemberStatus.OPEN, tags),
     ]
 

@@ -11,7 +11,17 @@ from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.db import TillDb
 from tallystick_till.hub import ASK_AGAIN_MS, ASKS_MAX, KEEP_DAYS, LocalHub, NoHub
 from tallystick_till.ports import Granted
-from tests.till_sync.world import HOUR_MS, NOW_MS, Time, lease_state, local_hub, member_id, raw, state
+from tests.till_sync.world import (
+    HOUR_MS,
+    NOW_MS,
+    TILLS,
+    Time,
+    lease_state,
+    local_hub,
+    member_id,
+    raw,
+    state,
+)
 
 ANNA = member_id(1)
 LEASE_1, LEASE_2 = CommandId("lease-1"), CommandId("lease-2")
@@ -117,6 +127,34 @@ def test_a_grant_that_does_not_hold_gives_nothing(hub: LocalHub, forged: store_p
     learn(hub, forged)
     assert hub.limit(ANNA) == 0
     assert hub.limit(member_id(2)) == 0
+
+
+def test_a_lease_that_another_till_of_the_store_keeps_is_not_burned_from_and_that_till_is_named(
+    hub: LocalHub, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    learn(hub, lease_state(LEASE_1, till_id=TILLS[1]), lease_state(LEASE_2, points=40, till_id=TILLS[0]))
+    assert hub.limit(ANNA) == 40
+    assert hub.take(ANNA, SALE_1, 41) == []
+    assert hub.take(ANNA, SALE_1, 40) == [Granted(LEASE_2, 40)]
+    assert hub.rivals() == [TILLS[1]]
+    hub.visited(ANNA)
+    time.ms += 40 * HOUR_MS
+    learn(hub, lease_state(LEASE_1, till_id=TILLS[1]), lease_state(LEASE_2, points=40, till_id=TILLS[0]))
+    assert hub.next_return() is None
+    learn(hub, lease_state(LEASE_1, till_id=TILLS[1]))
+    assert [record.message for record in caplog.records] == [
+        "another till keeps leases of this store too; a store has one hub: till-2"
+    ]
+    time.ms += 8 * HOUR_MS
+    assert hub.rivals() == []
+
+
+def test_the_lease_that_a_till_asked_for_before_it_was_revoked_is_there_for_the_next_hub(
+    hub: LocalHub,
+) -> None:
+    learn(hub, lease_state(LEASE_1, till_id="till-0"))
+    assert hub.limit(ANNA) == 100
+    assert hub.rivals() == []
 
 
 def test_points_that_the_gateway_saw_burned_by_somebody_else_are_gone_here_too(hub: LocalHub) -> None:

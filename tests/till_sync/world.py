@@ -17,6 +17,8 @@ from tallystick_till.hub import LocalHub
 from tallystick_till.outbox import Untold
 
 PROGRAM, STORE = "bas-silver-guld", "store-1"
+TILLS = ("till-1", "till-2")
+"""The store's tills; the hub is the first one's."""
 GATEWAY_KEY = generate_signing_key()
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -53,6 +55,7 @@ def lease_state(
     recalled: bool = False,
     store_id: str = STORE,
     key: SigningKey = GATEWAY_KEY,
+    till_id: str = "",
 ) -> store_pb2.LeaseState:
     """Return a lease as the gateway tells it."""
     grant = advice_pb2.LeaseGrant(
@@ -62,7 +65,10 @@ def lease_state(
     body = grant.SerializeToString()
     signed = advice_pb2.Signed(body=body, key_id=key.kid, signature=sign_body(key, LEASE, body))
     return store_pb2.LeaseState(
-        grant=signed, remaining_points=points if remaining is None else remaining, recalled=recalled
+        grant=signed,
+        remaining_points=points if remaining is None else remaining,
+        recalled=recalled,
+        till_id=till_id,
     )
 
 
@@ -107,6 +113,8 @@ def local_hub(db: TillDb, time: Time) -> LocalHub:
         now_ms=time.now_ms,
         new_id=ids(0xABCD),
         server_keys=server_keys,
+        till_id=TILLS[0],
+        till_ids=lambda: TILLS,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tallystick_till.errors import DISK_FAILED, DISK_FULL, OUTBOX_CORRUPT, CannotSell, OtherProgram
 
-FORMAT = 3
+FORMAT = 4
 """Version of the tables below (``user_version`` of the file)."""
 
 FREE_BYTES_MIN = 1 << 20
@@ -29,6 +29,9 @@ CREATE TABLE code_use (
 """
 SEEN = """
 CREATE INDEX advice_seen ON advice (epoch, seq) WHERE verdict_kind = 2 AND seen = 1;
+"""
+LEASE_TILL = """
+ALTER TABLE lease ADD COLUMN till_id TEXT NOT NULL DEFAULT '';
 """
 SCHEMA = """
 CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -80,7 +83,12 @@ CREATE TABLE lease_ask (member_id TEXT PRIMARY KEY, lease_id TEXT NOT NULL, at_m
 CREATE TABLE voucher_use (
     voucher_id TEXT PRIMARY KEY, advice_id TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
 """
-STEPS = {0: SCHEMA + CODE_USE + SEEN, 1: CODE_USE + SEEN, 2: SEEN}
+STEPS = {
+    0: SCHEMA + CODE_USE + SEEN + LEASE_TILL,
+    1: CODE_USE + SEEN + LEASE_TILL,
+    2: SEEN + LEASE_TILL,
+    3: LEASE_TILL,
+}
 """What brings a file of each older format to the present one; 0 is an empty file."""
 
 Row = tuple[Any, ...]

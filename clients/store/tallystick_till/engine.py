@@ -292,7 +292,7 @@ class Till:
         own = cap if burn.allowed else used
         others = max(0, len(self.rulebook.news.tills) - 1)
         return Status(
-            TillView(self.identity.till_id, self.identity.label, self.identity.store_id, self._leases.state),
+            self._view(),
             program,
             "training" if self.training else "live",
             "online" if self._link.online else "offline",
@@ -308,6 +308,16 @@ class Till:
             ProtocolView(self._newer_protocol),
             self._cashiers.signed_in(),
             bool(self._cashiers.all()),
+        )
+
+    def _view(self) -> TillView:
+        labels = {till.till_id: till.label for till in self.rulebook.news.tills}
+        return TillView(
+            self.identity.till_id,
+            self.identity.label,
+            self.identity.store_id,
+            self._leases.state,
+            tuple(labels.get(till_id) or till_id for till_id in self._leases.rivals()),
         )
 
     def _may_sell(self) -> Allowed:

@@ -6,7 +6,9 @@ never lets them be burned twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -44,15 +46,15 @@ _LEFT = f"max(0, points - {_USED})"
 _ALL_SEEN = f"points - remaining >= {_USED}"
 
 # Put together from constants of our own; values are always parameters.
-_LIMIT = f"SELECT sum({_LEFT}) FROM lease WHERE member_id = ? AND state = ? AND ends_ms > ?"  # noqa: S608
-_TAKE_FROM = (
-    f"SELECT lease_id, {_LEFT} FROM lease WHERE member_id = ? AND state = ? AND ends_ms > ? "  # noqa: S608
-    "ORDER BY ends_ms, lease_id"
-)
+_OWN = "till_id NOT IN (SELECT value FROM json_each(?))"
+_IS_OURS = f"member_id = ? AND state = ? AND ends_ms > ? AND {_OWN}"
+_LIMIT = f"SELECT sum({_LEFT}) FROM lease WHERE {_IS_OURS}"  # noqa: S608
+_TAKE_FROM = f"SELECT lease_id, {_LEFT} FROM lease WHERE {_IS_OURS} ORDER BY ends_ms, lease_id"  # noqa: S608
+_KEEPERS = "SELECT DISTINCT till_id FROM lease WHERE state IN (?, ?) AND ends_ms > ?"
 _RECENT = "(SELECT member_id FROM visit WHERE at_ms > ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT ?)"
 _IS_WORN = (
     f"state = ? AND {_ALL_SEEN} AND ends_ms > ? AND (ends_ms - ? < ? OR {_LEFT} * 2 < points) "
-    f"AND member_id IN {_RECENT}"
+    f"AND member_id IN {_RECENT} AND {_OWN}"
 )
 _RETURN = "SELECT lease_id, member_id, return_id FROM lease WHERE "
 _CLOSED = f"{_RETURN} state = ? AND {_ALL_SEEN} LIMIT 1"
@@ -65,6 +67,9 @@ _MISSING = (
     "AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.member_id = v.member_id AND "
     "((lease.state = ? AND lease.ends_ms > ?) OR lease.state = ?)) LIMIT ?"
 )
+
+
+_log = logging.getLogger(__name__)
 
 
 class NoHub:
@@ -89,6 +94,8 @@ class LocalHub:
     """The hub in this till's own file.
 
     ``now_ms`` is the till's best time, ``new_id`` mints ids, ``server_keys`` are the gateway's keys that count now.
+    ``till_id`` is this till and ``till_ids`` are all of the store at present: what one of the others asked for is not
+    burned here, because that one may burn it as well.
     """
 
     state = "self"
@@ -102,6 +109,8 @@ class LocalHub:
         now_ms: Callable[[], int],
         new_id: Callable[[], str],
         server_keys: Callable[[], Mapping[str, VerifyKey]],
+        till_id: str,
+        till_ids: Callable[[], Collection[str]],
     ) -> None:
         self._db = db
         self._program_id = program_id
@@ -109,10 +118,13 @@ class LocalHub:
         self._now_ms = now_ms
         self._new_id = new_id
         self._server_keys = server_keys
+        self._till_id = till_id
+        self._till_ids = till_ids
+        self._warned_of: list[str] = []
 
     def limit(self, member_id: MemberId) -> int:
         """Return what the open leases of a member still give at this moment."""
-        return self._db.number(_LIMIT, member_id, _OPEN, self._now_ms())
+        return self._db.number(_LIMIT, member_id, _OPEN, self._now_ms(), self._others())
 
     def take(self, member_id: MemberId, advice_id: CommandId, points: int) -> list[Granted]:
         """Take points from the leases that end first. All of them, or none; the same for the same advice."""
@@ -130,7 +142,7 @@ class LocalHub:
             granted, missing = [], points
             for lease_id, left in tx.execute(
                 _TAKE_FROM,
-                (member_id, _OPEN, now_ms),
+                (member_id, _OPEN, now_ms, self._others()),
             ).fetchall():
                 part = min(left, missing)
                 if part > 0:
@@ -172,6 +184,16 @@ class LocalHub:
             )
         return found
 
+    def rivals(self) -> list[str]:
+        """Return the other tills of the store that have asked for open leases: a store has one hub, and they are too.
+
+        One that was the hub until lately is among them as long as its leases last, or until it is revoked.
+        """
+        others = set(self._till_ids()) - {self._till_id}
+        return sorted(
+            row[0] for row in self._db.read(_KEEPERS, _OPEN, _CLOSING, self._now_ms()) if row[0] in others
+        )
+
     def wanted_back(self) -> bool:
         """Return whether the gateway wants a lease back that is not closed yet."""
         return self._db.one("SELECT 1 FROM lease WHERE state = ? AND recalled LIMIT 1", _OPEN) is not None
@@ -204,6 +226,12 @@ class LocalHub:
                     if lease_id not in held:
                         # Ended at the gateway. Should this state be older than the lease, the next one brings it back.
                         tx.execute("UPDATE lease SET state = ? WHERE lease_id = ?", (_GONE, lease_id))
+        rivals = self.rivals()
+        if rivals and rivals != self._warned_of:
+            _log.warning(
+                "another till keeps leases of this store too; a store has one hub: %s", ", ".join(rivals)
+            )
+        self._warned_of = rivals
 
     def take_whole(self, leased: Iterable[MemberId]) -> None:
         """Go by a whole snapshot: members who are not among ``leased``, those whom it names leases of, have none.
@@ -262,7 +290,8 @@ class LocalHub:
     def returns_due(self) -> bool:
         """Return whether there may be leases to give back: ask when the line is up, then call ``next_return``."""
         now_ms = self._now_ms()
-        row = self._db.one(_DUE, _CLOSING, _OPEN, _OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms))
+        worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
+        row = self._db.one(_DUE, _CLOSING, _OPEN, *worn)
         return row is not None
 
     def next_return(self) -> Return | None:
@@ -276,7 +305,8 @@ class LocalHub:
             tx.execute("UPDATE lease SET state = ? WHERE state = ? AND recalled", (_CLOSING, _OPEN))
             row = tx.execute(_CLOSED, (_CLOSING,)).fetchone()
             if row is None:
-                row = tx.execute(_WORN, (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms))).fetchone()
+                worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
+                row = tx.execute(_WORN, worn).fetchone()
             if row is None:
                 return None
             lease_id, member_id, command_id = row
@@ -313,6 +343,9 @@ class LocalHub:
             tx.execute("DELETE FROM lease_ask WHERE at_ms < ?", (old_ms,))
             tx.execute("DELETE FROM visit WHERE at_ms < ? OR at_ms > ?", (old_ms, now_ms + DAY_MS))
 
+    def _others(self) -> str:
+        return json.dumps([till_id for till_id in self._till_ids() if till_id != self._till_id])
+
     def _learn(self, tx: Any, state: store_pb2.LeaseState, member_id: MemberId) -> str:
         """Store a lease as the gateway sees it; return its id, empty when the grant does not hold for this store."""
         signed = state.grant
@@ -329,8 +362,9 @@ class LocalHub:
             return ""
         remaining = min(max(0, state.remaining_points), grant.points)
         tx.execute(
-            "INSERT INTO lease (lease_id, member_id, points, granted_ms, ends_ms, remaining, recalled) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lease_id) DO UPDATE SET remaining = excluded.remaining, "
+            "INSERT INTO lease (lease_id, member_id, points, granted_ms, ends_ms, remaining, recalled, till_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (lease_id) DO UPDATE SET remaining = excluded.remaining, "
+            "till_id = excluded.till_id, "
             # One whose return was begun must not be burned from, however late its return gets through.
             "recalled = excluded.recalled, state = CASE WHEN state != 'gone' THEN state "
             "WHEN return_id != '' THEN 'closing' ELSE 'open' END",
@@ -342,6 +376,7 @@ class LocalHub:
                 grant.ends_at.ToMilliseconds(),
                 remaining,
                 int(state.recalled),
+                state.till_id,
             ),
         )
         (given,) = tx.execute(

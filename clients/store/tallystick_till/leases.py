@@ -21,6 +21,8 @@ class LeaseKeeper(Protocol):
 
     def visited(self, member_id: MemberId) -> None: ...
 
+    def rivals(self) -> list[str]: ...
+
     def take_members(self, members: Sequence[store_pb2.MemberState]) -> None: ...
 
 
@@ -38,6 +40,10 @@ class Leases:
         if self._away():
             return "away"
         return str(getattr(self._hub, "state", "none"))
+
+    def rivals(self) -> list[str]:
+        """Return the other tills of the store that keep leases as this one does."""
+        return self._hub.rivals() if isinstance(self._hub, LeaseKeeper) else []
 
     def limit(self, member_id: MemberId) -> int:
         """Return how many points the leases of a member still give."""

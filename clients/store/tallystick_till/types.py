@@ -342,12 +342,13 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class TillView:
-    """This till; ``hub`` is self, reachable, away or none."""
+    """This till; ``hub`` is self, reachable, away or none, ``rivals`` names other tills that keep leases as well."""
 
     till_id: str
     label: str
     store_id: str
     hub: str
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,14 @@ def exposure(
                     ("queued then", count(till.queued)),
                     ("floor limit", f"{count(till.floor_points)} of {count(till.floor_cap_points)} points"),
                     ("forks", count(till.fences)),
+                    ("leases", "keeps some of the store's" if till.keeps_leases else "none of its own"),
                 ]
+            )
+        keepers = [till.label for till in found.tills if till.keeps_leases]
+        if len(keepers) > 1:
+            printer.line(
+                f"! {' and '.join(keepers)} both keep leases. One till of a store is its hub: start the others with "
+                "--hub TILL_ID@HOST:PORT. Until then a voucher may be taken twice, at the store's cost."
             )
         printer.document(_document(found))
 

@@ -30,6 +30,8 @@ class TillRisk:
     label: str
     floor_cap_points: int
     chain: TillChain
+    keeps_leases: bool = False
+    """Whether it asked for leases of its store that are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,17 @@ class Exposures:
         """Return what a store can lose."""
         cap = self._cap(program_id)
         chains = {chain.till_id: chain for chain in self._store.read_tills(program_id, store_id=store_id)}
+        escrowed = self._store.read_exposure(program_id, store_id=store_id)
         tills = tuple(
             TillRisk(
                 till.device_id,
                 till.label,
                 cap,
                 chains.get(till.device_id, TillChain(till.device_id, store_id)),
+                till.device_id in escrowed.lease_tills,
             )
             for till in self.tills_of(program_id, store_id)
         )
-        escrowed = self._store.read_exposure(program_id, store_id=store_id)
         return StoreRisk(
             store_id,
             cap * len(tills),
@@ -81,7 +84,9 @@ class Exposures:
     def of_till(self, program_id: ProgramId, chain: TillChain) -> TillRisk:
         """Return one till's part."""
         device = self._store.device(program_id, chain.till_id)
-        return TillRisk(chain.till_id, device.label if device else "", self._cap(program_id), chain)
+        keepers = self._store.read_exposure(program_id, store_id=chain.store_id).lease_tills
+        label = device.label if device else ""
+        return TillRisk(chain.till_id, label, self._cap(program_id), chain, chain.till_id in keepers)
 
     def till(self, program_id: ProgramId, till_id: str, *, store_id: str) -> Device:
         """Return a till. ``store_id`` is the caller's store, empty for all. Raises ``NotFound``."""

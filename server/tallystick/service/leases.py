@@ -76,12 +76,13 @@ class Leases:
         holds = self._holds(program_id, members, store_id)
         found = []
         for (lease_id, member_id), hold_id, answer in zip(asks, named, answers, strict=True):
-            hold = holds.get(hold_id) if hold_id else None
+            hold, asked_by = holds.get(hold_id, (None, ""))
             if hold is not None and hold.status is HoldStatus.OPEN:
                 state = store_pb2.LeaseState(
                     grant=self._signer.lease(program_id, member_id, hold),
                     remaining_points=hold.left,
                     recalled=hold.recalled,
+                    till_id=asked_by,
                 )
                 found.append(store_pb2.LeaseAnswer(lease_id=lease_id, lease=state))
             else:
@@ -141,7 +142,7 @@ class Leases:
         if not isinstance(answer.decision, Posted):
             return store_pb2.IssueVoucherResponse(refusal=_why_not(answer, None))
         holds = self._holds(program_id, [command.member_id], command.store_id)
-        hold = holds.get(command.command_id)
+        hold, _ = holds.get(command.command_id, (None, ""))
         if hold is None or hold.status is not HoldStatus.OPEN:
             return store_pb2.IssueVoucherResponse(refusal=_why_not(answer, hold))
         grant = self._signer.voucher(program_id, command.member_id, hold)
@@ -174,12 +175,19 @@ class Leases:
             program_id, replace(command, origin=origin), fingerprint(command), deadline, 0, NEVER_MS
         )
 
-    def _holds(self, program_id: ProgramId, member_ids: Sequence[MemberId], store_id: str) -> dict[str, Hold]:
+    def _holds(
+        self, program_id: ProgramId, member_ids: Sequence[MemberId], store_id: str
+    ) -> dict[str, tuple[Hold, str]]:
+        """Return the store's holds of members by their ids, each with the till that asked for it."""
         members = list(dict.fromkeys(member_ids))
         if not members:
             return {}
         found = self._reader.read_till_members(program_id, members, store_id=store_id)
-        return {hold.hold_id: hold for member in found for hold in member.holds}
+        return {
+            hold.hold_id: (hold, till_id)
+            for member in found
+            for hold, till_id in zip(member.holds, member.hold_tills, strict=True)
+        }
 
 
 def digits_of(signed: advice_pb2.Signed) -> str:

@@ -34,7 +34,7 @@ class Grants:
     def states(self, program_id: ProgramId, member: TillMember) -> list[store_pb2.LeaseState]:
         """Return the open leases of a member."""
         found = []
-        for hold in member.holds:
+        for hold, till_id in zip(member.holds, member.hold_tills, strict=True):
             if hold.kind is not HoldKind.LEASE or hold.status is not HoldStatus.OPEN:
                 continue
             mark = (hold.hold_id, hold.points, hold.ends_ms)
@@ -44,7 +44,9 @@ class Grants:
                     self._signed.clear()
                 grant = self._signed[mark] = self._signer.lease(program_id, member.member_id, hold)
             found.append(
-                store_pb2.LeaseState(grant=grant, remaining_points=hold.left, recalled=hold.recalled)
+                store_pb2.LeaseState(
+                    grant=grant, remaining_points=hold.left, recalled=hold.recalled, till_id=till_id
+                )
             )
         return found
 

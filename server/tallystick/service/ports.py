@@ -115,6 +115,8 @@ class Exposure:
     leased_points: int
     voucher_points: int
     lost_points: int
+    lease_tills: tuple[str, ...] = ()
+    """The tills that asked for those leases, sorted."""
 
 
 @record(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class TillMember:
     holds: tuple[Hold, ...] = ()
     memberships: tuple[tuple[str, int], ...] = ()
     """Each membership that was ever paid for, with the ordinal of its last day."""
+    hold_tills: tuple[str, ...] = ()
+    """The till that asked for each of the holds, in their order; empty for one that no till asked for."""
 
 
 class Transaction(CouponTransaction, SegmentTransaction, Protocol):

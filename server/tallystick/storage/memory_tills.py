@@ -77,13 +77,16 @@ class MemoryTills:
     def exposure(self, store_id: str) -> Exposure:
         """Return what is escrowed to a store and what it has paid for."""
         left = {HoldKind.LEASE: 0, HoldKind.VOUCHER: 0}
-        for holds in self._tables.holds.values():
+        tills = set()
+        for member_id, holds in self._tables.holds.items():
             for hold in holds.values():
                 if hold.status is HoldStatus.OPEN and hold.kind in left and hold.store_id == store_id:
                     left[hold.kind] += hold.left
+                    if hold.kind is HoldKind.LEASE:
+                        tills.add(self._asked_by(member_id, hold))
         entries = [new.entry for rows in self._tables.ledger.values() for new, _ in rows.values()]
         lost = -sum(entry.moves.store_loss for entry in entries if entry.origin.store_id == store_id)
-        return Exposure(left[HoldKind.LEASE], left[HoldKind.VOUCHER], lost)
+        return Exposure(left[HoldKind.LEASE], left[HoldKind.VOUCHER], lost, tuple(sorted(tills)))
 
     def journal_heads(self) -> dict[int, int]:
         """Return each lane's last position."""
@@ -128,14 +131,18 @@ class MemoryTills:
             for account in accounts
         ]
 
-    def _escrowed(self, account: Account, store_id: str, ended_since: Ms) -> list[Hold]:
+    def _escrowed(self, account: Account, store_id: str, ended_since: Ms) -> list[tuple[Hold, str]]:
         return [
-            hold
+            (hold, self._asked_by(account.member_id, hold))
             for hold in self._tables.holds.get(account.member_id, {}).values()
             if hold.store_id == store_id
             and hold.kind is not HoldKind.CHECKOUT
             and (hold.status is HoldStatus.OPEN or hold.ends_ms >= ended_since)
         ]
+
+    def _asked_by(self, member_id: MemberId, hold: Hold) -> str:
+        found = self._tables.ledger.get(member_id, {}).get(hold.seq)
+        return found[0].entry.origin.till_id if found else ""
 
 
 def _as_sent(item: InboxItem, stored: InboxItem) -> InboxItem:

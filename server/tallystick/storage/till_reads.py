@@ -43,6 +43,7 @@ class TillStatements:
     inbox_of_store: str
     parked: str
     escrowed: str
+    lease_tills: str
     lost: str
     journal_heads: str
     journal_behind: str
@@ -83,6 +84,11 @@ TILL_TEMPLATES = {
         "SELECT kind, sum(points - used) FROM hold WHERE program_id = $1 AND store_id = $2 "
         f"AND {_OPEN} AND kind <> {HoldKind.CHECKOUT:d} GROUP BY kind"
     ),
+    "lease_tills": (
+        "SELECT DISTINCT l.till_id FROM hold h JOIN ledger l "
+        "ON l.member_id = h.member_id AND l.program_id = h.program_id AND l.seq = h.seq "
+        f"WHERE h.program_id = $1 AND h.store_id = $2 AND h.{_OPEN} AND h.kind = {HoldKind.LEASE:d} ORDER BY 1"
+    ),
     "lost": (
         "SELECT -sum(m_store_loss) FROM ledger WHERE program_id = $1 AND store_id = $2 AND m_store_loss IS NOT NULL"
     ),
@@ -116,7 +122,9 @@ TILL_TEMPLATES = {
         "WHERE h.program_id = $1 AND h.household_id @any2 AND i.scan_tag IS NOT NULL"
     ),
     "holds_of_store": (
-        f"SELECT {HOLD_COLUMNS} FROM hold WHERE program_id = $1 AND member_id @any2 AND store_id = $3 "
+        f"SELECT {HOLD_COLUMNS}, coalesce((SELECT l.till_id FROM ledger l WHERE l.member_id = hold.member_id "
+        "AND l.program_id = hold.program_id AND l.seq = hold.seq), '') "
+        "FROM hold WHERE program_id = $1 AND member_id @any2 AND store_id = $3 "
         f"AND kind <> {HoldKind.CHECKOUT:d} AND ({_OPEN} OR ends_ms >= $4)"
     ),
     "scan_tills": f"{_TILLS} ORDER BY till_id",
@@ -184,7 +192,8 @@ class SqlTillReads(ABC):
         escrowed = {kind: int(points) for kind, points in self._rows(self.statements.escrowed, store_id)}
         ((lost,),) = self._rows(self.statements.lost, store_id)
         leased, vouchers = escrowed.get(HoldKind.LEASE, 0), escrowed.get(HoldKind.VOUCHER, 0)
-        return Exposure(leased, vouchers, int(lost or 0))
+        tills = tuple(till_id for (till_id,) in self._rows(self.statements.lease_tills, store_id))
+        return Exposure(leased, vouchers, int(lost or 0), tills)
 
     def journal_heads(self) -> dict[int, int]:
         """Return each lane's last position."""
@@ -225,8 +234,8 @@ class SqlTillReads(ABC):
         for member_id, tag in self._rows(self.statements.scan_tags, wanted):
             tags[member_id].append(bytes(tag))
         for row in self._rows(self.statements.holds_of_store, wanted, store_id, ended_since):
-            member_id, hold = hold_from_row(row)
-            holds[member_id].append(hold)
+            member_id, hold = hold_from_row(row[:-1])
+            holds[member_id].append((hold, row[-1]))
         return [till_member(one, tags[one.member_id], holds[one.member_id]) for one in accounts]
 
 
@@ -235,8 +244,9 @@ def tills_from_rows(rows: Iterable[Row]) -> dict[str, TillChain]:
     return {row[0]: till_from_row(row) for row in rows}
 
 
-def till_member(account: Account, tags: Iterable[bytes], holds: Iterable[Hold]) -> TillMember:
-    """Return what a till may know of a member."""
+def till_member(account: Account, tags: Iterable[bytes], holds: Iterable[tuple[Hold, str]]) -> TillMember:
+    """Return what a till may know of a member. ``holds`` come with the till that asked for each."""
+    held = sorted(holds, key=lambda one: one[0].seq)
     return TillMember(
         account.member_id,
         account.seq,
@@ -244,8 +254,9 @@ def till_member(account: Account, tags: Iterable[bytes], holds: Iterable[Hold]) 
         account.tier.tier_id,
         account.status,
         tuple(sorted(tags)),
-        tuple(sorted(holds, key=lambda hold: hold.seq)),
+        tuple([hold for hold, _ in held]),
         last_days(account.tallies) if account.tallies else (),
+        tuple([till_id for _, till_id in held]),
     )
 
 

@@ -73,6 +73,8 @@ def rows_of(state: dict[str, Any], *, runs: bool) -> tuple[list[tuple[str, str]]
         ("worst case", f"{state['worst_case_points']:,} points that the store can lose now"),
     ]
     concerns = [sentence(state[gate]["reason"]) for gate in ("sell", "burn") if not state[gate]["allowed"]]
+    if state["till"]["rivals"]:
+        concerns.append(f"{sentence('HUB_TWICE')} It is: {', '.join(state['till']['rivals'])}.")
     if state["server_protocol"]["newer"]:
         concerns.append(sentence("SERVER_NEWER"))
     if any(attention.values()):

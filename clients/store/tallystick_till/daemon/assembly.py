@@ -143,6 +143,8 @@ def _hub(
             now_ms=lambda: till().now_ms(),
             new_id=new_id,
             server_keys=lambda: till().server_keys(),
+            till_id=config.till_id,
+            till_ids=lambda: till().till_keys(),
         )
     return HttpHub(
         choice.address,

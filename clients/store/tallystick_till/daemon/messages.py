@@ -41,6 +41,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "SERVER_NEWER": (
         "The gateway speaks a newer protocol than this till. The till goes on with what it knows; upgrade it."
     ),
+    "HUB_TWICE": (
+        "Another till of this store keeps leases as well, so a voucher may be taken twice, at the store's cost. "
+        "One till is the hub: start the others with `--hub TILL_ID@HOST:PORT`, and revoke a till that is no more."
+    ),
     "HUB_AWAY": "The till that keeps the store's vouchers does not answer. Start it, or sell without the voucher.",
     "MEMBER_BLOCKED": "This member is blocked: points are earned and not spent.",
     "MEMBER_LOCKED": "The member has locked the points in the app: they are earned and not spent until unlocked there.",

@@ -60,6 +60,7 @@ def till_exposure_to_pb(till: TillRisk) -> pb.TillExposure:
         fences=chain.fences,
         epoch=chain.epoch,
         acked_seq=chain.acked_seq,
+        keeps_leases=till.keeps_leases,
     )
 
 

@@ -86,6 +86,7 @@ export function firstState(): TillState {
       label: "Harbour 1",
       store_id: "harbour",
       hub: "self",
+      rivals: [],
     },
     program: {
       ...{ program_id: "p", name: "Harbour Club", currency: "EUR", decimals: 2 },

@@ -129,6 +129,11 @@ test("the gravest message stands first, and what it implies is left out", () => 
   ]);
 });
 
+test("that another till keeps the store's leases too is said", () => {
+  const till = { ...state().till, rivals: ["Till 2"] };
+  assert.deepEqual(ids(state({ till }), true), ["HUB_TWICE"]);
+});
+
 test("before the first answer only the program's absence can be told", () => {
   assert.deepEqual(ids(null, true), []);
   assert.deepEqual(ids(null, false), ["AWAY"]);

@@ -47,6 +47,14 @@ export function problemsOf(state: TillState | null, reachable: boolean): Problem
   if (state.sell.allowed && (!state.burn.allowed || state.burn.reason)) {
     problems.push(named(BURN, state.burn.reason, { level: "warn", title: "message.burn_stopped.title" }));
   }
+  if (state.till.rivals.length > 0) {
+    problems.push({
+      id: "HUB_TWICE",
+      level: "warn",
+      title: "message.hub_twice.title",
+      text: "message.hub_twice.text",
+    });
+  }
   if (state.server_protocol.newer) {
     problems.push({
       id: "SERVER_NEWER",

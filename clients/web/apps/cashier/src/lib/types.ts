@@ -44,7 +44,13 @@ export interface Basket {
 }
 
 export interface TillState {
-  till: { till_id: string; label: string; store_id: string; hub: "self" | "reachable" | "away" | "none" };
+  till: {
+    till_id: string;
+    label: string;
+    store_id: string;
+    hub: "self" | "reachable" | "away" | "none";
+    rivals: string[];
+  };
   program: Program;
   mode: "live" | "training";
   link: "online" | "offline";

@@ -222,6 +222,9 @@ export const en = {
   "message.floor_spent.title": "The till's limit for redeeming offline is used up",
   "message.floor_spent.text":
     "Earning goes on. Redeeming without a lease starts again with the next contact.",
+  "message.hub_twice.title": "Another till keeps the store's leases too",
+  "message.hub_twice.text":
+    "A voucher may be taken twice. Call support: one till of the store is the hub, the others ask it.",
   "message.newer.title": "The server is newer than this till",
   "message.newer.text": "Everything goes on. Update the till program soon.",
   "message.sell_stopped.title": "Points are stopped on this till",

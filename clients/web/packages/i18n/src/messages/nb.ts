@@ -222,6 +222,9 @@ export const nb: Catalog<"nb"> = {
   "message.suspended.text": "Ring brukerstøtten. Kjøpene fortsetter og lagres i kassen.",
   "message.floor_spent.title": "Kassens grense for innløsning uten tilkobling er brukt opp",
   "message.floor_spent.text": "Opptjeningen fortsetter. Annen innløsning starter igjen ved neste kontakt.",
+  "message.hub_twice.title": "Også en annen kasse har butikkens poeng",
+  "message.hub_twice.text":
+    "Et verdibevis kan bli godtatt to ganger. Ring brukerstøtten: én kasse har dem, de andre spør den.",
   "message.newer.title": "Serveren er nyere enn kassen",
   "message.newer.text": "Alt fortsetter. Oppdater kasseprogrammet snart.",
   "message.sell_stopped.title": "Poeng er stanset i denne kassen",
