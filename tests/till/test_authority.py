@@ -289,6 +289,15 @@ def test_a_voucher_is_stood_in_for_also_while_the_gateway_is_there(world: World)
     assert "post_sale" not in world.gateway.asked
 
 
+def test_where_no_till_keeps_the_vouchers_none_is_said_to_be_used(world: World) -> None:
+    world.meet()
+    world.hub.state = "none"
+    with pytest.raises(SaleRefused, match="No till of this store keeps its vouchers") as refused:
+        world.till.sale(world.ask(voucher=world.voucher(300)))
+    assert refused.value.reason == "HUB_AWAY"
+    assert (world.hub.vouchers, world.till.status().queued) == ({}, 0)
+
+
 def test_without_the_hub_no_voucher_is_taken(world: World) -> None:
     world.meet()
     world.hub.away = True

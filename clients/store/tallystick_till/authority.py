@@ -159,6 +159,12 @@ class Burns:
             return []
 
     def _use(self, voucher: VoucherView, advice_id: CommandId) -> None:
+        if self._leases.state == "none":
+            raise SaleRefused(
+                HUB_AWAY,
+                "No till of this store keeps its vouchers, so none can be taken here. Start one of its tills as the "
+                "hub and this one with `--hub`, or sell without the voucher.",
+            )
         try:
             free = self._leases.use_voucher(CommandId(voucher.voucher_id), advice_id)
         except HubAway:
