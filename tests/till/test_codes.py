@@ -312,7 +312,10 @@ def test_a_file_of_the_format_before_codes_is_taken_over(world: World, phone: Ph
     world.till.sale(world.ask())
     world.till.db.close()
     with sqlite3.connect(world.path) as old:
-        old.executescript("DROP TABLE code_use; DROP INDEX advice_seen; PRAGMA user_version = 1;")
+        old.executescript(
+            "DROP TABLE code_use; DROP INDEX advice_seen; ALTER TABLE lease DROP COLUMN till_id; "
+            "PRAGMA user_version = 1;"
+        )
     old.close()
     world.start()
     assert world.till.db.number("PRAGMA user_version") == FORMAT

@@ -215,7 +215,9 @@ def test_a_file_of_the_format_before_telling_is_taken_over(world: World) -> None
     world.till.mark_seen(world.till.queue(10)[0].advice_id)
     world.till.db.close()
     with sqlite3.connect(world.path) as old:
-        old.executescript("DROP INDEX advice_seen; PRAGMA user_version = 2;")
+        old.executescript(
+            "DROP INDEX advice_seen; ALTER TABLE lease DROP COLUMN till_id; PRAGMA user_version = 2;"
+        )
     old.close()
     world.start()
     assert world.till.db.number("PRAGMA user_version") == FORMAT
@@ -288,6 +290,30 @@ def test_a_clone_is_noticed_by_the_hash_where_both_have_sold(world: World) -> No
     request = store_pb2.PushAdvicesRequest(epoch=1, first_seq=2)
     world.till.take_verdicts(request, world.gateway.push(request))
     assert world.till.status().burn.reason == "TILL_RESTORED"
+
+
+@pytest.mark.parametrize("gateway", [(1, 0), (2, 0), (2, 1)], ids=lambda at: f"epoch {at[0]}, place {at[1]}")
+def test_a_gateway_that_lacks_what_this_till_has_pruned_is_told_of(
+    world: World, caplog: pytest.LogCaptureFixture, gateway: tuple[int, int]
+) -> None:
+    request = store_pb2.PushAdvicesRequest(epoch=1, first_seq=1)
+    world.till.take_verdicts(request, store_pb2.PushAdvicesResponse(epoch=2, acked_hash=bytes(32)))
+    sell(world, 3)
+    with world.till.db.write() as tx:
+        tx.execute("DELETE FROM advice WHERE seq < 3")
+    world.line_up()
+    epoch, acked_seq = gateway
+    asked = store_pb2.PushAdvicesRequest(epoch=2, first_seq=3)
+    for _ in range(2):
+        world.till.take_verdicts(asked, store_pb2.PushAdvicesResponse(epoch=epoch, acked_seq=acked_seq))
+    status = world.till.status()
+    assert (status.burn.allowed, status.burn.reason, status.queued) == (True, "GATEWAY_BEHIND", 1)
+    assert ["older backup" in record.message for record in caplog.records] == [True]
+    world.restart()
+    world.line_up()
+    assert world.till.status().burn.reason == "GATEWAY_BEHIND"
+    world.till.take_verdicts(asked, store_pb2.PushAdvicesResponse(epoch=2, acked_seq=2))
+    assert world.till.status().burn.reason == ""
 
 
 def test_what_was_queued_under_an_ended_epoch_is_sent_before_the_new_one(world: World) -> None:

@@ -15,7 +15,7 @@ from tallystick.security.keys import SigningKey, VerifyKey
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import store_pb2
 from tallystick.wire.advices import Unreadable, id_text
-from tallystick_till.authority import FLOOR_SPENT, Burns
+from tallystick_till.authority import FLOOR_SPENT, GATEWAY_BEHIND, Burns
 from tallystick_till.cashiers import Cashiers
 from tallystick_till.clock import TillClock
 from tallystick_till.db import TillDb
@@ -327,10 +327,15 @@ class Till:
         return Allowed(not reason, reason)
 
     def _may_burn(self, floor_left: int) -> Allowed:
-        """Leases and vouchers go on when the floor limit is spent; so that is said, and forbids nothing."""
+        """Leases and vouchers go on when the floor limit is spent; so that is said, and forbids nothing.
+
+        Nor does a gateway that was restored from too long ago: what is asked of it, it decides.
+        """
         stop = self._burns.stop_asking() if self._link.online else self._burns.stop()
         if stop:
             return Allowed(allowed=False, reason=stop)
+        if self._outbox.behind:
+            return Allowed(allowed=True, reason=GATEWAY_BEHIND)
         return Allowed(allowed=True, reason=FLOOR_SPENT if floor_left <= 0 and not self._link.online else "")
 
     # What the sync does.

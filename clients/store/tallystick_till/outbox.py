@@ -5,6 +5,7 @@ Nothing leaves it without a verdict, and nothing is said to a customer that is n
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ PRUNE_EVERY_MS = 86_400_000
 PRUNE_MAX = 5_000
 _STATES = {1: "posted", 2: "adjusted", 3: "parked", 4: "quarantined"}
 _KINDS = {"sale": "sale", "goods_return": "return", "undo": "undo", "enrolment": "enrol"}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ class Outbox:
     def restored(self) -> bool:
         """Whether the gateway has advices of this till that this file does not hold: it is a copy or a backup."""
         return bool(self._db.get_int("restored"))
+
+    @property
+    def behind(self) -> bool:
+        """Whether the gateway lacks advices that this file has pruned, so that nothing after them can go up."""
+        return bool(self._db.get_int("behind"))
 
     def append(
         self,
@@ -214,6 +222,7 @@ class Outbox:
                 self._keep_verdict(tx, request.epoch, request.first_seq + at, verdict, now_ms)
             self._follow(tx, response)
             self._resend(tx, request, response)
+            self._note_behind(tx, response)
             again = self._resend_from()
             moved = bool(response.verdicts) or again not in (None, before)
             waiting = tx.execute("SELECT count(*) FROM advice WHERE verdict_kind = 0").fetchone()[0]
@@ -295,6 +304,24 @@ class Outbox:
             (response.epoch, seq, response.acked_seq + 1, response.epoch),
         ).fetchone()
         return found
+
+    def _note_behind(self, tx: sqlite3.Connection, response: store_pb2.PushAdvicesResponse) -> None:
+        """Note whether the gateway waits for something that this file has pruned: it was restored from long ago."""
+        epoch, last = tx.execute("SELECT epoch, seq FROM chain").fetchone()
+        if response.epoch == epoch:
+            wanted = response.acked_seq + 1
+            kept = tx.execute("SELECT 1 FROM advice WHERE epoch = ? AND seq = ?", (epoch, wanted)).fetchone()
+            behind = wanted <= last and kept is None
+        else:
+            behind = last > 0 and self._resend_from() is None
+        if behind and not self.behind:
+            _log.warning(
+                "the gateway was restored from an older backup than what this till has kept: it waits for epoch %d, "
+                "place %d, and what is queued cannot go up",
+                response.epoch,
+                response.acked_seq + 1,
+            )
+        self._db.put("behind", int(behind))
 
     def _resend_from(self) -> tuple[int, int] | None:
         raw = self._db.get("resend_from")

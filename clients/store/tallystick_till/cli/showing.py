@@ -72,7 +72,7 @@ def rows_of(state: dict[str, Any], *, runs: bool) -> tuple[list[tuple[str, str]]
         ("floor limit", f"{floor['used_points']:,} of {floor['cap_points']:,} points used"),
         ("worst case", f"{state['worst_case_points']:,} points that the store can lose now"),
     ]
-    concerns = [sentence(state[gate]["reason"]) for gate in ("sell", "burn") if not state[gate]["allowed"]]
+    concerns = [sentence(state[gate]["reason"]) for gate in ("sell", "burn") if state[gate]["reason"]]
     if state["till"]["rivals"]:
         concerns.append(f"{sentence('HUB_TWICE')} It is: {', '.join(state['till']['rivals'])}.")
     if state["server_protocol"]["newer"]:

@@ -33,6 +33,11 @@ SENTENCES: Final[Mapping[str, str]] = {
         "This till's file is older than what the gateway has of it: it was restored from a copy. Points are earned; "
         "they can be spent when the gateway has begun a new epoch for it."
     ),
+    "GATEWAY_BEHIND": (
+        "The gateway was restored from a backup that lacks sales which this till no longer keeps, so none after them "
+        "can go up in its order. Restore a younger backup. Or write what waits out with `tallystick-till export`, hand "
+        "the file in with `tallystick-till recover`, and enrol this till anew in another directory."
+    ),
     "KEY_REVOKED": (
         "This till was shut out: its key is revoked. Export what is queued with `tallystick-till export`, have a "
         "manager hand it in, then reset the till and enrol it again."

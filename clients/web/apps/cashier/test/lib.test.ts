@@ -102,6 +102,7 @@ test("each trouble of the till has its message", () => {
     "KEY_REVOKED",
     "TILL_SUSPENDED",
     "FLOOR_SPENT",
+    "GATEWAY_BEHIND",
   ]) {
     const [problem] = problemsOf(state({ burn: { allowed: false, reason } }), true);
     assert.equal(problem?.id, reason);

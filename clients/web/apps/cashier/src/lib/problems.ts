@@ -27,6 +27,7 @@ const SELL: Known = {
 const BURN: Known = {
   KEY_REVOKED: { level: "bad", title: "message.key_revoked.title", text: "message.key_revoked.text" },
   TILL_SUSPENDED: { level: "bad", title: "message.suspended.title", text: "message.suspended.text" },
+  GATEWAY_BEHIND: { level: "bad", title: "message.behind.title", text: "message.behind.text" },
   CLOCK_UNTRUSTED: { level: "warn", title: "message.clock.title", text: "message.clock.text" },
   RULES_PAST_DATE: { level: "warn", title: "message.rules_past.title", text: "message.rules_past.text" },
   FLOOR_SPENT: { level: "warn", title: "message.floor_spent.title", text: "message.floor_spent.text" },

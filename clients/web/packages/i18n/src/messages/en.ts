@@ -222,6 +222,9 @@ export const en = {
   "message.floor_spent.title": "The till's limit for redeeming offline is used up",
   "message.floor_spent.text":
     "Earning goes on. Redeeming without a lease starts again with the next contact.",
+  "message.behind.title": "This till's sales cannot be sent",
+  "message.behind.text":
+    "Call support: the server was restored from an old copy. Sales go on and are kept on this till.",
   "message.hub_twice.title": "Another till keeps the store's leases too",
   "message.hub_twice.text":
     "A voucher may be taken twice. Call support: one till of the store is the hub, the others ask it.",

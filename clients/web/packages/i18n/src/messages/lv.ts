@@ -266,6 +266,9 @@ export const lv: Catalog<"lv"> = {
   "message.suspended.text": "Zvaniet atbalstam. Pirkumi turpinās un tiek glabāti šajā kasē.",
   "message.floor_spent.title": "Šīs kases limits izmantošanai bezsaistē ir iztērēts",
   "message.floor_spent.text": "Krāšana turpinās. Pārējā izmantošana atsāksies pēc nākamās saziņas.",
+  "message.behind.title": "Šīs kases pirkumus nevar nosūtīt",
+  "message.behind.text":
+    "Zvaniet atbalstam: serveris atjaunots no vecas kopijas. Pirkumi turpinās un tiek glabāti šajā kasē.",
   "message.hub_twice.title": "Arī cita kase glabā veikala punktus",
   "message.hub_twice.text":
     "Kuponu var pieņemt divreiz. Zvaniet atbalstam: veikalā tos glabā viena kase, pārējās jautā tai.",

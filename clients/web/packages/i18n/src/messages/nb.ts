@@ -222,6 +222,9 @@ export const nb: Catalog<"nb"> = {
   "message.suspended.text": "Ring brukerstøtten. Kjøpene fortsetter og lagres i kassen.",
   "message.floor_spent.title": "Kassens grense for innløsning uten tilkobling er brukt opp",
   "message.floor_spent.text": "Opptjeningen fortsetter. Annen innløsning starter igjen ved neste kontakt.",
+  "message.behind.title": "Kassens kjøp kan ikke sendes",
+  "message.behind.text":
+    "Ring brukerstøtten: serveren er gjenopprettet fra en gammel kopi. Kjøpene fortsetter og lagres i kassen.",
   "message.hub_twice.title": "Også en annen kasse har butikkens poeng",
   "message.hub_twice.text":
     "Et verdibevis kan bli godtatt to ganger. Ring brukerstøtten: én kasse har dem, de andre spør den.",

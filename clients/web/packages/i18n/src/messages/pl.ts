@@ -285,6 +285,9 @@ export const pl: Catalog<"pl"> = {
   "message.suspended.text": "Zadzwoń po pomoc. Sprzedaż trwa i jest zapisywana na tej kasie.",
   "message.floor_spent.title": "Limit wymiany bez połączenia na tej kasie jest wyczerpany",
   "message.floor_spent.text": "Zbieranie trwa. Pozostała wymiana ruszy po następnym kontakcie.",
+  "message.behind.title": "Sprzedaży tej kasy nie można wysłać",
+  "message.behind.text":
+    "Zadzwoń po pomoc: serwer przywrócono ze starej kopii. Sprzedaż trwa i jest zapisywana na tej kasie.",
   "message.hub_twice.title": "Także inna kasa przechowuje punkty sklepu",
   "message.hub_twice.text":
     "Bon może zostać przyjęty dwa razy. Zadzwoń po pomoc: przechowuje je jedna kasa, inne ją pytają.",

@@ -221,6 +221,9 @@ export const sv: Catalog<"sv"> = {
   "message.suspended.text": "Ring supporten. Köpen fortsätter och sparas i kassan.",
   "message.floor_spent.title": "Kassans gräns för inlösen utan uppkoppling är nådd",
   "message.floor_spent.text": "Intjäningen fortsätter. Annan inlösen startar igen vid nästa kontakt.",
+  "message.behind.title": "Kassans köp kan inte skickas",
+  "message.behind.text":
+    "Ring supporten: servern är återställd från en gammal kopia. Köpen fortsätter och sparas i kassan.",
   "message.hub_twice.title": "Även en annan kassa har butikens poäng",
   "message.hub_twice.text":
     "Ett värdebevis kan tas emot två gånger. Ring supporten: en kassa har dem, de andra frågar den.",
