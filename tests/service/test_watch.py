@@ -433,3 +433,14 @@ def test_a_revoked_till_is_no_longer_among_those_of_the_store(shop: Shop) -> Non
     shop.add_till(OTHER_TILL)
     shop.store.set_device_status(CLUB, OTHER_TILL, DeviceStatus.REVOKED, now=shop.now)
     assert [till.till_id for till in shop.picture().store.tills] == [TILL]
+
+
+def test_tills_of_the_store_hear_of_a_revoked_one_for_the_sake_of_its_receipts(shop: Shop) -> None:
+    shop.add_till(OTHER_TILL)
+    shop.add_till("01940000-0000-7000-8000-0000000000d3", OTHER_STORE)
+    for till_id in (OTHER_TILL, "01940000-0000-7000-8000-0000000000d3"):
+        shop.store.set_device_status(CLUB, till_id, DeviceStatus.REVOKED, now=shop.now)
+    (former,) = shop.picture().store.former_tills
+    assert (former.till_id, former.revoked_ms, bool(former.public_jwk)) == (OTHER_TILL, shop.now, True)
+    shop.pass_time(400 * DAY_MS)
+    assert not shop.picture().store.former_tills

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,14 @@ from tallystick.wire.advices import bytes_of, from_digits, to_digits
 from tallystick_till.ports import Known
 from tallystick_till.types import Identified, NotIdentified, ReceiptScan, VoucherScan
 from tests.till.premises import ANNA, ANNA_CARD, BOB, member_uuid
-from tests.till.world import World, tag
+from tests.till.world import World, jwk, tag
+
+
+def raw_of(receipt: str) -> pb.SignedAdvice:
+    raw = from_digits(receipt)
+    assert raw is not None
+    return pb.SignedAdvice.FromString(raw)
+
 
 HOSTILE = [
     "",
@@ -218,12 +227,35 @@ def test_a_receipt_is_found_by_its_code_and_by_its_printed_id(world: World) -> N
     assert world.till.identify(f" {done.sale_id}\r\n") == by_code
 
 
+def test_a_receipt_of_a_till_that_was_replaced_counts_when_it_is_older_than_the_replacement(
+    world: World,
+) -> None:
+    world.meet()
+    done = world.till.sale(world.ask())
+    other = raw_of(done.receipt.qr)
+    before = pb.Advice.FromString(other.advice)
+    before.till_id, before.advice_id = "till-0", uuid.UUID(member_uuid(7)).bytes
+    signed = pb.SignedAdvice(advice=bytes_of(before))
+    signed.signature = sign_body(world.other_key, RECEIPT, signed.advice)
+    receipt = to_digits(bytes_of(signed))
+    assert world.till.identify(receipt) == NotIdentified("BAD_SIGNATURE")
+    sold_ms = before.clock.occurred_ms
+    news = world.news()
+    news.former_tills.add(till_id="till-0", public_jwk=jwk(world.other_key), revoked_ms=sold_ms)
+    world.till.take_store_news(news)
+    assert world.till.identify(receipt) == NotIdentified("BAD_SIGNATURE")
+    news.former_tills[0].revoked_ms += 1
+    world.till.take_store_news(news)
+    found = world.till.identify(receipt)
+    assert isinstance(found, ReceiptScan)
+    assert found.sale.earned_points == done.earned_points
+    assert "till-0" not in world.till.till_keys()
+
+
 def test_a_receipt_that_no_till_of_the_store_signed_does_not_count(world: World) -> None:
     world.meet()
     done = world.till.sale(world.ask())
-    raw = from_digits(done.receipt.qr)
-    assert raw is not None
-    signed = pb.SignedAdvice.FromString(raw)
+    signed = raw_of(done.receipt.qr)
     signed.signature = sign_body(world.server_key, RECEIPT, signed.advice)
     assert world.till.identify(to_digits(bytes_of(signed))) == NotIdentified("BAD_SIGNATURE")
     signed.signature = sign_body(world.other_key, RECEIPT, signed.advice)

@@ -239,7 +239,7 @@ class People:
         except Unreadable:
             return NotIdentified("FORMAT")
         till_id = advice.slot.till_id
-        key = self._rulebook.till_keys.get(till_id)
+        key = self._rulebook.receipt_key(till_id, advice.told_ms)
         if key is None or not body_holds(
             {till_id: key}, RECEIPT, signed.advice, key_id=till_id, signature=signed.signature
         ):

@@ -29,7 +29,10 @@ RULE_SETS_KEPT_MAX = 200
 
 
 class Rulebook:
-    """The store's news, verified. ``server_keys`` and ``till_keys`` are by key id and by till id."""
+    """The store's news, verified. ``server_keys`` and ``till_keys`` are by key id and by till id.
+
+    ``former_keys`` are those of tills that were shut out: they count for receipts only, see ``receipt_key``.
+    """
 
     def __init__(self, db: TillDb, *, program_id: str) -> None:
         self._db = db
@@ -37,6 +40,7 @@ class Rulebook:
         self.news = store_pb2.StoreNews()
         self.server_keys: Mapping[str, VerifyKey] = {}
         self.till_keys: Mapping[str, VerifyKey] = {}
+        self.former_keys: Mapping[str, VerifyKey] = {}
         self.current: RuleSet | None = None
         self.valid_until_ms = 0
         raw = db.get(_KEY)
@@ -101,6 +105,8 @@ class Rulebook:
         self.server_keys = {key.kid: key for key in _keys([(key, "") for key in self.news.server_keys])}
         tills = [(till.public_jwk, till.till_id) for till in self.news.tills]
         self.till_keys = {key.owner_id: key for key in _keys(tills)}
+        former = [(till.public_jwk, till.till_id) for till in self.news.former_tills]
+        self.former_keys = {key.owner_id: key for key in _keys(former)}
         row = self._db.one(
             "SELECT version, canonical, valid_until_ms FROM rules WHERE current = 1 ORDER BY version DESC"
         )
@@ -113,6 +119,13 @@ class Rulebook:
         row = self._db.one("SELECT canonical FROM rules WHERE version = ?", version)
         parsed = _parsed(version, row[0]) if row else None
         return parsed if isinstance(parsed, RuleSet) else None
+
+    def receipt_key(self, till_id: str, printed_ms: int) -> VerifyKey | None:
+        """Return the key by which a receipt is checked: that of a till of the store, or of one shut out after it."""
+        for till in self.news.former_tills:
+            if till.till_id == till_id and printed_ms < till.revoked_ms:
+                return self.former_keys.get(till_id)
+        return self.till_keys.get(till_id)
 
     @property
     def region(self) -> str:

@@ -40,6 +40,12 @@ PINNED_FOR_MS = 90 * 86_400_000
 VALID_STEP_MS = 3_600_000
 """Rule sets are signed anew this often: each is then valid that much longer."""
 
+FORMER_FOR_MS = 400 * 86_400_000
+"""How long the receipts of a till that was shut out are known: as long as tills keep sales."""
+
+FORMER_TILLS_MAX = 50
+"""Most tills of a store that were shut out and are told of, the last ones."""
+
 PAGE = 100
 DEVICES_PAGE = 1_000
 
@@ -77,6 +83,7 @@ class ProgramShelf:
         self.rule_sets: list[advice_pb2.Signed] = []
         self.rules_digest = b""
         self.devices: list[Device] = []
+        self.former: list[Device] = []
         self.region = region
         self.tier_numbers: dict[str, int] = {}
         self._version = 0
@@ -161,11 +168,14 @@ class ProgramShelf:
             devices += page
             if len(page) < DEVICES_PAGE:
                 break
-        self.devices = [
-            device
-            for device in devices
-            if device.role == options_pb2.ROLE_TILL and device.status is DeviceStatus.ACTIVE
-        ]
+        tills = [device for device in devices if device.role == options_pb2.ROLE_TILL]
+        self.devices = [till for till in tills if till.status is DeviceStatus.ACTIVE]
+        since_ms = self._now_ms() - FORMER_FOR_MS
+        former = (till for till in tills if till.status is DeviceStatus.REVOKED and till.confirmed_ms)
+        self.former = sorted(
+            (till for till in former if till.revoked_ms > since_ms),
+            key=lambda till: (-till.revoked_ms, till.device_id),
+        )
 
 
 class StoreShelf:
@@ -229,6 +239,11 @@ class StoreShelf:
         for device in program.devices:
             if device.store_id == self.store_id:
                 news.tills.add(till_id=device.device_id, label=device.label, public_jwk=device.public_jwk)
+        former = [till for till in program.former if till.store_id == self.store_id]
+        for till in former[:FORMER_TILLS_MAX]:
+            news.former_tills.add(
+                till_id=till.device_id, public_jwk=till.public_jwk, revoked_ms=till.revoked_ms
+            )
         for cashier in self._store.cashiers(program.program_id, self.store_id):
             news.cashiers.add(cashier_id=cashier.cashier_id, label=cashier.label, active=cashier.active)
         return news
