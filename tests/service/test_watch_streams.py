@@ -270,6 +270,36 @@ def test_a_fault_of_the_gateway_ends_the_streams_instead_of_leaving_them_stale(
     run(work())
 
 
+def test_a_stream_that_ends_while_it_joins_is_not_followed_for_ever(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joining, ended, joined = threading.Event(), threading.Event(), threading.Event()
+    join = Follower.join
+
+    def slow(follower: Follower, feed: Feed) -> list[pb.WatchResponse]:
+        if feed.session.till_id == OTHER_TILL:
+            joining.set()
+            ended.wait(10)
+        try:
+            return join(follower, feed)
+        finally:
+            if feed.session.till_id == OTHER_TILL:
+                joined.set()
+
+    async def work() -> None:
+        async with shop.watching():
+            await eventually(lambda: any(one.feeds for one in shop.gateway.watch._followers.values()))
+            monkeypatch.setattr(Follower, "join", slow)
+            async with shop.watching(till_id=OTHER_TILL):
+                await eventually(joining.is_set)
+            ended.set()
+            await eventually(joined.is_set)
+            follower = shop.gateway.watch._followers[CLUB]
+            assert [feed.session.till_id for feed in follower.feeds] == [TILL]
+
+    run(work())
+
+
 def test_a_till_that_reads_too_slowly_is_let_go_and_the_others_go_on(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,10 +21,14 @@ WAITING_BYTES_MAX = 1_048_576
 
 
 class Feed:
-    """What waits to be written to one stream. Everything but ``session`` is the event loop's."""
+    """What waits to be written to one stream. Everything but ``session`` is the event loop's.
+
+    ``ended`` is set for good when the stream has.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self.ended = False
         self._waiting: deque[pb.WatchResponse] = deque()
         self._bytes = 0
         self._error: Exception | None = None
@@ -113,10 +117,15 @@ class Follower:
             if not self._feeds:
                 self._place = session.place
             self._feeds.add(feed)
+            # Looked at after it was added, as it is set before it is taken out: a stream that ended meanwhile, on the
+            # event loop, would be followed for ever.
+            if feed.ended:
+                self._feeds.discard(feed)
             return responses
 
     def leave(self, feed: Feed) -> None:
-        """Forget a stream."""
+        """Forget a stream, for good: also one that is just joining."""
+        feed.ended = True
         self._feeds.discard(feed)
 
     def step(self) -> tuple[list[Delivery], bool]:
