@@ -30,10 +30,13 @@ def signed_out_before_the_answer(card: Card) -> tuple[Route, APIResponse]:
         if late:
             break
         card.page.wait_for_timeout(TRY_MS)
-    card.tap("sign-out")
-    card.tap("sign-out-yes")
-    card.shows("sign-in")
+    card.sign_out()
     return late[0]
+
+
+def pseudonym(card: Card) -> bytes:
+    """Return of whose phone the code on screen is."""
+    return card.gateway.opened(card.digits).pseudonym
 
 
 def test_a_second_phone_is_listed_and_once_removed_must_be_bound_again(card: Card, browser: Browser) -> None:
@@ -78,10 +81,7 @@ def test_a_phone_that_lost_what_it_kept_says_so_and_is_bound_again(card: Card) -
 
 def test_whoever_signs_out_leaves_nothing_on_the_phone(card: Card) -> None:
     card.sign_up()
-    card.go("more")
-    card.tap("sign-out")
-    card.tap("sign-out-yes")
-    card.shows("sign-in")
+    card.sign_out()
     assert card.page.evaluate(KEPT) == []
     card.page.reload()
     card.shows("sign-in")
@@ -114,6 +114,43 @@ def test_an_answer_for_the_last_member_is_not_shown_to_the_next(card: Card) -> N
     expect(card.at("number")).to_be_visible()
     assert answer.json()["card"]["memberId"] != own
     assert card.page.evaluate(KEPT_CARD) == own
+
+
+def test_a_tab_follows_whoever_signs_out_and_in_beside_it(card: Card) -> None:
+    card.sign_up()
+    former = pseudonym(card)
+    beside = Card(card.page.context.new_page(), card.gateway)
+    beside.open()
+    beside.shows("number")
+    beside.sign_out()
+    card.shows("sign-in")
+    beside.sign_up()
+    expect(card.at("number")).to_have_text(beside.shows("number").inner_text())
+    assert pseudonym(card) == pseudonym(beside) != former
+
+
+def test_a_tab_that_slept_makes_no_code_of_a_member_who_has_left(card: Card) -> None:
+    card.page.add_init_script(HEARS_OF_NO_TAB)
+    card.page.reload()
+    card.sign_up()
+    first = card.shows("number").inner_text()
+    late: list[tuple[Route, APIResponse]] = []
+    card.page.route(GET_CARD, lambda route: late.append((route, route.fetch())), times=1)
+    card.page.evaluate(ASK)
+    beside = Card(card.page.context.new_page(), card.gateway)
+    beside.open()
+    beside.shows("number")
+    beside.sign_out()
+    beside.sign_up()
+    card.tap("fresh")
+    expect(card.at("code")).to_have_count(0)
+    route, answer = late[0]
+    route.fulfill(response=answer)
+    card.page.evaluate(ASK)
+    expect(card.at("number")).to_have_text(beside.shows("number").inner_text())
+    assert card.shows("number").inner_text() != first
+    assert pseudonym(card) == pseudonym(beside)
+    assert card.page.evaluate(KEPT_CARD) == beside.member_id()
 
 
 def test_consents_and_the_name_are_kept_at_the_gateway(card: Card) -> None:
@@ -197,10 +234,7 @@ def test_a_passkey_signs_in_without_a_mail(card: Card) -> None:
     card.go("more/passkeys")
     card.tap("add-passkey")
     expect(card.at("a-passkey")).to_have_count(1)
-    card.go("more")
-    card.tap("sign-out")
-    card.tap("sign-out-yes")
-    card.shows("sign-in")
+    card.sign_out()
     card.tap("passkey")
     card.shows("code")
     assert card.member_number == number
@@ -234,3 +268,5 @@ KEPT_CARD = """() => new Promise((resolve) => {
 })"""
 
 ASK = "() => { dispatchEvent(new Event('online')); }"
+
+HEARS_OF_NO_TAB = "addEventListener('storage', (event) => event.stopImmediatePropagation())"

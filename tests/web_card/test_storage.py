@@ -50,13 +50,6 @@ def unmark(card: Card, name: str) -> None:
     card.page.evaluate("(name) => localStorage.removeItem(name)", name)
 
 
-def sign_out(card: Card) -> None:
-    card.go("more")
-    card.tap("sign-out")
-    card.tap("sign-out-yes")
-    card.shows("sign-in")
-
-
 def test_a_database_that_the_browser_has_closed_is_opened_anew(card: Card, office: Office) -> None:
     card.page.add_init_script(CONNECTIONS)
     card.open()
@@ -71,7 +64,7 @@ def test_a_database_that_the_browser_has_closed_is_opened_anew(card: Card, offic
     expect(card.at("balance")).to_have_attribute("data-points", "1240")
     card.page.context.set_offline(False)
     card.page.evaluate(CLOSE)
-    sign_out(card)
+    card.sign_out()
     assert card.page.evaluate(KEPT) == []
 
 
@@ -95,7 +88,7 @@ def test_whoever_signs_out_of_a_full_phone_stays_signed_out(card: Card) -> None:
     card.sign_up()
     mark(card, "full")
     card.page.context.set_offline(True)
-    sign_out(card)
+    card.sign_out()
     card.page.context.set_offline(False)
     card.page.reload()
     card.shows("sign-in")

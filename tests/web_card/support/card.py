@@ -50,6 +50,13 @@ class Card:
         self.shows("code")
         return address
 
+    def sign_out(self) -> None:
+        """Sign out, from any view of the card to the sign-in view."""
+        self.go("more")
+        self.tap("sign-out")
+        self.tap("sign-out-yes")
+        self.shows("sign-in")
+
     @property
     def digits(self) -> str:
         """What the QR on screen says."""

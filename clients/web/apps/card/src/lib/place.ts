@@ -29,9 +29,12 @@ export function used(name: Brought): void {
   localStorage.removeItem(nameOf(name));
 }
 
-/** Whether this phone was a card before: told apart from a new one when its database was cleared. */
+/**
+ * The device that this phone is, for all of its tabs; empty when it is none. It stays when the database was cleared, so
+ * that such a phone is told apart from a new one.
+ */
 export const bound = {
-  get: (): boolean => localStorage.getItem(nameOf("bound")) === "yes",
-  set: (): void => localStorage.setItem(nameOf("bound"), "yes"),
+  get: (): string => localStorage.getItem(nameOf("bound")) ?? "",
+  set: (deviceId: string): void => localStorage.setItem(nameOf("bound"), deviceId),
   forget: (): void => localStorage.removeItem(nameOf("bound")),
 };

@@ -53,22 +53,10 @@ class Session {
 
   /** Shows what is kept, which needs no network, and then asks for what is new. */
   async start(): Promise<void> {
-    const [device, kept, offsetMs] = await Promise.all([
-      this.store.get("device").catch(without),
-      this.store.get("card").catch(without),
-      this.store.get("offsetMs").catch(without),
-    ]);
-    this.offsetMs = offsetMs ?? 0;
-    // A key that could not be removed when its owner signed out is not taken up again.
-    if (device && bound.get()) {
-      this.#hold(device);
-      this.card = kept?.card ?? null;
-      this.atMs = kept?.atMs ?? 0;
-      this.stage = "in";
-    } else {
-      this.stage = bound.get() ? "unbound" : "out";
-      if (device) await this.store.drop("device").catch(without);
-    }
+    await this.#takeUp();
+    // What could not be removed when its owner signed out is removed now.
+    if (!bound.get() && (await this.store.get("device").catch(without)))
+      await this.store.clear().catch(without);
     void this.refresh();
     setInterval(() => document.visibilityState === "visible" && void this.refresh(), REFRESH_EVERY_MS);
     document.addEventListener(
@@ -77,6 +65,37 @@ class Session {
     );
     addEventListener("online", () => void this.refresh());
     addEventListener("offline", () => (this.online = false));
+    addEventListener("storage", () => void this.#follow().then(() => this.refresh()));
+  }
+
+  /** Takes up whoever this phone speaks for when it is somebody else than here: another tab has signed in or out. */
+  async #follow(): Promise<void> {
+    if (bound.get() === this.deviceId) return;
+    if (this.#device) {
+      this.#forget();
+      this.stage = "starting";
+    }
+    await this.#takeUp();
+  }
+
+  async #takeUp(): Promise<void> {
+    const mark = bound.get();
+    const [device, kept, offsetMs] = await Promise.all([
+      this.store.get("device").catch(without),
+      this.store.get("card").catch(without),
+      this.store.get("offsetMs").catch(without),
+    ]);
+    // Somebody has signed in or out meanwhile.
+    if (bound.get() !== mark) return this.#takeUp();
+    this.offsetMs = offsetMs ?? this.offsetMs;
+    // A key that could not be removed when its owner signed out is not taken up again.
+    if (device && mark) {
+      bound.set(device.deviceId);
+      this.#hold(device);
+      this.card = kept?.card ?? null;
+      this.atMs = kept?.atMs ?? 0;
+      this.stage = "in";
+    } else this.stage = mark ? "unbound" : "out";
   }
 
   /** Asks for the card as it is now; what was shown stays where there is no answer. Never throws. */
@@ -92,6 +111,7 @@ class Session {
 
   async #refresh(): Promise<void> {
     try {
+      await this.#follow();
       this.program ??= await this.public<T.CardProgram>("SignInService/GetCardProgram", {});
       if (this.stage !== "in") return;
       const device = this.#device;
@@ -136,8 +156,13 @@ class Session {
   /** What was asked for a device; an `Away` once this phone speaks for it no longer: it is not for whoever is here now. */
   #whileHeld<Answer>(device: Device | null, asked: Promise<Answer>): Promise<Answer> {
     return asked.finally(() => {
-      if (this.#device?.deviceId !== device?.deviceId) throw new Away("signed out");
+      if (this.#held?.deviceId !== device?.deviceId) throw new Away("signed out");
     });
+  }
+
+  /** The device, unless another tab has signed out or somebody else in and this one has not followed yet. */
+  get #held(): Device | null {
+    return this.deviceId === bound.get() ? this.#device : null;
   }
 
   /** Lets push messages come to an address of this phone. Throws `Failed` or `Away`. */
@@ -158,7 +183,7 @@ class Session {
 
   /** What the QR shows now; empty when the credential is over, which takes two weeks without a line. */
   async makeCode(): Promise<string> {
-    const device = this.#device;
+    const device = this.#held;
     if (!device || this.nowMs >= device.expiresMs) return "";
     const code = await signCode((message) => signWith(device.keys, message), device.credential, {
       programId,
@@ -179,7 +204,7 @@ class Session {
     this.#forget();
     await this.store.clear();
     await this.store.put("device", device);
-    bound.set();
+    bound.set(device.deviceId);
     used("ref");
     this.#hold(device);
     this.#token = { text: answer.accessToken, untilMs: Date.now() + num(answer.expiresInS) * 1000 };
@@ -194,15 +219,16 @@ class Session {
   /** Forgets the member on this phone. The key is gone with it or never used again, and no message finds the way here. */
   async end(stage: "out" | "erased"): Promise<void> {
     this.#forget();
+    bound.forget();
     await this.store.clear().catch(without);
     await unsubscribe();
-    bound.forget();
     this.stage = stage;
   }
 
   /** Before anything is awaited: what is still on its way is for nobody from now on. */
   #forget(): void {
     this.#device = null;
+    this.deviceId = "";
     this.#token = { text: "", untilMs: 0 };
     this.#buying = null;
     this.card = null;
