@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.web.support.office import Office
 from tests.web_card.support.card import AGE, Card
+from tests.web_card.support.gateway import new_address
 from tests.web_card.test_own_data import ASK, KEPT
 
 pytestmark = pytest.mark.timeout(240)
@@ -108,3 +109,50 @@ def test_a_card_whose_database_does_not_open_says_so_and_is_there_when_it_does(c
     unmark(card, "shut")
     card.page.reload()
     card.shows("code")
+
+
+def test_a_card_whose_database_did_not_open_tries_again_also_without_a_network(card: Card) -> None:
+    card.page.add_init_script(SHUT)
+    card.open()
+    card.sign_up()
+    card.is_kept()
+    mark(card, "shut")
+    card.page.context.set_offline(True)
+    card.page.reload()
+    card.shows("unbound")
+    card.page.evaluate(ASK)
+    card.shows("unbound")
+    unmark(card, "shut")
+    card.page.evaluate(ASK)
+    card.gateway.opened(card.digits)
+    card.shows("number")
+
+
+def test_who_is_signed_out_is_asked_to_sign_in_though_the_database_does_not_open(card: Card) -> None:
+    card.page.add_init_script(SHUT)
+    errors: list[str] = []
+    card.page.on("pageerror", lambda error: errors.append(str(error)))
+    mark(card, "shut")
+    card.page.reload()
+    card.shows("email").fill(new_address())
+    card.tap("send")
+    card.shows("problem")
+    assert errors == []
+
+
+def test_what_is_kept_beside_the_card_is_shown_without_a_database(card: Card) -> None:
+    card.page.add_init_script(CONNECTIONS + ";" + SHUT)
+    card.open()
+    card.sign_up()
+    errors: list[str] = []
+    card.page.on("pageerror", lambda error: errors.append(str(error)))
+    mark(card, "shut")
+    card.page.evaluate(CLOSE)
+    with card.page.expect_response("**/tallystick.v1.LedgerService/ListEntries"):
+        card.go("activity")
+    card.go("rewards")
+    with card.page.expect_response("**/tallystick.v1.RewardService/ListRedemptions"):
+        card.go("rewards/redeem")
+    card.go("rewards/club")
+    card.page.wait_for_load_state("networkidle")
+    assert errors == []

@@ -6,7 +6,7 @@ import { assertionOf, publicJwk, signWith } from "./keys.ts";
 import { bound, brought, programId, used } from "./place.ts";
 import { moved, unsubscribe } from "./push.ts";
 import { Away, Failed, post } from "./rpc.ts";
-import { Store } from "./store.ts";
+import { Store, without } from "./store.ts";
 import type { Device } from "./store.ts";
 import { ms, num } from "./types.ts";
 import type * as T from "./types.ts";
@@ -340,11 +340,6 @@ class Session {
       throw error;
     }
   }
-}
-
-/** The card goes on with what it has in memory when the phone has nothing, or no room, for it. */
-function without(error: unknown): undefined {
-  if (!(error instanceof DOMException)) throw error;
 }
 
 type Renewal = { device: T.CardDevice; credential: T.Credential };

@@ -134,6 +134,11 @@ export class Store {
   }
 }
 
+/** The card goes on with what it has in memory when the phone has nothing, or no room, for it. */
+export function without(error: unknown): undefined {
+  if (!(error instanceof DOMException)) throw error;
+}
+
 const keptNothing = (): DOMException => new DOMException("the phone keeps nothing", "UnknownError");
 
 function opened(onClose: () => void): Promise<IDBDatabase> {
