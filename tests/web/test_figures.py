@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from tallystick.words.figures import day, money, number, quantity
 from tests.web.support.browser import NODE, open_context
 from tools import web
 
-SCREENS = web.ROOT / web.WORKSPACE / "packages" / "i18n" / "src" / "words.ts"
+PACKAGES = web.ROOT / web.WORKSPACE / "packages"
+SCREENS = PACKAGES / "i18n" / "src" / "words.ts"
 STRIP = (
     "const {stripTypeScriptTypes} = require('node:module');"
     "const {readFileSync} = require('node:fs');"
@@ -28,6 +30,15 @@ CURRENCIES = (
     *("EUR", "SEK", "NOK", "DKK", "PLN", "GBP", "USD", "CHF", "CZK", "ISK", "JPY", "KRW", "INR", "UAH"),
     *("AUD", "CAD", "NZD", "CNY", "ILS", "TRY", "KWD", "HUF"),
 )
+ALL_CURRENCIES = (
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD "
+    "CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF "
+    "GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK "
+    "LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD "
+    "OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN "
+    "SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF "
+    "YER ZAR ZMW"
+)
 MINORS = [0, 1, -1, 5, 99, 100, -4_290, 123_456, 100_000_000, -987_654_321]
 QUANTITIES = [0, 1, 10, 100, 250, 1_000, 1_500, 2_125, 12_000, -750, 1_234_500]
 DAYS = [f"2024-{month:02d}-{number:02d}" for month in range(1, 13) for number in (1, 29)]
@@ -36,9 +47,6 @@ DAYS = [f"2024-{month:02d}-{number:02d}" for month in range(1, 13) for number in
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     """A page that has the words of the screens."""
-    stripped = subprocess.run(
-        [NODE, "--no-warnings", "-e", STRIP, SCREENS], capture_output=True, text=True, timeout=60, check=True
-    )
     with open_context(browser) as context:
         opened = context.new_page()
         opened.evaluate(
@@ -46,9 +54,17 @@ def page(browser: Browser) -> Iterator[Page]:
               const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
               globalThis.screens = await import(url);
             }""",
-            stripped.stdout,
+            stripped(SCREENS),
         )
         yield opened
+
+
+def stripped(file: Path) -> str:
+    """Return a source without its types."""
+    done = subprocess.run(
+        [NODE, "--no-warnings", "-e", STRIP, file], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
 
 
 def on_screen(page: Page, language: str, method: str, *calls: tuple[Any, ...]) -> list[str]:
@@ -72,6 +88,22 @@ def test_money_is_that_of_the_screen(page: Page, language: str, currency: str) -
     told = {"currency": currency, "decimals": exponent(currency)}
     shown = on_screen(page, language, "money", *[(minor, told) for minor in MINORS])
     assert [money(minor, currency, language) for minor in MINORS] == shown
+
+
+@pytest.mark.parametrize("package", ["i18n", "rewards"])
+def test_a_currency_has_as_many_decimals_on_the_card_and_in_a_webshop_as_at_the_gateway(
+    page: Page, package: str
+) -> None:
+    codes = ALL_CURRENCIES.split()
+    counted = page.evaluate(
+        """async ([source, codes]) => {
+          const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+          const { decimalsOf } = await import(url);
+          return codes.map(decimalsOf);
+        }""",
+        [stripped(PACKAGES / package / "src" / "currency.ts"), codes],
+    )
+    assert counted == [exponent(code) for code in codes]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,6 +1,7 @@
 /** Words, numbers and money in five languages; `Intl` knows the rest. */
 import type { Reward } from "./card.ts";
 import { num } from "./choice.ts";
+import { decimalsOf } from "./currency.ts";
 
 type Forms = Readonly<Partial<Record<Intl.LDMLPluralRule, string>>>;
 
@@ -61,13 +62,12 @@ export type Words = ReturnType<typeof wordsIn>;
 
 /** The words of a BCP 47 tag, in English when the language is not among the five; money is in `currency`. */
 export function wordsIn(tag: string, currency: string) {
-  const own = TABLES[tag.slice(0, 2)];
-  const table = own ?? en;
-  const locale = own ? tag : "en";
+  const locale = TABLES[tag.slice(0, 2)] ? tag : "en";
+  const table = TABLES[locale.slice(0, 2)]!;
   const format = (n: number, style?: Intl.NumberFormatOptions) => n.toLocaleString(locale, style);
   const rule = new Intl.PluralRules(locale);
-  const style: Intl.NumberFormatOptions = { style: "currency", currency };
-  const digits = new Intl.NumberFormat(locale, style).resolvedOptions().maximumFractionDigits!;
+  const digits = decimalsOf(currency);
+  const style: Intl.NumberFormatOptions = { style: "currency", currency, minimumFractionDigits: digits };
   return {
     ...table,
     points: (n: number) => `${format(n)} ${table.point[rule.select(n)] ?? table.point.other}`,

@@ -78,6 +78,9 @@ test("money has the digits of its currency and the habits of its language", () =
   assert.equal(wordsIn("en", "EUR").spend(4290), "€42.90");
   assert.equal(plain(wordsIn("sv", "SEK").spend(4290)), "42,90 kr");
   assert.equal(wordsIn("en", "JPY").spend(4290), "¥4,290");
+  assert.equal(plain(wordsIn("en", "KWD").spend(4290)), "KWD 4.290");
+  // Hungary has no coins for fillér any more, and prices have them all the same.
+  assert.equal(plain(wordsIn("en", "HUF").spend(149_950)), "HUF 1,499.50");
 });
 
 test("Norwegian has three names, and a language that is not among the five is English", () => {

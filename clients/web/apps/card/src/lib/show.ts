@@ -1,4 +1,6 @@
 /** How the card's figures and names read. */
+import { decimalsOf } from "@tallystick/i18n/currency";
+
 import { isKey, prefs, t } from "./prefs.svelte.ts";
 import { session } from "./session.svelte.ts";
 import { num } from "./types.ts";
@@ -20,8 +22,7 @@ export function grouped(number: string): string {
 
 export function money(minor: Int64 | number | undefined): string {
   const currency = session.card?.currencyCode || "EUR";
-  const style = new Intl.NumberFormat("en", { style: "currency", currency });
-  const decimals = style.resolvedOptions().maximumFractionDigits ?? 2;
+  const decimals = decimalsOf(currency);
   const value = num(minor);
   // "5 € off" reads better than "5.00 € off".
   const whole = value % 10 ** decimals === 0;
