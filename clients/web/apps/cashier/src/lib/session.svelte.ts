@@ -140,6 +140,7 @@ class Session {
   /** Begins a sale for a member: after a scan, or straight after a sign-up. */
   begin(member: Member): void {
     const same = this.stage === "sale" && this.member?.member_ref === member.member_ref;
+    this.#scanTurn += 1;
     if (this.stage === "receipt") this.amountMinor = 0;
     this.member = member;
     this.offered = member.burn_limit_points > 0;
@@ -254,10 +255,14 @@ class Session {
   /** Sells. The id is minted and kept before the first send; without an answer the same sale is sent again. */
   async sell(): Promise<void> {
     const told = this.spendPoints;
+    const turn = this.#scanTurn;
+    const basket = JSON.stringify(this.basket);
     // A quick hand is ahead of the quote of what it has just keyed in; and what is news of the member is quoted anew.
     let quoted: Promise<void>;
     do await (quoted = this.#quoted);
     while (quoted !== this.#quoted);
+    // What was left or changed meanwhile is not what the hand was on.
+    if (turn !== this.#scanTurn || basket !== JSON.stringify(this.basket)) return;
     const member = this.member;
     const state = till.state;
     if (!this.canSell || !member || !state) return;

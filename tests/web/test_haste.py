@@ -1,0 +1,83 @@
+"""Hands that are quicker than answers, keys that are held, and what fails while somebody waits."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.web.support.screen import Screen
+from tests.web.support.shop import Shop
+
+pytestmark = pytest.mark.timeout(120)
+
+OPENING = 1_000
+SETTLE_MS = 500
+TRIES = 100
+TRY_MS = 50
+
+
+class Late:
+    """Answers of the till program that are kept back until they are let through."""
+
+    def __init__(self, page: Page, path: str) -> None:
+        self._page = page
+        self._kept: list[Route] = []
+        self._is_open = False
+        page.route(f"**/api/v1/{path}", self._take)
+
+    def wait(self) -> None:
+        """Wait until something has been asked."""
+        for _ in range(TRIES):
+            if self._kept:
+                return
+            self._page.wait_for_timeout(TRY_MS)
+        raise AssertionError("nobody asked")
+
+    def come(self) -> None:
+        """Let through what was kept, and whatever is asked from now on."""
+        self._is_open = True
+        for route in self._kept:
+            route.continue_()
+
+    def _take(self, route: Route) -> None:
+        if self._is_open:
+            route.continue_()
+        else:
+            self._kept.append(route)
+
+
+def test_a_sale_that_was_left_before_its_quote_came_is_never_made(screen: Screen, shop: Shop) -> None:
+    first, second = shop.member(OPENING), shop.member(OPENING)
+    screen.scan_member(first.number)
+    late = Late(screen.page, "quote")
+    screen.page.keyboard.type("1234", delay=120)
+    screen.shows("amount", minor=12_34)
+    late.wait()
+    screen.page.keyboard.press("Enter")
+    screen.page.keyboard.press("Escape")
+    screen.shows("idle")
+    screen.scan_member(second.number)
+    screen.page.keyboard.type("5", delay=120)
+    screen.shows("amount", minor=5)
+    late.come()
+    expect(screen.at("done")).to_be_enabled()
+    screen.page.wait_for_timeout(SETTLE_MS)
+    screen.shows("sale")
+    assert screen.done()["earned_points"] == 0
+
+
+def test_an_amount_that_was_changed_before_its_quote_came_is_confirmed_anew(
+    screen: Screen, shop: Shop
+) -> None:
+    card = shop.member(OPENING)
+    screen.scan_member(card.number)
+    late = Late(screen.page, "quote")
+    screen.page.keyboard.type("1234", delay=120)
+    late.wait()
+    screen.page.keyboard.press("Enter")
+    screen.page.keyboard.press("5")
+    screen.shows("amount", minor=123_45)
+    late.come()
+    expect(screen.at("done")).to_be_enabled()
+    screen.page.wait_for_timeout(SETTLE_MS)
+    screen.shows("sale")
