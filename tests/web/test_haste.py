@@ -81,3 +81,17 @@ def test_an_amount_that_was_changed_before_its_quote_came_is_confirmed_anew(
     expect(screen.at("done")).to_be_enabled()
     screen.page.wait_for_timeout(SETTLE_MS)
     screen.shows("sale")
+
+
+def test_enter_that_is_held_finishes_the_sale_and_leaves_its_receipt(screen: Screen, shop: Shop) -> None:
+    card = shop.member(OPENING)
+    screen.scan_member(card.number)
+    screen.key_in(12_34)
+    screen.page.keyboard.down("Enter")
+    screen.shows("receipt")
+    screen.page.keyboard.down("Enter")
+    screen.page.keyboard.up("Enter")
+    screen.page.wait_for_timeout(SETTLE_MS)
+    screen.shows("receipt")
+    screen.page.keyboard.press("Enter")
+    screen.shows("idle")

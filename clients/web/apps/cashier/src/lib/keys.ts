@@ -78,7 +78,8 @@ export function listenForKeys(target: Window, lettersOn: () => boolean): () => v
       return;
     }
     const action = KEYS[event.key];
-    if (!action || (action === "done" && pressesItself(event.target))) return;
+    // A key that is held would go on with what it has led to: Enter on the receipt of the sale that it has finished.
+    if (!action || event.repeat || (action === "done" && pressesItself(event.target))) return;
     const act = find(action);
     if (act) {
       event.preventDefault();
