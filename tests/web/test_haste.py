@@ -95,3 +95,28 @@ def test_enter_that_is_held_finishes_the_sale_and_leaves_its_receipt(screen: Scr
     screen.shows("receipt")
     screen.page.keyboard.press("Enter")
     screen.shows("idle")
+
+
+def test_a_receipt_scanned_while_a_return_waits_is_not_taken_for_the_returned_one(
+    screen: Screen, shop: Shop
+) -> None:
+    card = shop.member(OPENING)
+    first = screen.sell(card.number, 10_00)
+    second = screen.sell(card.number, 30_00)
+    screen.tap("next")
+    screen.scan(first["receipt"]["qr"])
+    screen.tap("return-all")
+    screen.shows("refund", minor=10_00)
+    late = Late(screen.page, "return")
+    screen.tap("return-confirm")
+    late.wait()
+    screen.scan(second["receipt"]["qr"])
+    screen.page.wait_for_timeout(SETTLE_MS)
+    screen.tap("return-stepper-minus")
+    late.come()
+    screen.shows("return-done")
+    screen.shows("refund", minor=10_00)
+    screen.says("return-line", r"€10\.00.*1×")
+    screen.tap("next")
+    screen.scan(second["receipt"]["qr"])
+    screen.says("return-line", r"€30\.00")
