@@ -120,3 +120,22 @@ def test_a_receipt_scanned_while_a_return_waits_is_not_taken_for_the_returned_on
     screen.tap("next")
     screen.scan(second["receipt"]["qr"])
     screen.says("return-line", r"€30\.00")
+
+
+def test_an_undo_that_is_refused_says_why_where_the_next_card_is_awaited(screen: Screen, shop: Shop) -> None:
+    card = shop.member(OPENING)
+    sale = screen.sell(card.number, 10_00)
+    screen.tap("next")
+    # Another screen of this till was quicker.
+    screen.page.evaluate(UNDO, sale["sale_id"])
+    screen.tap("undo")
+    screen.shows("refusal", reason="ALREADY_REVERSED")
+    screen.scan_member(card.number)
+    expect(screen.at("refusal")).to_have_count(0)
+
+
+UNDO = """(saleId) => fetch("/api/v1/undo", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ sale_id: saleId, undo_id: crypto.randomUUID() }),
+}).then((answer) => { if (!answer.ok) throw new Error(answer.status); })"""

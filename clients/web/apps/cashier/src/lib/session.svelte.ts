@@ -330,6 +330,7 @@ class Session {
     if (identified.kind === "receipt") {
       this.scannedSale = { sale: identified.sale, receipt: scan.text };
       if (this.stage === "asking") this.stage = "idle";
+      if (this.stage === "idle") this.refusal = null;
       this.#sound("ok");
       return;
     }
