@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.web.support.screen import Screen
-from tests.web.support.shop import Shop
+from tests.web.support.shop import STORE, Shop
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -134,8 +134,62 @@ def test_an_undo_that_is_refused_says_why_where_the_next_card_is_awaited(screen:
     expect(screen.at("refusal")).to_have_count(0)
 
 
+def test_sales_that_could_not_be_listed_are_listed_when_the_till_program_is_back(
+    screen: Screen, shop: Shop
+) -> None:
+    screen.page.add_init_script(STREAMS)
+    screen.page.reload()
+    screen.sell(shop.member(OPENING).number, 10_00)
+    screen.page.route("**/api/v1/**", lambda route: route.abort())
+    screen.page.evaluate(CUT)
+    screen.shows("chip", link="away")
+    screen.tap("next")
+    screen.tap("return-link")
+    screen.shows("return")
+    screen.page.wait_for_timeout(SETTLE_MS)
+    expect(screen.page.get_by_text("No sales at this till yet")).to_have_count(0)
+    screen.page.unroute("**/api/v1/**")
+    expect(screen.at("sale-choice").first).to_be_visible()
+    expect(screen.at("refusal")).to_have_count(0)
+
+
+def test_cashiers_who_could_not_be_listed_are_listed_when_the_till_program_is_back(
+    screen: Screen, shop: Shop
+) -> None:
+    shop.office.set_cashier(STORE, "ada", "Ada", "4711", active=True)
+    try:
+        screen.page.add_init_script(STREAMS)
+        screen.page.reload()
+        screen.shows("message", reason="PIN_REQUIRED")
+        screen.page.route("**/api/v1/**", lambda route: route.abort())
+        screen.page.evaluate(CUT)
+        screen.shows("chip", link="away")
+        screen.tap("cashier")
+        screen.shows("cashier-page")
+        screen.page.wait_for_timeout(SETTLE_MS)
+        expect(screen.at("cashier-choice")).to_have_count(0)
+        screen.page.unroute("**/api/v1/**")
+        expect(screen.at("cashier-choice")).to_be_visible()
+    finally:
+        shop.office.set_cashier(STORE, "ada", "Ada", "", active=False)
+    expect(screen.at("cashier")).to_have_count(0)
+
+
 UNDO = """(saleId) => fetch("/api/v1/undo", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ sale_id: saleId, undo_id: crypto.randomUUID() }),
 }).then((answer) => { if (!answer.ok) throw new Error(answer.status); })"""
+
+STREAMS = """(() => {
+    const Real = window.EventSource;
+    window.streams = [];
+    window.EventSource = class extends Real {
+        constructor(...how) {
+            super(...how);
+            window.streams.push(this);
+        }
+    };
+})()"""
+
+CUT = "() => { window.streams.forEach((each) => each.dispatchEvent(new Event('error'))); }"
