@@ -175,6 +175,21 @@ def test_cashiers_who_could_not_be_listed_are_listed_when_the_till_program_is_ba
     expect(screen.at("cashier")).to_have_count(0)
 
 
+def test_a_camera_that_is_pulled_out_says_so(screen: Screen) -> None:
+    screen.tap("settings-link")
+    screen.tap("camera-setting-on")
+    screen.tap("home")
+    screen.shows("camera", ready="true")
+    screen.page.evaluate(PULL_OUT)
+    screen.shows("camera", trouble="missing")
+
+
+PULL_OUT = """() => {
+    const [track] = document.querySelector("video").srcObject.getTracks();
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+}"""
+
 UNDO = """(saleId) => fetch("/api/v1/undo", {
     method: "POST",
     headers: { "content-type": "application/json" },

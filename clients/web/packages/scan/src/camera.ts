@@ -102,6 +102,8 @@ export function startCamera({ video, onScan, onTrouble, onReady }: CameraOptions
       stop();
       return;
     }
+    // A camera that is pulled out leaves its last picture, in which nobody's card is any more.
+    for (const track of stream.getTracks()) track.onended = () => fail("missing");
     video.srcObject = stream;
     await video.play();
     worker = new Worker(new URL("./reader.worker.ts", import.meta.url), { type: "module" });
