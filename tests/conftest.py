@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tallystick.storage.schema import migrate
+from tallystick_till import db as till_db
 from tests.support.ledgers import new_ledger_file
 from tests.support.order import mixed
 from tests.support.postgres import Database, PostgresCluster, cluster
@@ -96,3 +98,19 @@ def ledger_file(tmp_path: Path) -> Path:
 def database_url(database: Database) -> str:
     """The owner's URL of an empty database, for tests to which the role does not matter."""
     return database.owner_url
+
+
+@pytest.fixture(autouse=True)
+def _close_tills(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the files of a test's tills at its end: a till that ends as a power cut ends it closes nothing itself."""
+    opened: list[sqlite3.Connection] = []
+    connect = till_db._connect
+
+    def noted(path: str) -> sqlite3.Connection:
+        opened.append(connect(path))
+        return opened[-1]
+
+    monkeypatch.setattr(till_db, "_connect", noted)
+    yield
+    for connection in opened:
+        connection.close()

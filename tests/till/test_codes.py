@@ -336,15 +336,10 @@ def test_no_code_is_in_the_files_of_a_till(world: World, phone: Phone) -> None:
     assert ANNAS not in on_disk
 
 
-_worlds: list[World] = []
-
-
 @settings(max_examples=100, deadline=None)
 @given(digits=st.text("0123456789", min_size=190, max_size=700))
-def test_no_digits_at_all_make_the_till_fail(tmp_path_factory: pytest.TempPathFactory, digits: str) -> None:
-    if not _worlds:
-        _worlds.append(World(Path(tmp_path_factory.mktemp("till"))))
-    assert _worlds[0].till.identify(digits) == NotIdentified("FORMAT")
+def test_no_digits_at_all_make_the_till_fail(lasting_world: World, digits: str) -> None:
+    assert lasting_world.till.identify(digits) == NotIdentified("FORMAT")
 
 
 def test_an_empty_file_has_room_for_uses(tmp_path: Path) -> None:

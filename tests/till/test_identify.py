@@ -69,18 +69,8 @@ def test_a_hostile_scan_leads_nowhere_and_breaks_nothing(world: World, scan: str
 
 @settings(max_examples=150)
 @given(text=st.text(max_size=200) | st.text("0123456789", min_size=55, max_size=400))
-def test_no_scan_at_all_makes_the_till_fail(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    world = _shared(tmp_path_factory)
-    assert isinstance(world.till.identify(text), NotIdentified | Identified)
-
-
-_worlds: list[World] = []
-
-
-def _shared(factory: pytest.TempPathFactory) -> World:
-    if not _worlds:
-        _worlds.append(World(factory.mktemp("till")))
-    return _worlds[0]
+def test_no_scan_at_all_makes_the_till_fail(lasting_world: World, text: str) -> None:
+    assert isinstance(lasting_world.till.identify(text), NotIdentified | Identified)
 
 
 @pytest.mark.parametrize(
