@@ -211,6 +211,29 @@ def test_what_has_matured_of_several_awards_is_let_go_where_only_pending_points_
     assert (world.account.active, world.account.pending) == (60, 500)
 
 
+@pytest.mark.parametrize("spent", ["debt", "within_balance", "only_pending"])
+def test_an_award_that_only_repaid_a_debt_hides_no_award_before_it(spent: str) -> None:
+    rules = [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]
+    world = World(rules_of(earning={"rules": rules}, returns={"spent": "debt"}))
+    old = world.posted(world.sale(10_000))
+    world.posted(world.burn(100))
+    challenged = rules_of(
+        challenges=[challenge(target=1, times=9)],
+        earning={"rules": rules, "pending_days": 14},
+        returns={"spent": spent},
+    )
+    for_debts, world.rules = world.rules, challenged
+    first = world.posted(world.sale(1_000))
+    world.rules = for_debts
+    world.posted(world.all_back(old))
+    world.rules = challenged
+    second = world.posted(world.sale(1_000))
+    assert (world.account.pending, world.account.debt) == (60, 40)
+    for sale in (second, first):
+        world.posted(world.all_back(sale))
+    assert (world.account.pending, world.account.debt) == (0, 100 if spent == "debt" else 40)
+
+
 def test_an_award_repays_a_debt_first() -> None:
     world = world_of(challenge(target=2, counts="sales"))
     sale = world.posted(world.sale(4_000))

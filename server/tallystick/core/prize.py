@@ -63,7 +63,9 @@ def give(draft: Draft, rules: RuleSet, prize: Prize, times: int, *, origin: Orig
     _count(draft, prize, WON, times)
     if points:
         _count(draft, prize, GIVEN, points)
-        _count(draft, prize, LOT, draft.seq + 1 - last_seq)
+        # What only repays a debt makes no lot, and must not hide those that the prize made before.
+        if points > draft.debt or not last_seq:
+            _count(draft, prize, LOT, draft.seq + 1 - last_seq)
     if prize.badge:
         draft.count(prize.badge_key, 0, times)
     why = Explanation(prize.rule_id, 0, points, prize.met, args)
