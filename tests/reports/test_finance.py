@@ -193,13 +193,16 @@ class Life:
         return Origin(Ms(self.at_ms), Channel.STORE, self.dice.choice(["s1", "s2", "s3"]))
 
     def do(self, command: Command, refs: Refs = Refs()) -> Entry | None:  # noqa: B008  immutable
-        lots = {lot.lot_seq: lot for lot in (*self.lots.values(), *self.state.lots)}
-        state = replace(self.state, lots=tuple(lots.values()))
-        outcome = decide(command, state, RULES, refs)
+        # What is empty and matured is read only where something names it.
+        named = {alloc.lot_seq for hold in self.state.holds for alloc in hold.allocs}
+        if refs.target is not None:
+            named |= {refs.target.seq} | {alloc.lot_seq for alloc in refs.target.detail.allocs}
+        lots = [lot for lot in self.lots.values() if lot.remaining or lot.pending or lot.lot_seq in named]
+        outcome = decide(command, replace(self.state, lots=tuple(lots)), RULES, refs)
         self.state = outcome.state
-        self.lots = {lot.lot_seq: lot for lot in outcome.state.lots}
+        self.lots |= {lot.lot_seq: lot for lot in outcome.state.lots}
         self.entries += outcome.entries
-        return outcome.entries[-1] if isinstance(outcome.decision, Posted) else None
+        return outcome.decision.entry if isinstance(outcome.decision, Posted) else None
 
     def step(self) -> None:
         self.at_ms += self.dice.randrange(1, 40) * DAY_MS

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId
 from tallystick.core.lots import local_day
+from tallystick.core.prize import LOT
 from tallystick.reports.owed_lots import NO_LOT, Cohort, OwedLots, Part, split, taken_last
 
 NOWHERE = ""
@@ -219,10 +220,14 @@ class _Member:
         if moves.held > 0:
             self._lots.hold(entry.hold_id, detail.allocs)
         elif moves.held < 0:
-            self._lots.release(entry.hold_id)
+            self._release(entry)
+        elif entry.kind is EntryKind.MATURE:
+            self._lots.mature(entry)
         never_was = self._unsell(entry.reverses_seq, month) if entry.kind is EntryKind.REVERSE else None
         if moves.issued < 0:
-            self._lots.earned(entry.seq, here, -moves.issued - moves.debt)
+            points, pending = -moves.issued - moves.debt, moves.pending > 0
+            before = _prize_before(entry) if pending else NO_LOT
+            self._lots.earned(entry.seq, here, points, pending=pending, before=before)
             self._earn(month, here, -moves.issued, entry.rule_set)
         # What a store stood in for never was the member's: neither its burn nor its return moves what is owed.
         spent = moves.burned + moves.store_loss
@@ -249,17 +254,31 @@ class _Member:
         moves = entry.moves
         month, here = self._place(entry)
         issuer = self._lots.cohort(entry.reverses_seq, here)
-        if moves.adjusted:
-            self._move(month, issuer, adjusted=-moves.adjusted)
-        elif never_was:
-            self._earn(month, issuer, -moves.issued, never_was.rule_set)
-        else:
-            self._move(month, issuer, taken_back=-moves.issued)
         points = moves.issued + moves.adjusted
-        for part in self._lots.take_back(entry.reverses_seq, points + moves.debt):
+        own, others = self._lots.take_back(
+            entry.reverses_seq, pending=-moves.pending, matured=points + moves.pending + moves.debt
+        )
+        spent = points - sum(part.points for part in own)
+        for part in (*own, Part(NO_LOT, issuer, spent)):
+            if moves.adjusted:
+                self._move(month, part.cohort, adjusted=-part.points)
+            elif never_was:
+                self._earn(month, part.cohort, -part.points, never_was.rule_set)
+            else:
+                self._move(month, part.cohort, taken_back=-part.points)
+        for part in others:
             self._make_up(entry, part.cohort, issuer, part.points)
         if moves.debt:
             self._lots.owe(issuer, -moves.debt)
+
+    def _release(self, entry: Entry) -> None:
+        """Let go of what an entry has used of holds, or ended: a sale at a till can name several."""
+        self._lots.release(entry.hold_id)
+        for part in entry.detail.explanations:
+            if part.code == "by_lease":
+                self._lots.use(dict(part.args)["hold_id"], -part.points)
+            elif part.code == "by_voucher":
+                self._lots.release(dict(part.args)["hold_id"])
 
     def _repay(self, entry: Entry, parts: Iterable[Part]) -> None:
         for part in parts:
@@ -349,3 +368,11 @@ class _Member:
         ):
             for name, points in parts.items():
                 setattr(movement, name, getattr(movement, name) + points)
+
+
+def _prize_before(entry: Entry) -> int:
+    """Return the lot that the prize made before which an entry is about; 0 when there is none."""
+    for key, _, delta in entry.detail.tallies:
+        if key.startswith(LOT) and delta > 0:
+            return entry.seq - delta
+    return 0

@@ -11,6 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tallystick.core.entry import Entry
+from tallystick.core.ids import derived_id
+from tallystick.core.lots import split_allocs
 from tallystick.core.state import Alloc
 
 NO_LOT = 0
@@ -38,13 +41,23 @@ class OwedLots:
     def __init__(self) -> None:
         self._issuer: dict[int, Cohort] = {}
         self._left: dict[int, list[Part]] = {}
-        self._held: dict[str, Sequence[Alloc]] = {}
+        self._before: dict[int, int] = {}
+        self._pending: set[int] = set()
+        self._held: dict[str, tuple[Alloc, ...]] = {}
         self._debt: list[Part] = []
 
-    def earned(self, lot_seq: int, cohort: Cohort, points: int) -> None:
-        """Note a lot of one cohort; of 0 points when all of them paid a debt."""
+    def earned(
+        self, lot_seq: int, cohort: Cohort, points: int, *, pending: bool = False, before: int = 0
+    ) -> None:
+        """Note a lot of one cohort; of 0 points when all of them paid a debt. ``before`` is the lot that the same prize
+        made before (0: none).
+        """
         self._issuer[lot_seq] = cohort
         self._set(lot_seq, [Part(lot_seq, cohort, points)] if points else [])
+        if pending:
+            self._pending.add(lot_seq)
+        if before:
+            self._before[lot_seq] = before
 
     def arrived(self, lot_seq: int, parts: Iterable[Part]) -> None:
         """Note a lot of what another member gave."""
@@ -67,27 +80,22 @@ class OwedLots:
             parts.append(Part(NO_LOT, otherwise, points))
         return parts
 
-    def take_back(self, lot_seq: int, points: int) -> list[Part]:
-        """Take back points that were earned: from the lot that they made, then from the others, the oldest first.
+    def take_back(self, lot_seq: int, *, pending: int, matured: int) -> tuple[list[Part], list[Part]]:
+        """Take back points that were earned; return those of the lot that they made, or of the others of the same
+        prize, and those of others, the oldest first.
 
-        The ledger does not say from which others. Points that are held stay. Fewer are returned when the lots, as far
-        as they are known, have fewer.
+        The ledger does not say from which others. Points that are held or pending stay there. Fewer are returned when
+        the lots, as far as they are known, have fewer.
         """
-        held = Counter[int]()
-        for allocs in self._held.values():
-            for alloc in allocs:
-                held[alloc.lot_seq] += alloc.points
-        parts: list[Part] = []
-        for seq in (lot_seq, *sorted(self._left)):
-            if not points:
-                break
-            left = self._left.get(seq, [])
-            spare = max(0, sum(part.points for part in left) - held[seq])
-            found, rest = split(left, min(points, spare))
-            self._set(seq, rest)
-            points -= sum(part.points for part in found)
-            parts += found
-        return parts
+        own: list[int] = []
+        while lot_seq in self._left or lot_seq in self._pending:
+            own.append(lot_seq)
+            lot_seq = self._before.get(lot_seq, NO_LOT)
+        waiting = self._take_from([seq for seq in own if seq in self._pending], pending)
+        ready = self._take_from([seq for seq in sorted(own) if seq not in self._pending], matured)
+        matured -= sum(part.points for part in ready)
+        others = self._take_from([seq for seq in sorted(self._left) if seq not in self._pending], matured)
+        return waiting + ready, others
 
     def put_back(self, parts: Iterable[Part]) -> None:
         """Put back what was taken."""
@@ -95,13 +103,25 @@ class OwedLots:
             if part.lot_seq != NO_LOT:
                 self._left.setdefault(part.lot_seq, []).insert(0, part)
 
-    def hold(self, hold_id: str, allocs: Sequence[Alloc]) -> None:
+    def hold(self, hold_id: str, allocs: tuple[Alloc, ...]) -> None:
         """Note what a hold keeps from being taken back."""
         self._held[hold_id] = allocs
+
+    def use(self, hold_id: str, points: int) -> None:
+        """Note that so many points of a hold were burned, and that the rest stays held."""
+        if hold_id in self._held:
+            self._held[hold_id] = split_allocs(self._held[hold_id], points)[1]
 
     def release(self, hold_id: str) -> None:
         """Note that a hold is over."""
         self._held.pop(hold_id, None)
+
+    def mature(self, entry: Entry) -> None:
+        """Note that the lot is pending no more which an entry is about: its id is made of the lot's."""
+        for lot_seq in sorted(self._pending):
+            if entry.command_id == derived_id(entry.member_id, "mature", lot_seq):
+                self._pending.discard(lot_seq)
+                return
 
     def owe(self, cohort: Cohort, points: int) -> None:
         """Note points that were taken back and were not there any more."""
@@ -111,6 +131,24 @@ class OwedLots:
         """Return whose the points are that a debt is paid with, the oldest first."""
         paid, self._debt = split(self._debt, points)
         return paid
+
+    def _take_from(self, lot_seqs: Sequence[int], points: int) -> list[Part]:
+        """Take what is there and not held, up to so many points."""
+        held = Counter[int]()
+        for allocs in self._held.values():
+            for alloc in allocs:
+                held[alloc.lot_seq] += alloc.points
+        parts: list[Part] = []
+        for seq in lot_seqs:
+            if not points:
+                break
+            left = self._left.get(seq, [])
+            spare = max(0, sum(part.points for part in left) - held[seq])
+            found, rest = split(left, min(points, spare))
+            self._set(seq, rest)
+            points -= sum(part.points for part in found)
+            parts += found
+        return parts
 
     def _take(self, lot_seq: int, points: int) -> list[Part]:
         taken, rest = split(self._left.get(lot_seq, ()), points)
