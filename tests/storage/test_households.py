@@ -101,6 +101,15 @@ def test_a_head_leaves_last(home: Store) -> None:
     assert parts(home) == []
 
 
+def test_nobody_is_let_into_a_household_whose_head_has_left_meanwhile(home: Store, books: Books) -> None:
+    ask(home)
+    books.post((2, books.earn(2, 20)))
+    home.take_out(PROGRAM, HOME, ANN)
+    assert home.take_in(PROGRAM, HOME, BEN, most=9, now=NOW) is None
+    assert home.pools(PROGRAM, after="", limit=9) == [], "Ben's points are not Ann's"
+    assert home.household_accounts(PROGRAM, [BEN]) == {}
+
+
 def test_scans_of_its_people_lead_to_the_household(home: Store) -> None:
     ask(home)
     everybody = [ANN, BEN, CAT, HOME]

@@ -80,7 +80,9 @@ class HouseholdStore(Protocol):
     def take_in(
         self, program_id: ProgramId, household_id: MemberId, member_id: MemberId, *, most: int, now: Ms
     ) -> Belonging | None:
-        """Make a person of somebody who asks, and return the place; None when nobody asks, or ``most`` are in."""
+        """Make a person of somebody who asks, and return the place; None when nobody asks, and when ``most`` are in or
+        none is any more.
+        """
         ...
 
     def take_out(self, program_id: ProgramId, household_id: MemberId, member_id: MemberId) -> bool:

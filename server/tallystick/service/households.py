@@ -133,6 +133,8 @@ class Households:
             place = self._store.belonging(program_id, person_id)
             if place is None or place.household_id != head.household_id:
                 raise _conflict("The person has not asked to join.", "Send an invitation.", "not_asked")
+            # The head may have left meanwhile.
+            self._head(program_id, head_id)
             raise TallystickError(
                 "The household has as many people as are allowed.",
                 mend="Somebody has to leave first.",

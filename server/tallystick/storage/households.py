@@ -118,7 +118,8 @@ class SqlHouseholds(SqlSession):
                 return None
             if stored.part is not Part.ASKING:
                 return stored
-            if _count(connection, program_id, household_id) >= most:
+            # A household that all have left is for nobody: its account follows who left it last.
+            if not 0 < _count(connection, program_id, household_id) < most:
                 return None
             person = Belonging(member_id, household_id, Part.PERSON, now)
             values = {"part": int(Part.PERSON), "since_ms": now}

@@ -160,7 +160,8 @@ class MemoryHouseholds:
                 return None
             if stored.part is not Part.ASKING:
                 return stored
-            if _count(tables, household_id) >= most:
+            # A household that all have left is for nobody: its account follows who left it last.
+            if not 0 < _count(tables, household_id) < most:
                 return None
             person = Belonging(member_id, household_id, Part.PERSON, now)
             undo.put(tables.belongings, member_id, person)
