@@ -156,6 +156,16 @@ def test_an_undo_after_a_return_undoes_the_rest(world: World) -> None:
     assert (undone.returned_points, undone.taken_points, undone.balance_points) == (200, 23, 1000)
 
 
+def test_a_sale_that_came_back_whole_is_not_undone_as_well(world: World) -> None:
+    done = sold(world, burn=400)
+    world.till.give_back(ReturnAsk(one(1, 2000), sale_id=done.sale_id))
+    queued = len(world.till.queue(10))
+    with pytest.raises(SaleRefused) as refused:
+        world.till.undo(done.sale_id)
+    assert refused.value.reason == "OVER_RETURN"
+    assert len(world.till.queue(10)) == queued
+
+
 def test_a_sale_of_another_till_is_not_undone_here(world: World) -> None:
     with pytest.raises(SaleRefused) as refused:
         world.till.undo(ELSEWHERE)

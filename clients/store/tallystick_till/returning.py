@@ -164,6 +164,8 @@ class Returner:
             assert row is not None, "an undo is kept with its answer"
             return UndoDone(**json.loads(row[0]))
         self._refuse_used(new_id)
+        if self._sales.returned(kept.sale_id) and not self._left(kept):
+            raise SaleRefused("OVER_RETURN", "All of that sale has come back already.")
         return self.append_undo(kept, new_id)
 
     def append_undo(self, kept: KeptSale, undo_id: CommandId) -> UndoDone:
@@ -190,12 +192,7 @@ class Returner:
             return self._with_policy(
                 rules, kept, refund=kept.payable_minor, taken=kept.earned, restored=kept.burned, returned=()
             )
-        left = {number: share.quantity_milli for number, share in enumerate(kept.shares, 1)}
-        for lines in before:
-            for line in lines:
-                left[line.line_no] -= line.quantity_milli
-        asks = tuple(ReturnLine(number, quantity) for number, quantity in left.items() if quantity > 0)
-        found = stand_in_return(kept.shares, before, asks)
+        found = stand_in_return(kept.shares, before, self._left(kept))
         assert not isinstance(found, Refused), "what is left can be returned"
         return self._with_policy(
             rules,
@@ -205,6 +202,14 @@ class Returner:
             restored=found.restored_points,
             returned=found.returned,
         )
+
+    def _left(self, kept: KeptSale) -> tuple[ReturnLine, ...]:
+        """Return what has not come back yet, as far as this till knows."""
+        left = {number: share.quantity_milli for number, share in enumerate(kept.shares, 1)}
+        for lines in self._sales.returned(kept.sale_id):
+            for line in lines:
+                left[line.line_no] -= line.quantity_milli
+        return tuple(ReturnLine(number, quantity) for number, quantity in left.items() if quantity > 0)
 
     def _rules(self) -> RuleSet:
         if self._rulebook.current is None:
