@@ -121,6 +121,11 @@ class Shop:
         wait_for(known, "the till's snapshot to hold a new member", within_s=ONLINE_S)
         return card
 
+    def limit(self, card: Card) -> int:
+        """What the till lets a member redeem as the line is now: cut, the floor and a lease that came before."""
+        found = self.ask("POST", "/identify", {"scan": card.number, "source": "wedge"})
+        return int(found["member"]["burn_limit_points"])
+
     def balance(self, card: Card) -> int:
         """What the gateway's books say a member may spend at this store: the balance and what is set aside for it."""
         balance = self.office.balance(card.member_id)
