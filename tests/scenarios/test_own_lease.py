@@ -101,3 +101,17 @@ def test_two_tills_that_both_take_themselves_for_the_hub_burn_a_lease_once_and_s
     street.online(one, two)
     street.sync(one, two, leases=True)
     assert street.loss("s1") == 0
+
+
+def test_a_lease_that_is_wanted_back_is_given_back_by_the_till_that_asked_for_it(street: Street) -> None:
+    one, two = street.till("s1"), street.till("s1")
+    ann = leased(street, one)
+    street.sync(two)
+    street.offline(one)
+    sale = street.sale(one, ann, burn=LEASE)
+    assert not street.webshop_burns(ann, 900)
+    street.sync(two, leases=True)
+    assert not street.webshop_burns(ann, 900)
+    street.online(one)
+    street.sync(one, two, leases=True)
+    assert (street.entry(ann, sale).shortfall, street.loss("s1")) == (0, 0)

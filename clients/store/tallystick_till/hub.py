@@ -57,10 +57,14 @@ _IS_WORN = (
     f"AND member_id IN {_RECENT} AND {_OWN}"
 )
 _RETURN = "SELECT lease_id, member_id, return_id FROM lease WHERE "
+_IS_WANTED = f"state = ? AND recalled AND {_OWN}"
 _CLOSED = f"{_RETURN} state = ? AND {_ALL_SEEN} LIMIT 1"
 _WORN = f"{_RETURN} {_IS_WORN} LIMIT 1"
-_RELEASED = f"{_RETURN} member_id = ? AND ((state = ? AND ends_ms > ?) OR state = ?) AND {_ALL_SEEN} ORDER BY lease_id"
-_DUE = f"SELECT 1 FROM lease WHERE (state = ? AND {_ALL_SEEN}) OR (state = ? AND recalled) OR ({_IS_WORN}) LIMIT 1"  # noqa: S608
+_RELEASED = (
+    f"{_RETURN} member_id = ? AND ((state = ? AND ends_ms > ? AND {_OWN}) OR state = ?) AND {_ALL_SEEN} "
+    "ORDER BY lease_id"
+)
+_DUE = f"SELECT 1 FROM lease WHERE (state = ? AND {_ALL_SEEN}) OR ({_IS_WANTED}) OR ({_IS_WORN}) LIMIT 1"  # noqa: S608
 _MISSING = (
     f"SELECT v.member_id FROM {_RECENT} AS v LEFT JOIN lease_ask USING (member_id) "  # noqa: S608
     "WHERE (lease_ask.at_ms IS NULL OR (lease_ask.lease_id = '' AND lease_ask.at_ms <= ?)) "
@@ -94,8 +98,8 @@ class LocalHub:
     """The hub in this till's own file.
 
     ``now_ms`` is the till's best time, ``new_id`` mints ids, ``server_keys`` are the gateway's keys that count now.
-    ``till_id`` is this till and ``till_ids`` are all of the store at present: what one of the others asked for is not
-    burned here, because that one may burn it as well.
+    ``till_id`` is this till and ``till_ids`` are all of the store at present: what one of the others asked for is
+    neither burned nor given back here, because that one may burn it, or has and the gateway does not know it yet.
     """
 
     state = "self"
@@ -173,7 +177,9 @@ class LocalHub:
         They count as wanted back: the member is here and spends, so no other lease is asked for until much later.
         """
         with self._db.write() as tx:
-            rows = tx.execute(_RELEASED, (member_id, _OPEN, self._now_ms(), _CLOSING)).fetchall()
+            rows = tx.execute(
+                _RELEASED, (member_id, _OPEN, self._now_ms(), self._others(), _CLOSING)
+            ).fetchall()
             found = [
                 Return(CommandId(command_id or self._new_id()), member_id, CommandId(lease_id))
                 for lease_id, _, command_id in rows
@@ -196,7 +202,8 @@ class LocalHub:
 
     def wanted_back(self) -> bool:
         """Return whether the gateway wants a lease back that is not closed yet."""
-        return self._db.one("SELECT 1 FROM lease WHERE state = ? AND recalled LIMIT 1", _OPEN) is not None
+        wanted = f"SELECT 1 FROM lease WHERE {_IS_WANTED} LIMIT 1"  # noqa: S608
+        return self._db.one(wanted, _OPEN, self._others()) is not None
 
     def visited(self, member_id: MemberId) -> None:
         """Note that a member was at a till of the store, so that a lease is worth asking for."""
@@ -291,8 +298,7 @@ class LocalHub:
         """Return whether there may be leases to give back: ask when the line is up, then call ``next_return``."""
         now_ms = self._now_ms()
         worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
-        row = self._db.one(_DUE, _CLOSING, _OPEN, *worn)
-        return row is not None
+        return self._db.one(_DUE, _CLOSING, _OPEN, self._others(), *worn) is not None
 
     def next_return(self) -> Return | None:
         """Return the next lease to give back: one that is wanted back, or one that is worn and to be renewed.
@@ -302,7 +308,7 @@ class LocalHub:
         """
         now_ms = self._now_ms()
         with self._db.write() as tx:
-            tx.execute("UPDATE lease SET state = ? WHERE state = ? AND recalled", (_CLOSING, _OPEN))
+            tx.execute(f"UPDATE lease SET state = ? WHERE {_IS_WANTED}", (_CLOSING, _OPEN, self._others()))  # noqa: S608
             row = tx.execute(_CLOSED, (_CLOSING,)).fetchone()
             if row is None:
                 worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
