@@ -115,3 +115,19 @@ def test_a_lease_that_is_wanted_back_is_given_back_by_the_till_that_asked_for_it
     street.online(one)
     street.sync(one, two, leases=True)
     assert (street.entry(ann, sale).shortfall, street.loss("s1")) == (0, 0)
+
+
+@pytest.mark.parametrize("days", [3, 6])
+def test_after_days_without_a_till_that_runs_the_store_gets_its_leases_anew(
+    street: Street, days: int
+) -> None:
+    till = street.till("s1")
+    ann = leased(street, till)
+    street.offline(till)
+    sale = street.sale(till, ann, burn=100)
+    street.wait(days=days)
+    street.online(till)
+    street.sync(till, leases=True)
+    assert street.lease(till, ann) > 0
+    assert street.sale(till, ann, 20_000, burn=900).burned_points == 900
+    assert street.entry(ann, sale).shortfall == 0

@@ -53,7 +53,7 @@ _TAKE_FROM = f"SELECT lease_id, {_LEFT} FROM lease WHERE {_IS_OURS} ORDER BY end
 _KEEPERS = "SELECT DISTINCT till_id FROM lease WHERE state IN (?, ?) AND ends_ms > ?"
 _RECENT = "(SELECT member_id FROM visit WHERE at_ms > ? AND at_ms <= ? ORDER BY at_ms DESC LIMIT ?)"
 _IS_WORN = (
-    f"state = ? AND {_ALL_SEEN} AND ends_ms > ? AND (ends_ms - ? < ? OR {_LEFT} * 2 < points) "
+    f"state = ? AND {_ALL_SEEN} AND (ends_ms - ? < ? OR {_LEFT} * 2 < points) "
     f"AND member_id IN {_RECENT} AND {_OWN}"
 )
 _RETURN = "SELECT lease_id, member_id, return_id FROM lease WHERE "
@@ -297,7 +297,7 @@ class LocalHub:
     def returns_due(self) -> bool:
         """Return whether there may be leases to give back: ask when the line is up, then call ``next_return``."""
         now_ms = self._now_ms()
-        worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
+        worn = (_OPEN, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
         return self._db.one(_DUE, _CLOSING, _OPEN, self._others(), *worn) is not None
 
     def next_return(self) -> Return | None:
@@ -311,7 +311,7 @@ class LocalHub:
             tx.execute(f"UPDATE lease SET state = ? WHERE {_IS_WANTED}", (_CLOSING, _OPEN, self._others()))  # noqa: S608
             row = tx.execute(_CLOSED, (_CLOSING,)).fetchone()
             if row is None:
-                worn = (_OPEN, now_ms, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
+                worn = (_OPEN, now_ms, RENEW_LEFT_MS, *_recently(now_ms), self._others())
                 row = tx.execute(_WORN, worn).fetchone()
             if row is None:
                 return None
