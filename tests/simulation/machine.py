@@ -72,8 +72,9 @@ class HubLine:
     state = "reachable"
 
     def __init__(
-        self, hub: Callable[[], LocalHub | None], rng: Random, weather: Callable[[], Weather]
+        self, hub: Callable[[], LocalHub | None], rng: Random, weather: Callable[[], Weather], own: LocalHub
     ) -> None:
+        self.own = own
         self._hub = hub
         self._rng = rng
         self._weather = weather
@@ -118,7 +119,7 @@ class HubLine:
         return []
 
     def take_members(self, members: Any) -> None:
-        """The hub has news of its own."""
+        """The hub has news of its own; ``own`` is told too."""
 
 
 class Machine:
@@ -170,23 +171,24 @@ class Machine:
         assert isinstance(db, FusedDb)
         self.db = db
         self.hub: Any
-        if self.hub_machine is None:
-            self.hub = LocalHub(
-                db,
-                program_id=CLUB,
-                store_id=self.store_id,
-                now_ms=lambda: int(self.running.now_ms()),
-                new_id=self.new_id,
-                server_keys=self._server_keys,
-                till_id=self.till_id,
-                till_ids=self._till_ids,
-            )
-        else:
+        self.hub = own = LocalHub(
+            db,
+            program_id=CLUB,
+            store_id=self.store_id,
+            now_ms=lambda: int(self.running.now_ms()),
+            new_id=self.new_id,
+            server_keys=self._server_keys,
+            till_id=self.till_id,
+            till_ids=self._till_ids,
+            stands_by=self.hub_machine is not None,
+        )
+        if self.hub_machine is not None:
             machine = self.hub_machine
             self.hub = HubLine(
                 lambda: machine.hub if machine.till is not None else None,
                 self.rng,
                 lambda: self.line.weather,
+                own,
             )
         identity = Identity(self.till_id, CLUB, self.store_id, "sim", "", "https://tallystick.test")
         self.till = Till(

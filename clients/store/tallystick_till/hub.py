@@ -18,7 +18,7 @@ from tallystick.security.envelope import LEASE, body_holds
 from tallystick.security.keys import VerifyKey
 from tallystick.v1 import advice_pb2, store_pb2
 from tallystick_till.db import TillDb
-from tallystick_till.ports import Granted, Return
+from tallystick_till.ports import Granted, Hub, Return
 from tallystick_till.snapshot_file import ID_BYTES, member_id_of
 
 VISITORS_MAX = 2_000
@@ -64,6 +64,7 @@ _RELEASED = (
     f"{_RETURN} member_id = ? AND ((state = ? AND ends_ms > ? AND {_OWN}) OR state = ?) AND {_ALL_SEEN} "
     "ORDER BY lease_id"
 )
+_ASKED_FOR = f"{_RETURN} till_id = ? AND state IN (?, ?) AND {_ALL_SEEN} ORDER BY lease_id LIMIT ?"
 _DUE = f"SELECT 1 FROM lease WHERE (state = ? AND {_ALL_SEEN}) OR ({_IS_WANTED}) OR ({_IS_WORN}) LIMIT 1"  # noqa: S608
 _MISSING = (
     f"SELECT v.member_id FROM {_RECENT} AS v LEFT JOIN lease_ask USING (member_id) "  # noqa: S608
@@ -77,9 +78,15 @@ _log = logging.getLogger(__name__)
 
 
 class NoHub:
-    """For a till whose store has no hub: there are no leases, and nobody knows which vouchers were used."""
+    """For a till whose store has no hub: there are no leases, and nobody knows which vouchers were used.
+
+    ``own`` is the hub in this till's file, which stands by.
+    """
 
     state = "none"
+
+    def __init__(self, own: LocalHub | None = None) -> None:
+        self.own = own
 
     def limit(self, _member_id: MemberId) -> int:
         return 0
@@ -100,6 +107,9 @@ class LocalHub:
     ``now_ms`` is the till's best time, ``new_id`` mints ids, ``server_keys`` are the gateway's keys that count now.
     ``till_id`` is this till and ``till_ids`` are all of the store at present: what one of the others asked for is
     neither burned nor given back here, because that one may burn it, or has and the gateway does not know it yet.
+
+    It is the store's hub, or ``stands_by`` while the store has another one or none: then it burns nothing, gives back
+    what this till asked for, and hears the gateway's news, so that it knows them when it becomes the hub.
     """
 
     state = "self"
@@ -115,6 +125,7 @@ class LocalHub:
         server_keys: Callable[[], Mapping[str, VerifyKey]],
         till_id: str,
         till_ids: Callable[[], Collection[str]],
+        stands_by: bool = False,
     ) -> None:
         self._db = db
         self._program_id = program_id
@@ -124,6 +135,7 @@ class LocalHub:
         self._server_keys = server_keys
         self._till_id = till_id
         self._till_ids = till_ids
+        self.stands_by = stands_by
         self._warned_of: list[str] = []
 
     def limit(self, member_id: MemberId) -> int:
@@ -180,15 +192,20 @@ class LocalHub:
             rows = tx.execute(
                 _RELEASED, (member_id, _OPEN, self._now_ms(), self._others(), _CLOSING)
             ).fetchall()
-            found = [
-                Return(CommandId(command_id or self._new_id()), member_id, CommandId(lease_id))
-                for lease_id, _, command_id in rows
-            ]
+            found = [self._close(tx, *row) for row in rows]
             tx.executemany(
-                "UPDATE lease SET state = ?, recalled = 1, return_id = ? WHERE lease_id = ?",
-                [(_CLOSING, one.command_id, one.lease_id) for one in found],
+                "UPDATE lease SET recalled = 1 WHERE lease_id = ?", [(one.lease_id,) for one in found]
             )
         return found
+
+    def asked_for(self) -> list[Return]:
+        """Close leases that this till asked for and the gateway has seen all of, at most 50; return how to return them.
+
+        For one that stands by: nobody burns them any more, and the store's hub gets none of those members before.
+        """
+        with self._db.write() as tx:
+            rows = tx.execute(_ASKED_FOR, (self._till_id, _OPEN, _CLOSING, RETURNS_MAX)).fetchall()
+            return [self._close(tx, *row) for row in rows]
 
     def rivals(self) -> list[str]:
         """Return the other tills of the store that have asked for open leases: a store has one hub, and they are too.
@@ -233,7 +250,7 @@ class LocalHub:
                     if lease_id not in held:
                         # Ended at the gateway. Should this state be older than the lease, the next one brings it back.
                         tx.execute("UPDATE lease SET state = ? WHERE lease_id = ?", (_GONE, lease_id))
-        rivals = self.rivals()
+        rivals = [] if self.stands_by else self.rivals()
         if rivals and rivals != self._warned_of:
             _log.warning(
                 "another till keeps leases of this store too; a store has one hub: %s", ", ".join(rivals)
@@ -315,13 +332,7 @@ class LocalHub:
                 row = tx.execute(_WORN, worn).fetchone()
             if row is None:
                 return None
-            lease_id, member_id, command_id = row
-            one = Return(CommandId(command_id or self._new_id()), MemberId(member_id), CommandId(lease_id))
-            tx.execute(
-                "UPDATE lease SET state = ?, return_id = ? WHERE lease_id = ?",
-                (_CLOSING, one.command_id, one.lease_id),
-            )
-        return one
+            return self._close(tx, *row)
 
     def returned(self, lease_id: CommandId) -> None:
         """Note that a lease was given back, or that the gateway knows it no longer.
@@ -348,6 +359,15 @@ class LocalHub:
             tx.execute("DELETE FROM lease WHERE ends_ms < ?", (old_ms,))
             tx.execute("DELETE FROM lease_ask WHERE at_ms < ?", (old_ms,))
             tx.execute("DELETE FROM visit WHERE at_ms < ? OR at_ms > ?", (old_ms, now_ms + DAY_MS))
+
+    def _close(self, tx: Any, lease_id: str, member_id: str, command_id: str) -> Return:
+        """Let nothing more be taken from a lease; return how to give it back, the same way every time."""
+        one = Return(CommandId(command_id or self._new_id()), MemberId(member_id), CommandId(lease_id))
+        tx.execute(
+            "UPDATE lease SET state = ?, return_id = ? WHERE lease_id = ?",
+            (_CLOSING, one.command_id, one.lease_id),
+        )
+        return one
 
     def _others(self) -> str:
         return json.dumps([till_id for till_id in self._till_ids() if till_id != self._till_id])
@@ -396,6 +416,12 @@ class LocalHub:
                 (grant.lease_id, ELSEWHERE, grant.points - remaining - given, self._now_ms()),
             )
         return grant.lease_id
+
+
+def own_of(hub: Hub) -> LocalHub | None:
+    """Return the hub in a till's own file: the store's, or the one that stands by while the store has another."""
+    own = getattr(hub, "own", hub)
+    return own if isinstance(own, LocalHub) else None
 
 
 def _recently(now_ms: int) -> tuple[int, int, int]:

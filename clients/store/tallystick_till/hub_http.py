@@ -47,7 +47,10 @@ Keys = Callable[[], Mapping[str, VerifyKey]]
 
 
 class HttpHub:
-    """The store's hub at another till's address (host:port). ``state`` is reachable or away, as last found."""
+    """The store's hub at another till's address (host:port). ``state`` is reachable or away, as last found.
+
+    ``own`` is the hub in this till's file, which stands by.
+    """
 
     def __init__(
         self,
@@ -58,8 +61,10 @@ class HttpHub:
         key: SigningKey,
         till_keys: Keys,
         now_ms: Callable[[], int],
+        own: LocalHub | None = None,
     ) -> None:
         host, _, port = address.rpartition(":")
+        self.own = own
         self._host, self._port = host.strip("[]"), int(port)
         self._hub_till_id = hub_till_id
         self._till_id = till_id

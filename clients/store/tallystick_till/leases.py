@@ -17,7 +17,7 @@ RETRY_MS = 3_000
 
 @runtime_checkable
 class LeaseKeeper(Protocol):
-    """A hub in this till's own file: it is told what the gateway says of members, and who comes to the store."""
+    """The hub in this till's own file: it is told what the gateway says of members, and who comes to the store."""
 
     def visited(self, member_id: MemberId) -> None: ...
 
@@ -31,6 +31,7 @@ class Leases:
 
     def __init__(self, hub: Hub, clock: Clock) -> None:
         self._hub = hub
+        self._own = getattr(hub, "own", hub)
         self._clock = clock
         self._away_since: int | None = None
 
@@ -69,9 +70,9 @@ class Leases:
         return self._asked(lambda: self._hub.release(member_id))
 
     def tell_members(self, members: Sequence[store_pb2.MemberState]) -> None:
-        """Hand the gateway's news to the hub, when it is in this till."""
-        if isinstance(self._hub, LeaseKeeper):
-            self._hub.take_members(members)
+        """Hand the gateway's news to the hub in this till, also while it stands by."""
+        if isinstance(self._own, LeaseKeeper):
+            self._own.take_members(members)
 
     def tell_visit(self, member_id: MemberId) -> None:
         """Say that a member is here, when the hub is in this till; another till's hub sees it by what it is asked."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tallystick.v1 import advice_pb2, store_pb2
-from tallystick_till.hub import LocalHub
+from tallystick_till.hub import own_of
 from tallystick_till.ports import Hub
 from tallystick_till.snapshot import SnapshotStore
 from tallystick_till.snapshot_file import member_id_of
@@ -36,12 +36,12 @@ class NewsTaker(Protocol):
 
 
 class News:
-    """Takes one piece after the other. ``hub`` is the till's: one in its own file must hear what is no more."""
+    """Takes one piece after the other. ``hub`` is the till's: the one in its own file must hear what is no more."""
 
     def __init__(self, till: NewsTaker, snapshot: SnapshotStore, hub: Hub) -> None:
         self._till = till
         self._snapshot = snapshot
-        self._hub = hub
+        self._own = own_of(hub)
 
     def request(self) -> store_pb2.WatchRequest:
         """Return the request that goes on from what is stored."""
@@ -60,8 +60,8 @@ class News:
             case "snapshot":
                 leased = self._snapshot.stage(piece.snapshot)
                 self._act_on(leased)
-                if piece.snapshot.last and isinstance(self._hub, LocalHub):
-                    self._hub.take_whole(member_id_of(one.member_id) for one in leased)
+                if piece.snapshot.last and self._own is not None:
+                    self._own.take_whole(member_id_of(one.member_id) for one in leased)
             case "members":
                 self._snapshot.apply(piece.members.members)
                 self._act_on(piece.members.members)

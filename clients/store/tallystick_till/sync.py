@@ -15,10 +15,10 @@ from typing import Protocol
 from tallystick.v1 import store_pb2
 from tallystick_till.backoff import MOST_S, Backoff, GatewayBusy
 from tallystick_till.errors import CannotSell
-from tallystick_till.hub import RETURNS_MAX, LocalHub
+from tallystick_till.hub import RETURNS_MAX, LocalHub, own_of
 from tallystick_till.news import News, NewsTaker
 from tallystick_till.outbox import Untold
-from tallystick_till.ports import Clock, Gateway, GatewayAway, GatewayRefused, Hub
+from tallystick_till.ports import Clock, Gateway, GatewayAway, GatewayRefused, Hub, Return
 from tallystick_till.snapshot import SnapshotIncomplete, SnapshotStore
 
 LEASES_EVERY_MS = 30_000
@@ -154,19 +154,16 @@ class SyncLoop:
         return heard
 
     def leases_once(self) -> bool:
-        """Give back the leases that are wanted back or worn, and ask for those that are missing. Only a hub does.
+        """Give back the leases that are wanted back or worn, and ask for those that are missing.
 
-        True when something was done, so that there may be more.
+        One that stands by only gives back, what it asked for itself. True when something was done, so that there may
+        be more.
         """
-        hub = self._hub
-        if not isinstance(hub, LocalHub):
+        hub = own_of(self._hub)
+        if hub is None:
             return False
         try:
-            returned = self._return_leases(hub)
-            asks = hub.asks()
-            if asks:
-                request = store_pb2.RequestLeasesRequest(asks=asks)
-                hub.answered(asks, self._gateway.request_leases(request))
+            done = self._hand_over(hub) if hub.stands_by else self._return_leases(hub) + self._ask_leases(hub)
             now_ms = self._clock.monotonic_ms()
             due = self._tidied_at_ms is None or now_ms - self._tidied_at_ms >= TIDY_EVERY_MS
             if due and self._time_told:
@@ -179,7 +176,7 @@ class SyncLoop:
             return False
         except CannotSell:
             return False
-        return bool(returned or asks)
+        return done > 0
 
     def seen_once(self) -> bool:
         """Tell the gateway which adjustments were read here, so that nobody reads them again. True when all is told."""
@@ -299,16 +296,32 @@ class SyncLoop:
         count = 0
         while count < RETURNS_MAX and (one := hub.next_return()) is not None:
             count += 1
-            request = store_pb2.ReturnLeaseRequest(
-                command_id=one.command_id, member_id=one.member_id, lease_id=one.lease_id
-            )
-            try:
-                self._gateway.return_lease(request)
-            except GatewayRefused as error:
-                # The gateway knows better what became of it; here it is closed in any case.
-                self._refused("return of a lease", error)
-            hub.returned(one.lease_id)
+            self._return_lease(hub, one)
         return count
+
+    def _hand_over(self, hub: LocalHub) -> int:
+        leases = hub.asked_for()
+        for one in leases:
+            self._return_lease(hub, one)
+        return len(leases)
+
+    def _return_lease(self, hub: LocalHub, one: Return) -> None:
+        request = store_pb2.ReturnLeaseRequest(
+            command_id=one.command_id, member_id=one.member_id, lease_id=one.lease_id
+        )
+        try:
+            self._gateway.return_lease(request)
+        except GatewayRefused as error:
+            # The gateway knows better what became of it; here it is closed in any case.
+            self._refused("return of a lease", error)
+        hub.returned(one.lease_id)
+
+    def _ask_leases(self, hub: LocalHub) -> int:
+        asks = hub.asks()
+        if asks:
+            request = store_pb2.RequestLeasesRequest(asks=asks)
+            hub.answered(asks, self._gateway.request_leases(request))
+        return len(asks)
 
     def _line_is_back(self) -> None:
         self._push_backoff.reset()

@@ -133,19 +133,21 @@ def confirmed_config(directory: Path) -> TillConfig:
 def _hub(
     choice: HubChoice, config: TillConfig, key: SigningKey, db: TillDb, till: Callable[[], Till]
 ) -> LocalHub | HttpHub | NoHub:
-    if choice.text == HUB_NONE:
-        return NoHub()
+    own = LocalHub(
+        db,
+        program_id=config.program_id,
+        store_id=config.store_id,
+        now_ms=lambda: till().now_ms(),
+        new_id=new_id,
+        server_keys=lambda: till().server_keys(),
+        till_id=config.till_id,
+        till_ids=lambda: till().till_keys(),
+        stands_by=choice.text != HUB_SELF,
+    )
     if choice.text == HUB_SELF:
-        return LocalHub(
-            db,
-            program_id=config.program_id,
-            store_id=config.store_id,
-            now_ms=lambda: till().now_ms(),
-            new_id=new_id,
-            server_keys=lambda: till().server_keys(),
-            till_id=config.till_id,
-            till_ids=lambda: till().till_keys(),
-        )
+        return own
+    if choice.text == HUB_NONE:
+        return NoHub(own)
     return HttpHub(
         choice.address,
         hub_till_id=choice.till_id,
@@ -153,6 +155,7 @@ def _hub(
         key=key,
         till_keys=lambda: till().till_keys(),
         now_ms=lambda: till().now_ms(),
+        own=own,
     )
 
 
