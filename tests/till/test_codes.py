@@ -313,8 +313,8 @@ def test_a_file_of_the_format_before_codes_is_taken_over(world: World, phone: Ph
     world.till.db.close()
     with sqlite3.connect(world.path) as old:
         old.executescript(
-            "DROP TABLE code_use; DROP INDEX advice_seen; ALTER TABLE lease DROP COLUMN till_id; "
-            "PRAGMA user_version = 1;"
+            "DROP TABLE code_use; DROP INDEX advice_seen; DROP INDEX lease_state; "
+            "ALTER TABLE lease DROP COLUMN till_id; PRAGMA user_version = 1;"
         )
     old.close()
     world.start()

@@ -216,7 +216,8 @@ def test_a_file_of_the_format_before_telling_is_taken_over(world: World) -> None
     world.till.db.close()
     with sqlite3.connect(world.path) as old:
         old.executescript(
-            "DROP INDEX advice_seen; ALTER TABLE lease DROP COLUMN till_id; PRAGMA user_version = 2;"
+            "DROP INDEX advice_seen; DROP INDEX lease_state; ALTER TABLE lease DROP COLUMN till_id; "
+            "PRAGMA user_version = 2;"
         )
     old.close()
     world.start()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from tallystick.core.ids import CommandId
 from tallystick.security.keys import generate_signing_key
 from tallystick.v1 import advice_pb2, store_pb2
-from tallystick_till.db import TillDb
+from tallystick_till import hub as hub_module
+from tallystick_till.db import CODE_USE, SCHEMA, SEEN, TillDb
 from tallystick_till.hub import ASK_AGAIN_MS, ASKS_MAX, KEEP_DAYS, LocalHub, NoHub
 from tallystick_till.ports import Granted
 from tests.till_sync.world import (
@@ -387,3 +390,30 @@ def test_what_nobody_can_ask_for_any_more_is_forgotten(hub: LocalHub, db: TillDb
         0,
         0,
     ]
+
+
+@pytest.mark.parametrize("statement", ["_KEEPERS", "_WORN", "_DUE", "_LIMIT"])
+def test_what_the_hub_looks_for_is_found_without_a_walk_through_the_leases_of_months(statement: str) -> None:
+    sql = getattr(hub_module, statement)
+    plan = TillDb.in_memory().read(f"EXPLAIN QUERY PLAN {sql}", *[1] * sql.count("?"))
+    assert [step[3] for step in plan if step[3].startswith("SCAN lease")] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "schema"), [(1, SCHEMA), (2, SCHEMA + CODE_USE), (3, SCHEMA + CODE_USE + SEEN)]
+)
+def test_the_leases_of_a_file_of_an_older_format_are_still_burned(
+    tmp_path: Path, time: Time, version: int, schema: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "till.db")) as old:
+        old.executescript(f"{schema} PRAGMA user_version = {version};")
+        columns = "lease_id, member_id, points, granted_ms, ends_ms, remaining"
+        old.execute(
+            f"INSERT INTO lease ({columns}) VALUES (?, ?, 100, ?, ?, 100)",
+            (LEASE_1, ANNA, NOW_MS, NOW_MS + HOUR_MS),
+        )
+        old.commit()
+    hub = local_hub(TillDb.open(tmp_path / "till.db"), time)
+    assert hub.take(ANNA, SALE_1, 60) == [Granted(LEASE_1, 60)]
+    learn(hub, lease_state(LEASE_1, till_id=TILLS[1]))
+    assert (hub.limit(ANNA), hub.rivals()) == (0, [TILLS[1]])

@@ -32,6 +32,9 @@ CREATE INDEX advice_seen ON advice (epoch, seq) WHERE verdict_kind = 2 AND seen 
 """
 LEASE_TILL = """
 ALTER TABLE lease ADD COLUMN till_id TEXT NOT NULL DEFAULT '';
+DROP INDEX lease_member;
+CREATE INDEX lease_member ON lease (member_id, state, ends_ms);
+CREATE INDEX lease_state ON lease (state, ends_ms, till_id);
 """
 SCHEMA = """
 CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
