@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from tallystick_till.config import DB_FILE, KEY_FILE
+from tallystick_till.daemon.assembly import HubChoice, assembled
+from tallystick_till.daemon.instance import held
 from tallystick_till.daemon.machine import new_id
+from tallystick_till.hub import own_of
 from tests.daemon.shop import ANNA_POINTS, SALE, Program, TillHome
 from tests.daemon.test_api import CUT_TEXT
 from tests.till.premises import ANNA_CARD
@@ -112,6 +115,16 @@ def test_the_screen_is_never_served_to_other_machines(home: TillHome, address: s
     finished = home.here("run", "--listen", address)
     assert finished.code == 2
     assert "127.0.0.1" in finished.err or "HOST:PORT" in finished.err
+
+
+@pytest.mark.parametrize("choice", ["self", "none", "0190b5e0-7c1e-7a52-a4d2-2f9f3c6d1e22@till-1.local:8412"])
+def test_every_till_keeps_a_hub_in_its_file_which_stands_by_while_the_store_has_another(
+    home: TillHome, choice: str
+) -> None:
+    with held(home.directory), assembled(home.directory, hub=HubChoice(choice)) as parts:
+        own = own_of(parts.hub)
+        assert own is not None
+        assert own.stands_by is (choice != "self")
 
 
 @pytest.mark.parametrize(

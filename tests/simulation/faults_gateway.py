@@ -197,7 +197,7 @@ def return_after_undo() -> Iterator[None]:
         yield
 
 
-@fault("a sale that was refused when asked for is not taken as a fact either", seed=19)
+@fault("a sale that was refused when asked for is not taken as a fact either", seed=28)
 def refusal_binds_the_fact() -> Iterator[None]:
     def known_to(self: Any, submission: Any) -> Any:
         return self.known.get(submission.command.command_id)
@@ -221,7 +221,7 @@ def fact_after_request_posts_again() -> Iterator[None]:
         yield
 
 
-@fault("a sale asked for late is posted though the till has reported it", seed=49, hostile=True)
+@fault("a sale asked for late is posted though the till has reported it", seed=52, hostile=True)
 def request_after_the_fact_posts_again() -> Iterator[None]:
     decided = Batch._decide
 
