@@ -92,6 +92,15 @@ def test_what_is_left_when_no_point_is_left_is_recognised_whole() -> None:
     assert sum(line.recognised_minor for line in lines) == sum(line.deferred_minor for line in lines) == 8_676
 
 
+def test_no_more_is_expected_to_be_burned_than_is_left_when_points_have_expired() -> None:
+    liability = example_52()
+    liability.cohorts[OF_2025, YEAR_2] = Movement(burned=-500, expired=-4_980)
+    lines = revenue(liability, value=Fraction(1), expected=expected_in_example_52)
+    # Of 10,000 points 5,000 are burned and 4,980 expired: 5,020 can be in the end, and not 9,700.
+    assert (lines[0].expected_burned, lines[-1].expected_burned) == (9_500, 5_020)
+    assert sum(line.recognised_minor for line in lines) == recognise(8_676, 5_000, Fraction(5_020))
+
+
 def test_an_expectation_beyond_all_points_is_refused() -> None:
     with pytest.raises(ExpectationWrong, match="2025-12"):
         revenue(example_52(), value=Fraction(1), expected=lambda _cohort, _month: Fraction(11, 10))

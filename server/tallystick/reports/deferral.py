@@ -110,7 +110,8 @@ def revenue(liability: Liability, *, value: Value, expected: Expectation) -> lis
             issued = total.earned + total.taken_back + total.adjusted
             burned, expired = -(total.burned + total.given_back), -total.expired
             still_open = issued - burned - expired
-            expects = Fraction(burned) if still_open <= 0 else max(Fraction(burned), issued * share)
+            # What has expired can no longer be burned, however many points were expected to be.
+            expects = max(Fraction(burned), min(issued * share, Fraction(burned + still_open)))
             so_far = deferred if still_open <= 0 else recognise(deferred, burned, expects)
             lines.append(
                 RevenueLine(
