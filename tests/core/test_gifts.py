@@ -131,6 +131,17 @@ def test_a_gift_is_taken_back_as_long_as_the_rolling_period_lasts() -> None:
     assert gifts(world) == [("silver", 200), ("silver", -200)]
 
 
+def test_a_gift_is_remembered_for_a_whole_rolling_period_whatever_is_counted_meanwhile() -> None:
+    world = world_of(period="rolling", rolling_days=1_000)
+    silver = world.posted(world.sale(10_000))
+    world.wait_until("2027-09-20T12:00")
+    gold = world.posted(world.sale(40_000))
+    world.posted(world.all_back(gold))
+    world.posted(world.all_back(silver))
+    assert world.account.tier.tier_id == "base"
+    assert gifts(world) == [("silver", 200), ("gold", 1_000), ("gold", -1_000), ("silver", -200)]
+
+
 def test_pending_points_that_mature_into_a_tier_bring_its_gift() -> None:
     world = world_of(pending_days=14)
     world.posted(world.sale(10_000))

@@ -24,8 +24,11 @@ from tallystick.core.state import (
 
 DAY_MS = 86_400_000
 
-PERIOD_KEPT_DAYS = 500
-"""A period that began longer ago is over, and so is every time in which something might be counted up in it."""
+PERIOD_KEPT_DAYS = 1_200
+"""A period that began longer ago is over, and so is every time in which something might be counted up in it.
+
+The longest is that of rolling tiers, 1,096 days.
+"""
 
 
 class Overflow(Exception):
