@@ -225,4 +225,5 @@ def test_the_end_leaves_no_connection_behind(
             mailer_for(opened, silent.getsockname()[1], host="127.0.0.1").post(code_mail())
             opened.pop().close()
         gc.collect()
-    assert [str(one.message) for one in left] == []
+    # What else the collector finds then is not this test's.
+    assert [text for one in left if "socket" in (text := str(one.message))] == []

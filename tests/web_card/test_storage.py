@@ -116,6 +116,7 @@ def test_a_card_whose_database_did_not_open_tries_again_also_without_a_network(c
     card.open()
     card.sign_up()
     card.is_kept()
+    card.keeps_the_card()
     mark(card, "shut")
     card.page.context.set_offline(True)
     card.page.reload()

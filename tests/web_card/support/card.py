@@ -71,6 +71,10 @@ class Card:
         """Wait until the phone could do without a network: everything is in the service worker's cache."""
         self.page.evaluate("async () => { await navigator.serviceWorker.ready; }")
 
+    def keeps_the_card(self) -> None:
+        """Wait until the phone's database has what the gateway said of the card, which comes after its code."""
+        self.page.wait_for_function(KEEPS_CARD)
+
     def outlives_its_first_day(self) -> None:
         """Let two days pass for the device, at the gateway and on the phone, which then renews its credential."""
         self.gateway.age_devices()
@@ -90,6 +94,15 @@ DEVICE_FIELD = """(name) => new Promise((resolve, reject) => {
     request.onsuccess = () => {
         const shelf = request.result.transaction("kept").objectStore("kept").get("demo/device");
         shelf.onsuccess = () => { request.result.close(); resolve(shelf.result[name]); };
+    };
+})"""
+
+KEEPS_CARD = """() => new Promise((resolve, reject) => {
+    const request = indexedDB.open("tallystick-card");
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const shelf = request.result.transaction("kept").objectStore("kept").get("demo/card");
+        shelf.onsuccess = () => { request.result.close(); resolve(shelf.result !== undefined); };
     };
 })"""
 
