@@ -46,8 +46,8 @@ fi
 command -v WebKitWebDriver >/dev/null || install_package webkit2gtk-driver || true
 command -v Xvfb >/dev/null || install_package xvfb || true
 if ! command -v WebKitWebDriver >/dev/null || ! command -v Xvfb >/dev/null; then
-    echo "make: WebKit is missing and could not be installed: its test of the card is left out, and listed as skipped." >&2
-    echo "      Install it:  sudo apt-get install -y webkit2gtk-driver xvfb" >&2
+    echo "make: WebKit is needed for a test of the card:  sudo apt-get install -y webkit2gtk-driver xvfb" >&2
+    exit 1
 fi
 find_browser && exit 0
 install_package chromium || true

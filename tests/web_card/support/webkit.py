@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.support.processes import Child
 from tests.e2e.support.server import free_port
 
@@ -132,8 +130,7 @@ def open_webkit(place: Path) -> Iterator[WebKit]:
 
 
 def found(program: str) -> str:
-    """Return where a program is. `make test` installs it, or says that it cannot: then this one test is left out."""
+    """Return where a program is; `make test` has installed it, or has ended and said that it could not."""
     path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is missing: sudo apt-get install -y webkit2gtk-driver xvfb")
+    assert path is not None, f"{program} is missing: sudo apt-get install -y webkit2gtk-driver xvfb"
     return path
