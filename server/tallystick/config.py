@@ -12,12 +12,14 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from tallystick.core.record import record
 
 ENV_PREFIX = "TALLYSTICK_"
 CONFIG_VARIABLE = "TALLYSTICK_CONFIG"
@@ -48,7 +50,7 @@ def _setting(default: Any, text: str, *, low: float | None = None, high: float |
     return field(default=default, metadata={"help": text, "low": low, "high": high})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of the server; `describe()` lists them with their meaning, unit and range.
 
@@ -174,7 +176,7 @@ class Settings:
     telemetry_ratio: float = _setting(0.01, "Share of the calls that make a span, 0 to 1.", low=0, high=1)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SettingInfo:
     """One setting for help texts: its names, type, default, range and meaning."""
 

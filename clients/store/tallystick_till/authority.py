@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallystick.core.command import Authority, AuthorityKind
 from tallystick.core.ids import CommandId, MemberId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick_till.clock import TillClock
 from tallystick_till.errors import NO_RULES, SaleRefused
@@ -43,7 +42,7 @@ def stop_of(status: int) -> str:
     return _STOPS.get(status, MEMBER_BLOCKED)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limits:
     """What may be burned of one member without asking: out of leases, by the voucher in hand, within the floor limit.
 

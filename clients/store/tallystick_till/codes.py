@@ -7,10 +7,9 @@ time until the gateway tells it, and what it cannot date burns nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import MemberId
+from tallystick.core.record import record
 from tallystick.security.code import (
     PSEUDONYM_KIND,
     REVOKED_KIND,
@@ -35,7 +34,7 @@ PRUNE_EVERY_MS = 30_000
 ERASED = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Shown:
     """The member whose code counts, and how sure it is."""
 

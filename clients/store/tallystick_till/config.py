@@ -15,10 +15,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick.core.record import record
 from tallystick.security.errors import KeyRefused
 from tallystick.security.keys import SigningKey, signing_key_from_pem, signing_key_to_pem
 from tallystick_till.ports import Identity
@@ -49,7 +50,7 @@ class ConfigRefused(Exception):
         self.mend = mend
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TillConfig:
     """What a till remembers of its enrolment.
 

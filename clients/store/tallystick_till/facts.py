@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tallystick.core.advice import VerdictKind
 from tallystick.core.ids import CommandId, MemberId
+from tallystick.core.record import record
 from tallystick.core.rules.model import DAY_MS, RuleSet, SpentPolicy
 from tallystick_till.db import TillDb
 from tallystick_till.leases import Leases
 from tallystick_till.ports import Known, Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Told:
     """A balance that the gateway told while a member was identified. ``included`` are the facts that it holds."""
 

@@ -13,12 +13,12 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import socket
 from typing import Any, cast
 
 from tallystick.core.ids import CommandId, MemberId
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode, base64url_encode, length_prefixed
 from tallystick.security.envelope import HUB, body_holds, sign_body
 from tallystick.security.keys import SigningKey, VerifyKey
@@ -188,7 +188,7 @@ class _Nonces:
             return True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Desk:
     """What the server answers, apart from HTTP."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from google.protobuf.message import DecodeError
 
 from tallystick.core.basket import Assurance
 from tallystick.core.entry import Refused
 from tallystick.core.ids import MemberId
+from tallystick.core.record import record
 from tallystick.core.rules.scanning import Scanning
 from tallystick.security.code import Scanned, scanned_code
 from tallystick.security.envelope import RECEIPT, VOUCHER, body_holds
@@ -59,7 +60,7 @@ _REASONS = {
 _BIDI_AND_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Seen:
     """A member at the counter: how sure the scan was and what the gateway said, in memory only.
 
@@ -77,7 +78,7 @@ class Seen:
     challenges: tuple[ChallengeView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SeenVoucher:
     """A voucher whose signature holds."""
 

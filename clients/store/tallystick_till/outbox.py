@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from dataclasses import dataclass
 
 from tallystick.core.advice import VerdictKind, VerdictReason, digest_of, item_id_of
 from tallystick.core.chain import GENESIS
+from tallystick.core.record import record
 from tallystick.security.envelope import BATCH, sign_body
 from tallystick.security.keys import SigningKey
 from tallystick.v1 import advice_pb2 as pb
@@ -48,7 +48,7 @@ _KINDS = {"sale": "sale", "goods_return": "return", "undo": "undo", "enrolment":
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Appended:
     """An advice in its place of the chain."""
 
@@ -57,7 +57,7 @@ class Appended:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Untold:
     """An adjustment that was read: the advice, and its item in the gateway's inbox."""
 

@@ -6,10 +6,10 @@ Everything is synchronous. Nothing in the till reads a clock, makes randomness o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.ids import CommandId, MemberId
+from tallystick.core.record import record
 from tallystick.v1 import identity_pb2, ledger_pb2, store_pb2
 
 
@@ -73,7 +73,7 @@ class Clock(Protocol):
     def boot_id(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Known:
     """What the snapshot says of a member. ``seq`` is the member's last entry that it contains.
 
@@ -101,7 +101,7 @@ class Snapshot(Protocol):
     def count(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Granted:
     """What a hub let a till burn. ``points`` <= what was asked for."""
 
@@ -109,7 +109,7 @@ class Granted:
     points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Return:
     """A lease to give back. ``command_id`` was stored before it is sent."""
 
@@ -148,7 +148,7 @@ class HubAway(Exception):
     """The till that holds the leases does not answer: only the floor limit is left."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identity:
     """Who this till is. ``issuer`` names the installation; ``gateway`` is where it is, host:port."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from tallystick.core.basket import Basket
 from tallystick.core.entry import LineShare, ReturnedLine
 from tallystick.core.ids import CommandId, MemberId, Minor
+from tallystick.core.record import record
 from tallystick_till.db import Row, TillDb
 from tallystick_till.outbox import Outbox
 from tallystick_till.types import (
@@ -30,7 +31,7 @@ KEEP_DAYS = 400
 """How long a sale is kept here for returns: a year and some weeks."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeptSale:
     """A sale with all that a return needs. ``lines`` are sku and text of each share.
 

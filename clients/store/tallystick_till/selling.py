@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import Authority, AuthorityKind, Spend
 from tallystick.core.entry import NO_DETAIL, LineShare, Refused
 from tallystick.core.ids import CommandId, Minor
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.standin import StandIn, held_memberships, stand_in_sale
 from tallystick.security.keys import SigningKey
@@ -44,7 +45,7 @@ from tallystick_till.types import (
 from tallystick_till.words import explained
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Plan:
     """A sale with everything about it that has been checked and looked up."""
 

@@ -5,13 +5,14 @@ Amounts are minor units, quantities thousandths, instants milliseconds since 197
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from tallystick.core.basket import Basket
 from tallystick.core.command import ReturnLine, Spend
+from tallystick.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RewardView:
     """A reward and whether the member can have it now."""
 
@@ -21,7 +22,7 @@ class RewardView:
     affordable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChallengeView:
     """A challenge that the member has nearly met. ``left`` is what is missing, in the unit of ``counts``.
 
@@ -36,7 +37,7 @@ class ChallengeView:
     last_day: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberView:
     """A member as the screen shows it. ``name`` comes from the gateway only and is never stored.
 
@@ -60,7 +61,7 @@ class MemberView:
     challenges: tuple[ChallengeView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VoucherView:
     """A voucher whose signature holds; whether it has been used is asked when it is."""
 
@@ -71,7 +72,7 @@ class VoucherView:
     expires_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SaleLine:
     """One line of a sale, with what came back of it."""
 
@@ -84,7 +85,7 @@ class SaleLine:
     returned_milli: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ChallengeMetView:
     """A challenge that a sale has met, ``times`` times, and what it won in all; ``badge`` is empty for none."""
 
@@ -95,7 +96,7 @@ class ChallengeMetView:
     badge: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SaleView:
     """A sale that this till knows. ``state``: queued, posted, adjusted, parked or quarantined.
 
@@ -117,14 +118,14 @@ class SaleView:
     challenges_met: tuple[ChallengeMetView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identified:
     """A scan that leads to a member."""
 
     member: MemberView
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VoucherScan:
     """A scan of a voucher, and its member."""
 
@@ -132,14 +133,14 @@ class VoucherScan:
     member: MemberView
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReceiptScan:
     """A scan of a receipt."""
 
     sale: SaleView
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotIdentified:
     """A scan that leads nowhere, and why."""
 
@@ -149,7 +150,7 @@ class NotIdentified:
 Scanned = Identified | VoucherScan | ReceiptScan | NotIdentified
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SaleAsk:
     """What the cashier wants to sell. ``texts`` are the lines' descriptions in their order (or none).
 
@@ -170,7 +171,7 @@ class SaleAsk:
     language: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExplanationView:
     """Why points come or go; ``text`` is in the language of the ask, ``code`` and ``args`` are what it says."""
 
@@ -181,7 +182,7 @@ class ExplanationView:
     line_no: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RefusalView:
     """Why something would be refused."""
 
@@ -189,7 +190,7 @@ class RefusalView:
     details: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Quote:
     """What a sale would do; nothing of it is kept. ``stand_in``: the till would decide by itself."""
 
@@ -203,7 +204,7 @@ class Quote:
     stand_in: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AuthorityView:
     """By what right points were burned: ``lease``, ``voucher``, ``floor`` or ``server``."""
 
@@ -211,7 +212,7 @@ class AuthorityView:
     points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Receipt:
     """What to print. ``qr`` is the digits of the signed sale; empty when there is none or it is too long for a code."""
 
@@ -219,7 +220,7 @@ class Receipt:
     qr: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SaleDone:
     """A sale that is on the disk. The same ``sale_id`` gets the same answer again, also after a restart."""
 
@@ -235,7 +236,7 @@ class SaleDone:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnAsk:
     """Goods brought back of a sale, named by its id or by a scan of its receipt.
 
@@ -250,7 +251,7 @@ class ReturnAsk:
     member_ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnedView:
     """How much of one line comes back."""
 
@@ -259,7 +260,7 @@ class ReturnedView:
     amount_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnPreview:
     """What a return does. ``exact`` is false where only the gateway knows all that came back before."""
 
@@ -272,7 +273,7 @@ class ReturnPreview:
     exact: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnDone:
     """A return that is on the disk; ``state`` is queued or posted."""
 
@@ -288,7 +289,7 @@ class ReturnDone:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UndoDone:
     """A sale undone whole: burned points that went back, earned points that were taken."""
 
@@ -299,7 +300,7 @@ class UndoDone:
     balance_points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Enrolled:
     """A new member. ``number`` is empty while the gateway has not given one; ``state`` is posted or queued."""
 
@@ -308,7 +309,7 @@ class Enrolled:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class QueueItem:
     """An advice that waits, or whose verdict somebody should read."""
 
@@ -324,7 +325,7 @@ class QueueItem:
     shortfall_points: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CashierView:
     """Who is signed in."""
 
@@ -332,7 +333,7 @@ class CashierView:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SignedIn:
     """A cashier who signed in; ``checked`` is ``server`` or ``stand-in`` (then it only says who it was)."""
 
@@ -340,7 +341,7 @@ class SignedIn:
     checked: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TillView:
     """This till; ``hub`` is self, reachable, away or none, ``rivals`` names other tills that keep leases as well."""
 
@@ -351,7 +352,7 @@ class TillView:
     rivals: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProgramView:
     """What the screen needs of the program: ``value_points`` points are worth ``value_minor``."""
 
@@ -365,7 +366,7 @@ class ProgramView:
     minimum_points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Attention:
     """How many verdicts nobody has read yet."""
 
@@ -374,7 +375,7 @@ class Attention:
     quarantined: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FloorView:
     """How much of this till's floor limit is used."""
 
@@ -382,7 +383,7 @@ class FloorView:
     cap_points: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Allowed:
     """Whether something is allowed, and why not (or, when it is, what limits it)."""
 
@@ -390,7 +391,7 @@ class Allowed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RulesView:
     """Which rule set the till goes by; version 0 for none."""
 
@@ -398,14 +399,14 @@ class RulesView:
     valid_until_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProtocolView:
     """Whether the gateway speaks a newer protocol than this till."""
 
     newer: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Status:
     """All that the screen shows around a sale."""
 

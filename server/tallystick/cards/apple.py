@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tallystick.cards.apple_pass import Look, PassIds, pass_files
 from tallystick.cards.apple_signing import PassSigner, signed_files
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.service.wallet_store import Wallet, WalletPass
 from tallystick.service.wallets import NO_CODE, CodeSource, Wallets
 
@@ -20,7 +20,7 @@ ROUTE = "/wallet/apple/"
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bundle:
     """A pass as a file, and the row that it was made from."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tallystick.cards.apple_signing import PassSigner, check_certificate
 from tallystick.cards.refused import PassRefused
+from tallystick.core.record import record
 
 WARN_DAYS = 90
 """How long before a certificate ends it is spoken of: a new one takes a person with access to the account."""
@@ -29,7 +29,7 @@ _DEMO = "Tallystick demonstration authority"
 _OTHERS = 0o077
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class AppleFiles:
     """Where the certificate, its key and its issuer's certificate lie (PEM), and what they must be for."""
 

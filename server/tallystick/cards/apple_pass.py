@@ -6,18 +6,18 @@ The fields are those of Apple's documentation "Pass" and "PassFields".
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from tallystick.cards import words
 from tallystick.cards.images import Colour, pass_images
 from tallystick.core.currency import exponent
+from tallystick.core.record import record
 from tallystick.service.wallets import Card, MemberCode
 
 FORMAT_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Look:
     """Who issues passes, and their colours."""
 
@@ -26,7 +26,7 @@ class Look:
     paper: Colour = (26, 71, 56)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class PassIds:
     """What ties a pass to its certificate, its phone and its server.
 

@@ -13,7 +13,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -22,6 +22,7 @@ from urllib.parse import parse_qs
 from tallystick.cards.apple import MIME, ROUTE, ApplePasses
 from tallystick.cards.refused import PassRefused
 from tallystick.core.ids import ProgramId
+from tallystick.core.record import record
 from tallystick.service.errors import Overloaded, StoreUnavailable, TallystickError
 from tallystick.service.reads import ReadPool
 from tallystick.service.wallet_store import Registered, WalletPass
@@ -49,7 +50,7 @@ _SECRETIVE = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
 _SCHEME = "ApplePass "
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """An HTTP answer."""
 
@@ -58,7 +59,7 @@ class Answer:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ask:
     """One call: what is behind ``/v1/`` in the path, the program before it, the query, the headers, the body."""
 

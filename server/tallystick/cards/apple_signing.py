@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from cryptography import x509
@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from tallystick.cards.der import Der, DerMalformed
 from tallystick.cards.refused import PassRefused
+from tallystick.core.record import record
 
 MANIFEST = "manifest.json"
 SIGNATURE = "signature"
@@ -38,7 +39,7 @@ _NULL = b"\x05\x00"
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PassSigner:
     """The certificate of a pass type with its key, and the certificate of the authority that issued it."""
 
@@ -57,7 +58,7 @@ class PassSigner:
         return _name_part(self.certificate, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Signer:
     """A SignerInfo: (issuer, serial number) of the signer, what was signed, the digest in it, the signature."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
+
+from tallystick.core.record import record
 
 BYTES_MAX = 65_536
 _CONSTRUCTED = 0x20
@@ -13,7 +14,7 @@ class DerMalformed(Exception):
     """The bytes are not the DER that was expected."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Der:
     """One element: ``raw`` is all of it, ``content`` what it holds."""
 

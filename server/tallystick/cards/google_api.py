@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tallystick.cards.refused import PassRefused
+from tallystick.core.record import record
 
 API_URL = "https://walletobjects.googleapis.com"
 TIMEOUT_S = 15.0
@@ -39,7 +40,7 @@ class GoogleRefused(Exception):
     """The API refuses what it was sent; the text is its status and its word for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ServiceAccount:
     """Who we are to Google: read from the key file that it gives out."""
 

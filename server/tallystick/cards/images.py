@@ -7,7 +7,8 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from tallystick.core.record import record
 
 Colour = tuple[int, int, int]
 
@@ -25,7 +26,7 @@ _TALLY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Picture:
     """One picture of a pass in points; files of two and three times the size go with it."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.cards.symbols import Symbol, bar_symbol, qr_symbol
+from tallystick.core.record import record
 from tallystick.security.identifiers import Identifier
 
 CARD_MM = (85.6, 53.98)
@@ -24,7 +25,7 @@ NUMBER_Y_MM = 47.0
 TITLE_CHARS_MAX = 40
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Placed:
     """A symbol; x and y are of its top left corner, quiet zone included."""
 
@@ -33,7 +34,7 @@ class Placed:
     y_mm: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Words:
     """A line of text; y is of its baseline, x of its beginning, or of its middle when ``centred``."""
 
@@ -44,7 +45,7 @@ class Words:
     centred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mark:
     """A thin line where to cut."""
 
@@ -57,7 +58,7 @@ class Mark:
 Item = Placed | Words | Mark
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Page:
     """One page or picture."""
 

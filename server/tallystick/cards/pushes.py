@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 
 
 class PushUnavailable(Exception):
@@ -23,7 +23,7 @@ class Became(IntEnum):
     REFUSED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pushed:
     """What became of a push to one token. ``reason`` is the service's word for it.
 

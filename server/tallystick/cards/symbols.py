@@ -6,11 +6,11 @@ They are drawn as areas, so that every file format has the same sizes in millime
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import qrcode
 
 from tallystick.cards.bars import code128_bars, ean13_bars
+from tallystick.core.record import record
 from tallystick.security.identifiers import CARD_KINDS, Identifier, IdentifierKind
 
 BAR_MM = 0.375
@@ -30,7 +30,7 @@ CODE128_QUIET = (10, 10)
 GSRN_AI = "8018"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Symbol:
     """Rows of modules from the top, each a text of 0 and 1, quiet zones included."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.core.currency import exponent
+from tallystick.core.record import record
 from tallystick.security.ids import new_id
 
 __all__ = ["AMOUNT_DIGITS_MAX", "TypedLine", "new_id", "parse_amount", "parse_line", "show_amount"]
@@ -14,7 +14,7 @@ __all__ = ["AMOUNT_DIGITS_MAX", "TypedLine", "new_id", "parse_amount", "parse_li
 AMOUNT_DIGITS_MAX = 15
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TypedLine:
     """One line of a basket as typed: SKU:QUANTITY:AMOUNT, with its categories behind a further colon."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +20,7 @@ from tallystick.cli.options import (
 )
 from tallystick.cli.output import CommandFailed, Printer
 from tallystick.cli.sharing import Shared, with_shared
+from tallystick.core.record import record
 
 if TYPE_CHECKING:
     from tallystick.core.ids import ProgramId
@@ -32,7 +32,7 @@ ProgramOption = Annotated[str, typer.Option(help="The program; needed when there
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write it as CSV here.")]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Books:
     """One program in its store, and where the command's output goes."""
 

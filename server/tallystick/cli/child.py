@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tallystick.cli.output import CommandFailed
 from tallystick.config import ENV_PREFIX, FOREIGN_VARIABLES, Settings
+from tallystick.core.record import record
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0
@@ -27,7 +27,7 @@ LOG_TAIL_CHARS = 2_000
 LIFELINE_VARIABLE = "TALLYSTICK_LIFELINE"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ready:
     """Where a server listens, as it writes into its ready file; 0 is a closed door."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from tallystick.cli.amounts import new_id, show_amount
 from tallystick.cli.options import TILL_PROFILE, JsonOption, printer_for, settings_from
 from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, CommandFailed, Printer, count
 from tallystick.cli.shop import basket_of
+from tallystick.core.record import record
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CURRENCY = "EUR"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sold:
     """A sale of the day, to be returned later."""
 

@@ -6,10 +6,10 @@ import base64
 import ssl
 import sys
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from tallystick.config import Settings
+from tallystick.core.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tallystick.service.notifications import NoticeSettings
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NoticeParts:
     """What a serving process needs for notifications."""
 

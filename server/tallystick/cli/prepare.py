@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from tallystick.cli.programs import shipped_rules
 from tallystick.cli.register import ensure_program, register_device
 from tallystick.config import Settings
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.record import record
 from tallystick.service.directory import DeviceStatus, Directory
 from tallystick.storage.schema import current, head, migrate
 
@@ -26,7 +26,7 @@ DEMO_RULES = "simple"
 DEMO_MEMBER = MemberId(str(uuid.uuid5(uuid.NAMESPACE_DNS, "first-member.tallystick")))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prepared:
     """What is ready: the member's number is the content of the QR code."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +18,7 @@ from tallystick.cli.options import (
     printer_for,
 )
 from tallystick.cli.sharing import Shared, with_shared
+from tallystick.core.record import record
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client
@@ -35,7 +35,7 @@ _OPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Remote:
     """Which server a command calls and as whom, and where its output goes."""
 

@@ -6,12 +6,13 @@ import functools
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.config import Settings, split_address
+from tallystick.core.record import record
 
 if TYPE_CHECKING:
     from tallystick.cards.apns import Apns
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("tallystick.wallet")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WalletParts:
     """What a serving process needs for passes."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, IntEnum
 
 from tallystick.core.chain import GENESIS
 from tallystick.core.command import SettleSale
 from tallystick.core.entry import Entry, Refusal, Refused
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 from tallystick.core.returns import OVER_RETURN
 
 FENCES_MAX = 3
@@ -65,7 +66,7 @@ class VerdictReason(IntEnum):
     ID_REUSED = 15
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Verdict:
     """The answer to one advice: what became of it, why, and what was posted.
 
@@ -80,7 +81,7 @@ class Verdict:
     details: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TillChain:
     """What the gateway has of one till.
 
@@ -104,7 +105,7 @@ class TillChain:
     floor_points: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Slot:
     """An advice's place in its till's chain. ``digest`` is the SHA-256 of its bytes ``raw``."""
 

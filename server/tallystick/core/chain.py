@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import uuid
-from dataclasses import dataclass
 
 from tallystick.core.entry import Entry
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.record import record
 
 DIGEST_BYTES = 16
 REF_BYTES = 16 + 4 + DIGEST_BYTES
@@ -20,7 +20,7 @@ GENESIS = bytes(32)
 _SEQ = struct.Struct(">I")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JournalRow:
     """One batch of one lane.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.entry import Refusal, Refused, refused
+from tallystick.core.record import record
 from tallystick.core.rules.coupon import find_coupon
 from tallystick.core.rules.match import ANY_SALE, Moment, holds_at
 from tallystick.core.rules.model import DAY_MS, Condition, Coupon, RuleSet
@@ -18,7 +19,7 @@ from tallystick.core.rules.model import DAY_MS, Condition, Coupon, RuleSet
 COUPONS_OF_COMMAND_MAX = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CouponUse:
     """What is known of one coupon that a command names, in the order in which it names them.
 
@@ -39,7 +40,7 @@ class CouponUse:
     since_ms: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Redeemed:
     """A coupon that may be used, with the token of the unique code that stands for it."""
 

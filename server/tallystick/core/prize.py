@@ -7,20 +7,21 @@ have become since.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.award import award_id, post_award
 from tallystick.core.basket import Origin
 from tallystick.core.draft import Draft
 from tallystick.core.entry import Detail, EntryKind, Explanation, Moves
 from tallystick.core.ids import CommandId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet, SpentPolicy
 from tallystick.core.takeback import TakeBack
 
 WON, GIVEN, LOT, BADGE = "won/", "given/", "lot/", "badge/"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prize:
     """A prize in a period. ``key`` names it; ``points`` and ``badge`` are what it gives each time.
 

@@ -8,7 +8,7 @@ when goods come back, and is free again when the whole sale is reversed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.challenge import reckon_back, take_awards_back
 from tallystick.core.command import Return, ReturnLine, Reverse, SettleReturn, SettleUndo
@@ -30,6 +30,7 @@ from tallystick.core.entry import (
 from tallystick.core.ids import Minor, Ms
 from tallystick.core.limited import uncount
 from tallystick.core.lots import slice_allocs
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet, SpentPolicy
 from tallystick.core.shared import sums_back
 from tallystick.core.takeback import TakeBack
@@ -39,7 +40,7 @@ OVER_RETURN = "over_return"
 """Explains that a till took back more than was left of a sale."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Due:
     """What is due of a sale for what was brought back: earned points, burned points, refund and credits."""
 

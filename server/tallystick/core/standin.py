@@ -7,7 +7,6 @@ what a return takes and gives; posting is the gateway's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallystick.core.basket import Assurance, Basket, Origin
 from tallystick.core.command import ReturnLine, Spend
@@ -16,6 +15,7 @@ from tallystick.core.entry import Detail, LineShare, Refused, ReturnedLine
 from tallystick.core.ids import MemberId, Minor, Ms
 from tallystick.core.limited import needs_gateway
 from tallystick.core.lots import local_day
+from tallystick.core.record import record
 from tallystick.core.returns import return_effects
 from tallystick.core.rules.membership import memberships_at, tally_of
 from tallystick.core.rules.model import RuleSet
@@ -26,7 +26,7 @@ NOBODY = MemberId("")
 """Whose a sale without a member is."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StandIn:
     """A sale as a till decides it. ``detail`` holds the line shares, explanations, rewards and tax totals."""
 
@@ -94,7 +94,7 @@ def held_memberships(rules: RuleSet, memberships: Sequence[tuple[str, int]], at_
     return sorted(memberships_at(rules.memberships, [tally_of(*one) for one in memberships], day))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReturnPreview:
     """What a return takes back of what was earned, gives back of what was burned, and pays out."""
 

@@ -8,12 +8,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 import aiosmtplib
 
+from tallystick.core.record import record
 from tallystick.mail.words import message_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ CLOSING_S: Final = 5.0
 _TRANSIENT = range(400, 500)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class SmtpSettings:
     """Where mails are handed in. ``tls`` is "starttls", "tls" from the first byte on, or "none".
 
@@ -151,7 +152,7 @@ class SmtpMailer:
             return await hand_in(message, self._settings, timeout_s=self._timeout_s)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Failure:
     """Why a mail was not taken. ``of_address``: the server takes none for that address, now or later."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from typing import TYPE_CHECKING, Final
 
+from tallystick.core.record import record
 from tallystick.security.sign_in import CODE_TTL_S
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ FALLBACK: Final = "en"
 NAME_CHARS_MAX: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Words:
     """A mail in one language, with places for the code, the program's name and the minutes that the code lives."""
 

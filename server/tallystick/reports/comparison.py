@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
 from tallystick.core.ids import MemberId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.reports.plots import nice
 from tallystick.reports.replay import Flow, MemberOutcome, Replayed
@@ -21,7 +21,7 @@ EVEN_MINOR = 1
 HISTOGRAM_BINS = 21
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MonthLine:
     """One month: its flow, and the points outstanding at its end."""
 
@@ -30,7 +30,7 @@ class MonthLine:
     outstanding: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Projection:
     """What one rule set would have done.
 
@@ -61,7 +61,7 @@ class Projection:
         return Fraction(self.cost_minor, self.spent_minor) if self.spent_minor else Fraction(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Group:
     """How a group of members fares: how many gain, lose, and neither, and by how much in minor units in all."""
 
@@ -73,7 +73,7 @@ class Group:
     change_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Comparison:
     """Who wins and who loses. ``histogram`` are (lower bound in minor units, members) of the change per member."""
 

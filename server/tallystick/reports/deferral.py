@@ -12,10 +12,10 @@ with a cumulative catch-up when that expectation changes; what is never burned i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
+from tallystick.core.record import record
 from tallystick.reports.liability import Liability, Movement, months
 from tallystick.reports.owed_lots import Cohort
 
@@ -61,7 +61,7 @@ def _half_up(amount: Fraction) -> int:
     return (2 * amount.numerator + amount.denominator) // (2 * amount.denominator)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RevenueLine:
     """One month of one cohort: what was deferred and recognised, and what is deferred still, in minor units.
 
@@ -153,7 +153,7 @@ def _add(total: Movement, moved: Movement) -> None:
     total.adjusted += moved.adjusted
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JournalLine:
     """One line of a journal; the lines of one entity and month balance. Amounts in minor units, 0 or more."""
 

@@ -9,6 +9,7 @@ from tallystick.core.basket import Assurance, Basket, Line, Origin
 from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import CommandId, MemberId, Minor, Ms
+from tallystick.core.record import record
 
 MEMBERS_MAX = 2_000_000
 LINES_MAX = 20_000_000
@@ -19,7 +20,7 @@ class HistoryTooLarge(Exception):
     """The sales do not fit; the message says how many may be simulated at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PastSale:
     """A sale that happened. ``spend`` is what the member then asked to burn, None for nothing."""
 
@@ -31,7 +32,7 @@ class PastSale:
     assurance: Assurance = Assurance.TYPED
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PastReturn:
     """Goods of an earlier sale of the same member that came back."""
 

@@ -11,10 +11,11 @@ import hmac
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from google.rpc import code_pb2
 
+from tallystick.core.record import record
 from tallystick.rpc.auth import role_name
 from tallystick.rpc.call import Principal
 from tallystick.rpc.errors import code_name
@@ -48,7 +49,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """``every`` is the sample of calls that went well: 1 logs all, 100 one in a hundred, 0 none.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.record import record
 from tallystick.service.revocations import card_device_key
 from tallystick.v1 import options_pb2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Principal:
     """Who calls, from the verified token alone.
 
@@ -33,7 +33,7 @@ class Principal:
         return card_device_key(self.program_id, self.device_id) if of_app else self.device_id
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call:
     """One call: who, until when, and what came with it.
 

@@ -14,13 +14,14 @@ import json
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qs
 
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
+from tallystick.core.record import record
 from tallystick.rpc.connect_stream import STREAM_CODECS, Receive, Send, StreamCall, opened, serve_stream
 from tallystick.rpc.connect_wire import (
     CODECS,
@@ -89,7 +90,7 @@ class BodyTimeout(TallystickError):
     reason = "DEADLINE_PASSED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Answer:
     """An HTTP answer."""
 

@@ -10,11 +10,11 @@ import asyncio
 import json
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
 
+from tallystick.core.record import record
 from tallystick.rpc.connect_wire import CODECS, Codec, error_json, unpacked
 from tallystick.rpc.errors import MessageMalformed
 from tallystick.rpc.pipeline import Arrival, CallFailed, Endpoint, Write
@@ -35,7 +35,7 @@ STREAM_CODECS = {b"application/connect+" + name.encode(): codec for name, codec 
 _HEAD = struct.Struct(">BI")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StreamCall:
     """A call of a server stream: as it arrived, or how it failed before it did."""
 

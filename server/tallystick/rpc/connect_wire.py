@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
+from tallystick.core.record import record
 from tallystick.rpc.errors import MessageMalformed, MessageTooLarge, code_name
 from tallystick.rpc.json_codec import message_from_json, message_to_json
 from tallystick.rpc.limits import TRANSPORT_BYTES_MAX
@@ -35,7 +35,7 @@ class EncodingUnknown(TallystickError):
     reason = "MESSAGE_MALFORMED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Codec:
     """One form of messages on the wire."""
 

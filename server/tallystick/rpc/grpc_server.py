@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 import grpc
 from google.protobuf.message import Message
 
+from tallystick.core.record import record
 from tallystick.rpc import health as health_service
 from tallystick.rpc.health import Health
 from tallystick.rpc.limits import METADATA_BYTES_MAX, TRANSPORT_BYTES_MAX
@@ -42,7 +42,7 @@ class CannotListen(Exception):
     """An address cannot be listened on; the message names it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GrpcSettings:
     """Where and how gRPC is served.
 

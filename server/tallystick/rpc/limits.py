@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv6Address, IPv6Network
 from urllib.parse import unquote
 
+from tallystick.core.record import record
 from tallystick.v1 import options_pb2
 
 MESSAGE_BYTES_MAX = 65_536
@@ -26,7 +27,7 @@ ROUNDING_S = 1e-6
 """What sums of clock times may be off by; far less than any call takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Rate:
     """Calls of one caller: ``per_s`` on average, and ``burst`` at once after a pause."""
 
@@ -67,7 +68,7 @@ def _default_method_rates() -> dict[str, Rate]:
     }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the edge takes.
 

@@ -9,9 +9,10 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from tallystick.core.record import record
 from tallystick.rpc.grpc_server import GrpcServer, GrpcSettings
 from tallystick.rpc.health import Health
 from tallystick.rpc.pipeline import Pipeline
@@ -33,7 +34,7 @@ GOODBYE_S = 0.25
 log = logging.getLogger("tallystick.server")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where and how a process serves; an empty address leaves that door closed.
 
@@ -55,7 +56,7 @@ class ServerSettings:
     drain_grace_s: float = DRAIN_GRACE_S
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bound:
     """The ports that a process serves on; 0 for a door that is closed."""
 

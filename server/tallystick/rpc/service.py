@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from tallystick.core.record import record
 from tallystick.rpc.call import Call
 from tallystick.v1 import options_pb2
 
@@ -26,7 +26,7 @@ class ServicesRefused(Exception):
     """The services cannot be served as they are; the message lists every fault."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Service:
     """A service of the contract and the object that answers it.
 
@@ -39,7 +39,7 @@ class Service:
     handlers: object
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Method:
     """One method: ``name`` is ``tallystick.v1.LedgerService/PostSale``.
 

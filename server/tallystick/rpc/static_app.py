@@ -12,12 +12,12 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
 from tallystick.core.ids import ProgramId
+from tallystick.core.record import record
 from tallystick.rpc.connect_server import Headers, Scope
 from tallystick.rpc.connect_stream import Receive, Send
 from tallystick.service.errors import TallystickError
@@ -67,7 +67,7 @@ _NOT_BUILT = b"""<!doctype html>
 """
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class File:
     """One file as it is sent; ``packed`` is empty where gzip does not pay."""
 

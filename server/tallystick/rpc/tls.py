@@ -10,11 +10,12 @@ import datetime as dt
 import logging
 import ssl
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 from cryptography import x509
+
+from tallystick.core.record import record
 
 FILE_BYTES_MAX = 262_144
 RECHECK_S = 1.0
@@ -27,7 +28,7 @@ class TlsRefused(Exception):
     """The certificate files cannot be used; the message names the file and the mend."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
     """PEM files: the certificate chain and its key; with ``client_ca`` every client must show a certificate that
     one of those authorities signed (mTLS).
@@ -38,7 +39,7 @@ class TlsFiles:
     client_ca: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Loaded:
     certificate: bytes
     key: bytes

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn
 
@@ -33,6 +32,7 @@ import cbor2
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode
 from tallystick.security.keys import SIGNATURE_BYTES, SigningKey, VerifyKey, thumbprint
 from tallystick.security.totp import DIGITS, PERIOD_S
@@ -100,7 +100,7 @@ class CodeReason(StrEnum):
     CLOCK = "CLOCK"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Code:
     """A code whose signatures hold. ``device`` is None for one that the server alone signed.
 

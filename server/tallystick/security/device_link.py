@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -19,6 +19,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
+from tallystick.core.record import record
 from tallystick.security.enrolment import prove_possession
 from tallystick.security.keys import SigningKey, public_jwk
 from tallystick.security.tokens import assertion_profile, new_token_id, sign_client_assertion
@@ -75,7 +76,7 @@ class LinkRefused(Exception):
         self.violations = said.violations
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tls:
     """PEM files: who vouches for the gateway, and the device's own certificate where the gateway wants one."""
 
@@ -84,7 +85,7 @@ class Tls:
     key: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StatusDetails:
     """What a status carries beside its text; empty when its sender was not the gateway."""
 

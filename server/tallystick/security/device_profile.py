@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from tallystick.core.record import record
 from tallystick.security.errors import KeyRefused, SecurityError
 from tallystick.security.keys import SigningKey, signing_key_from_pem, signing_key_to_pem
 
@@ -19,7 +20,7 @@ KEY_FILE = "key.pem"
 PROFILE_BYTES_MAX = 16_384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How one device calls one server. The `tls_*` are PEM files; with an empty `tls_ca` calls are not encrypted."""
 

@@ -25,12 +25,12 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from tallystick.core.record import record
 from tallystick.core.rules import scanning as scans
 from tallystick.core.rules.scanning import Scanning, ScanRule, rest_of_scan
 from tallystick.security.check_digits import (
@@ -92,7 +92,7 @@ _MENDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Identifier:
     """A classified identifier in its normal form. Its repr hides the value, which is personal data."""
 
@@ -112,7 +112,7 @@ class Identifier:
         return "…" + self.value[-shown:]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IdentifierRefused:
     """A text that is no identifier: why, and what the person at the till can do. Never holds the text."""
 

@@ -21,10 +21,11 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode, base64url_encode, length_prefixed
 from tallystick.security.errors import KeyDirRefused, KeyRefused
 from tallystick.security.keys import (
@@ -54,7 +55,7 @@ _FORMAT = 1
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RingKey:
     """A signing key: it signs from `activates_at_s` and verifies until `retires_at_s` (0: no end yet)."""
 
@@ -63,7 +64,7 @@ class RingKey:
     retires_at_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeyRing:
     """The signing keys of the server, oldest first."""
 
@@ -85,7 +86,7 @@ class KeyRing:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SealingKey:
     """A master key of sealed personal data: new data keys are wrapped under it from `activates_at_s`."""
 
@@ -94,7 +95,7 @@ class SealingKey:
     secret: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class KeyDir:
     """All keys of a server, as read once; sealing keys oldest first, the derived keys of 32 bytes each.
 
@@ -133,20 +134,20 @@ class KeyDir:
         return MasterKeys(begun[-1], {key.version: key.secret for key in self.sealing})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _SigningEntry:
     kid: str
     activates_at_s: int
     retires_at_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _SealingEntry:
     version: int
     activates_at_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Manifest:
     signing: tuple[_SigningEntry, ...]
     sealing: tuple[_SealingEntry, ...]

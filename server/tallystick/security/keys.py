@@ -7,7 +7,6 @@ the name cannot be pointed at another key.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode, base64url_encode
 from tallystick.security.errors import KeyRefused
 
@@ -34,7 +34,7 @@ _JWK_OPTIONAL = {"alg": "ES256", "use": "sig"}
 _ECDSA = ec.ECDSA(hashes.SHA256())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class VerifyKey:
     """A public P-256 key, its name, and whom it speaks for.
 
@@ -62,7 +62,7 @@ class VerifyKey:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SigningKey:
     """A private P-256 key and its name (the thumbprint of its public half)."""
 

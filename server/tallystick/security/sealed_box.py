@@ -7,12 +7,13 @@ the public key can seal; that a till did so says the signature of the advice aro
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
+from tallystick.core.record import record
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.errors import SealBroken
 from tallystick.security.keys import VerifyKey, public_jwk, thumbprint
@@ -26,7 +27,7 @@ _ENROLMENT = b"tallystick enrolment text v1"
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoxKey:
     """The gateway's private key for sealed texts; ``kid`` is the RFC 7638 thumbprint of its public half."""
 

@@ -14,11 +14,12 @@ to another row or column do not open. Nonces are random; a key stays far below t
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tallystick.core.record import record
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.errors import SealBroken
 
@@ -33,7 +34,7 @@ _WRAPPED_BYTES = 2 + _NONCE_BYTES + KEY_BYTES + _TAG_BYTES
 _SEALED_OVERHEAD_BYTES = 1 + _NONCE_BYTES + _TAG_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MasterKeys:
     """The master keys at hand, by version (1 to 255), and the one that wraps new data keys."""
 

@@ -16,13 +16,13 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode
 from tallystick.security.errors import SecurityError
 from tallystick.security.keys import SIGNATURE_BYTES, SigningKey, VerifyKey
@@ -76,7 +76,7 @@ class TokenRefused(SecurityError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TokenProfile:
     """What one kind of token must look like.
 
@@ -93,7 +93,7 @@ class TokenProfile:
     optional: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Claims:
     """The claims of a token that passed every check. Times are whole seconds since 1970.
 

@@ -7,9 +7,11 @@ signatures in its header is right: while a key is exchanged there are two.
 import base64
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tallystick.core.record import record
 
 KEY_BYTES = 32
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
@@ -21,7 +23,7 @@ def new_webhook_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WebhookKey:
     """One key of an endpoint."""
 

@@ -7,7 +7,6 @@ Each use case has two halves with the lane between them: ``prepare`` reads, chec
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.advice import (
@@ -26,6 +25,7 @@ from tallystick.core.command import CatchUp, SettleEnrolment
 from tallystick.core.entry import Entry, Explanation, Posted
 from tallystick.core.fingerprint import FINGERPRINT_BYTES
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.envelope import RECEIPT, body_holds
 from tallystick.service.challenges_met import MetBySale
 from tallystick.service.directory import Device, DeviceStatus, Directory
@@ -59,7 +59,7 @@ class Store(LedgerReader, Directory, Protocol):
     """What is read beside the lane."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Prepared:
     """A till's batch, checked and read: what goes down the lane, in order; never empty."""
 
@@ -68,7 +68,7 @@ class Prepared:
     submissions: tuple[Submission, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recovery:
     """Advices from elsewhere, in order: each goes down the lane or has its verdict already."""
 

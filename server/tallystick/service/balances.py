@@ -7,7 +7,6 @@ then it is the balance. After that the core does in memory what the next command
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp, Return, Sale
@@ -16,6 +15,7 @@ from tallystick.core.decide import NO_REFS, Outcome, Refs, decide, needs_lots
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import counters_of
 from tallystick.core.rules.tier import credits_in_period, current_tier
@@ -32,7 +32,7 @@ LOOKS_MAX = 5
 _LOOK = CommandId("00000000-0000-0000-0000-000000000000")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BalanceNow:
     """A member's balance at an instant.
 
@@ -51,7 +51,7 @@ class BalanceNow:
     worth_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Preview:
     """What a command would do: the entry that it would post, and the balances before and after."""
 

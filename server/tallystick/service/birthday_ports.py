@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 FIXED_MS = 365 * 86_400_000
 """For how long a birthday stays as it was set: else whoever likes would have one every day."""
@@ -14,7 +14,7 @@ NO_DAY = 0
 """The day of whoever has taken the birthday back: the row stays, so that it is not set anew at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Birthday:
     """The day and month of a member's birthday, ``month * 100 + day``; the year is sealed with the profile."""
 

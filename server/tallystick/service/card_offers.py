@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.action import key_of
 from tallystick.core.basket import Channel, Origin
@@ -11,6 +11,7 @@ from tallystick.core.draft import Draft
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
 from tallystick.core.moment import moment_at
+from tallystick.core.record import record
 from tallystick.core.rules.action import Action
 from tallystick.core.rules.match import holds_at
 from tallystick.core.rules.model import Condition, Reward, RuleSet
@@ -20,7 +21,7 @@ from tallystick.core.state import HoldStatus, MemberState
 from tallystick.service.coupon_ports import CouponReader
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardAction:
     """An action as it is to a member: how often it was done in the period that runs, whether it gives points now."""
 

@@ -6,11 +6,11 @@ A card is known by kind and blind token, as an identifier is; neither its number
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.service.errors import AlreadyExists
 
 BATCHES_MAX = 1_000
@@ -28,7 +28,7 @@ class CardState(IntEnum):
     LOST = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardBatch:
     """Cards that are printed together. ``prefix`` is what their numbers begin with, as far as that was chosen."""
 
@@ -41,7 +41,7 @@ class CardBatch:
     created_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Card:
     """A card of a batch, or one that was reported lost; ``batch_id`` is empty for a lost one that had no batch.
 

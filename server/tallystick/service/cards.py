@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from tallystick.core.basket import Channel
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.check_digits import (
     EAN13_DIGITS,
     GSRN_DIGITS,
@@ -70,7 +70,7 @@ _PREFIXES = {IdentifierKind.NUMBER: MEMBER_NUMBER_PREFIX, IdentifierKind.EAN13: 
 NO_CARD = IdentityRefused(IdentityReason.FORMAT, "This is no card. Scan the new card.")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BatchNow:
     """A batch and how many of its cards are in each state."""
 
@@ -80,7 +80,7 @@ class BatchNow:
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardNow:
     """A card of a batch with its number, which is for printing only while the card is blank."""
 
@@ -88,7 +88,7 @@ class CardNow:
     number: Identifier
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Replaced:
     """What a member has after a card went: identifiers and number."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.pins import hash_pin, pin_holds
 from tallystick.service.directory import CASHIERS_MAX, Cashier, Directory
 from tallystick.service.errors import TallystickError
@@ -16,7 +17,7 @@ LOCK_MS = 15 * 60_000
 _LOCKS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PinCheck:
     """Whether a PIN was right; ``locked_until_ms`` is 0 for a cashier who may try again at once."""
 

@@ -6,11 +6,11 @@ import hmac
 import struct
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.chain import REF_BYTES
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.directory import Directory
 from tallystick.service.ports import LedgerReader
@@ -40,7 +40,7 @@ class WatchStore(LedgerReader, Directory, Protocol):
     """What watching needs of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """How far somebody has seen: the last journal row of each lane, and the instant up to which members' own changes
     (status, identifiers) were looked for.
@@ -50,7 +50,7 @@ class Place:
     changed_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Changes:
     """The members that have changed up to a place: by ``entries`` entries, and by (instant, member) in themselves.
 

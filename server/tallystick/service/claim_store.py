@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 NOBODY = MemberId("")
 
@@ -23,7 +23,7 @@ class ClaimState(IntEnum):
     CANCELLED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claim:
     """A guest's sale. ``code_hash`` is the SHA-256 of the code in its link.
 

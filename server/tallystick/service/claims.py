@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,6 +20,7 @@ from tallystick.core.command import Sale
 from tallystick.core.entry import Decision, Entry, Posted, Refused
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.encoding import length_prefixed
 from tallystick.service.balances import Balances
 from tallystick.service.business_time import Window
@@ -53,7 +53,7 @@ class NoClaim(Enum):
     OVER = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Made:
     """A claim with the secret of its link. ``url`` is empty when the gateway does not know its public address."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.basket import Assurance
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.blind_index import blind_token
 from tallystick.security.code import (
     CREDENTIAL_TTL_MAX_S,
@@ -103,7 +103,7 @@ REPLAYED = IdentityRefused(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CodeScan:
     """A code that counts: what looks its member up, and how sure it is."""
 
@@ -112,7 +112,7 @@ class CodeScan:
     assurance: Assurance
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Credential:
     """A device with a new credential. ``renew_ms`` is when the device should ask for the next one."""
 
@@ -121,7 +121,7 @@ class Credential:
     renew_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ServerCode:
     """A code for a pass that cannot sign: the digits to draw, and when it ends."""
 

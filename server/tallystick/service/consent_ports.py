@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 CONSENTS_KEPT_MAX = 1_000
 """Most statements kept of one member; behind that the oldest that others have replaced are let go."""
@@ -29,7 +29,7 @@ class ConsentChannel(IntEnum):
     PUSH = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SaidConsent:
     """One yes or no of a member, and by whom it came: a role's number and the device that called.
 

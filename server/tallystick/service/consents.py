@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.service.balances import member_not_found
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose, SaidConsent
 from tallystick.service.directory import Directory
@@ -13,7 +13,7 @@ from tallystick.service.errors import NotFound
 from tallystick.service.members import Members
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ConsentNow:
     """How one consent stands; ``changed_ms`` is 0 as long as nothing was said."""
 

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 COUPON_BATCHES_MAX = 10_000
 """Most batches of unique codes of a program."""
@@ -32,7 +33,7 @@ class CodeState(IntEnum):
     REVOKED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CouponBatch:
     """Unique codes of one coupon that were made together. ``content`` tells a retry from another batch."""
 
@@ -44,7 +45,7 @@ class CouponBatch:
     created_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CouponCode:
     """A unique code; the code itself is drawn anew from batch and ``position`` (from 1) when it is to be shown.
 
@@ -75,7 +76,7 @@ class CouponCode:
         return CodeState.REVOKED if self.revoked else CodeState.OPEN
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reservation:
     """One coupon that a hold keeps from others until ``until_ms`` by the server's clock; ``token`` of a unique code."""
 

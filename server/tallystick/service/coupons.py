@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
@@ -13,6 +12,7 @@ from tallystick.core.command import CouponRef
 from tallystick.core.coupon import CouponUse, can_use, ends_ms
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
+from tallystick.core.record import record
 from tallystick.core.rules.coupon import find_coupon, normalise_code
 from tallystick.core.rules.experiment import held_out
 from tallystick.core.rules.match import moment_for
@@ -56,7 +56,7 @@ class Store(LedgerReader, CouponReader, CouponDirectory, Protocol):
     """What the use cases around coupons need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CodeNow:
     """A unique code as it is shown, and what became of it."""
 
@@ -70,7 +70,7 @@ class CodeNow:
         return "" if self.code.member_id == NOBODY else self.code.member_id
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardCoupon:
     """A coupon that a member can use until ``ends_ms``, if a basket fits it; ``code`` is what to give at a checkout.
 

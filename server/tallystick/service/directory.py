@@ -6,11 +6,11 @@ Every call is one short transaction of one program (on PostgreSQL under row leve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import MemberStatus
 from tallystick.service.birthday_ports import BirthdayDirectory
 from tallystick.service.card_ports import CardDirectory
@@ -28,7 +28,7 @@ class Clock(IntEnum):
     REPLAY = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Program:
     """One loyalty scheme. ``rule_set`` is the current version (0: none published)."""
 
@@ -39,7 +39,7 @@ class Program:
     created_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoredRuleSet:
     """A published rule set as it was written, and its canonical JSON that the core parses."""
 
@@ -52,7 +52,7 @@ class StoredRuleSet:
     published_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Member:
     """A person enrolled in a program, without anything that says who. ``number`` is the member number on the card.
 
@@ -68,7 +68,7 @@ class Member:
     spend_locked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IdentifierRow:
     """A blind-indexed identifier. ``hint`` is the masked form that may be shown ("•••• 1234").
 
@@ -87,7 +87,7 @@ CASHIERS_MAX = 500
 """Most cashiers of one store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Cashier:
     """A person who works at a store's tills. ``pin_hash`` is an argon2id text; empty: cannot sign in yet."""
 
@@ -100,7 +100,7 @@ class Cashier:
     locked_until_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardDevice:
     """A phone or browser that shows a member's code; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``.
 
@@ -131,7 +131,7 @@ class DeviceStatus(IntEnum):
     REVOKED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Device:
     """A till, webshop or back office with its own key; ``kid`` is the RFC 7638 thumbprint of ``public_jwk``."""
 
@@ -149,7 +149,7 @@ class Device:
     revoked_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EnrolmentCode:
     """A one-time code, stored only as a keyed hash; ``selector`` is its open part, by which a typed code finds it."""
 

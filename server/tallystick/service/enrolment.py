@@ -6,9 +6,10 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.encoding import length_prefixed
 from tallystick.security.enrolment import (
     CODE_TTL_S,
@@ -38,7 +39,7 @@ _DEVICE_PURPOSE = b"tallystick device id v1"
 _ROTATION_PURPOSE = b"tallystick key rotation v1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewCode:
     """An enrolment code, to be shown once, and when it stops working."""
 

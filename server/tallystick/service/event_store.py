@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from tallystick.core.entry import Entry
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import MemberStatus
 
 WEBHOOKS_MAX = 50
@@ -44,7 +44,7 @@ class DeliveryState(IntEnum):
     FAILED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Endpoint:
     """Where messages go. ``event_types`` are those it is told of; none: all.
 
@@ -66,7 +66,7 @@ class Endpoint:
         return not self.event_types or event_type in self.event_types
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Event:
     """Something that happened to a member; ``body`` is the message as it is sent."""
 
@@ -77,7 +77,7 @@ class Event:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EventPlace:
     """How far the journal and the members' own changes have become events, since ``began_ms``.
 
@@ -91,7 +91,7 @@ class EventPlace:
     moves: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SeenMember:
     """What has become events of one member: entries up to ``seq`` (0: none yet), own changes up to ``changed_ms``."""
 
@@ -102,7 +102,7 @@ class SeenMember:
     changed_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberNow:
     """A member as it is. ``made_ms`` is when it was stored, 0 for one from before that was noted."""
 
@@ -112,7 +112,7 @@ class MemberNow:
     made_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Due:
     """A message whose turn it is. ``since_ms`` is from when the days count after which it is given up."""
 
@@ -122,7 +122,7 @@ class Due:
     since_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tried:
     """What came of sending a message: its state then, the answer, and when to try again if it waits."""
 
@@ -132,7 +132,7 @@ class Tried:
     next_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delivery:
     """A message to an endpoint as people see it; ``next_ms`` of one that waits behind another is NEVER_MS."""
 

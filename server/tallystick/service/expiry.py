@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import CatchUp
 from tallystick.core.entry import CaughtUp
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.record import record
 from tallystick.service.lane import Lane
 from tallystick.service.ports import LedgerReader
 from tallystick.service.reads import ReadPool
@@ -19,7 +19,7 @@ AT_ONCE_MAX = 256
 """How many members are in the lane at once: enough for full batches, little enough to leave room for tills."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DuePage:
     """What one page of the nightly work did; ``last`` is the member to go on after, None after the last page."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.advice import TillChain
 from tallystick.core.ids import ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import Offline
 from tallystick.service.directory import Device, DeviceStatus, Directory
 from tallystick.service.errors import NotFound
@@ -22,7 +22,7 @@ class Store(LedgerReader, Directory, Protocol):
     """What is read for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TillRisk:
     """One till: who it is, what the gateway has of it, and what it may burn at the store's risk."""
 
@@ -34,7 +34,7 @@ class TillRisk:
     """Whether it asked for leases of its store that are open."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoreRisk:
     """A store: ``worst_case_points`` is what its tills may burn at its risk before they are heard of again."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.tokens import TokenProfile, access_profile
 from tallystick.service.adjustments import Adjustments
@@ -110,7 +110,7 @@ class GatewayStore(
     """The whole store: what lanes write, what is read beside them, and the directory."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Gateway:
     """Everything that handlers call. ``now_ms`` is the server's clock, ``database`` the kind of store for humans."""
 

@@ -11,9 +11,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.service.errors import Overloaded, TallystickError
 from tallystick.service.review_ports import NOBODY, ReviewStore
 from tallystick.service.reviews import Reviews
@@ -32,7 +32,7 @@ GUESSING = "guessing"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pace:
     """``burst`` wrong codes at once after a pause, then one in ``every_s`` seconds.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
 from tallystick.core.codec import detail_from_text
 from tallystick.core.entry import AppliedCoupon, AppliedReward, Entry, EntryKind, Explanation
 from tallystick.core.ids import MemberId
+from tallystick.core.record import record
 from tallystick.core.state import Account
 from tallystick.service.segment_ports import Books, LedgerText, Purchase
 
@@ -34,7 +35,7 @@ class Sold(NamedTuple):
     coupons: tuple[AppliedCoupon, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberHistory:
     """One member's account, entries (oldest first) and kept goods."""
 

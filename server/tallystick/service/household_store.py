@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 
 class Part(IntEnum):
@@ -18,7 +18,7 @@ class Part(IntEnum):
     ASKING = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Belonging:
     """A member's place in a household; ``since_ms`` is when the member joined or asked."""
 
@@ -28,7 +28,7 @@ class Belonging:
     since_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Pool:
     """Spendable points on one account that belong on another: a person's, on the household's; those of a household that
     all have left, on the last one's. Both accounts are open.

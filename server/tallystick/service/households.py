@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.entry import Refusal, Refused, refused
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account, MemberStatus
 from tallystick.service.balances import member_not_found
 from tallystick.service.directory import Directory, Member
@@ -43,7 +43,7 @@ class Store(HouseholdStore, LedgerReader, Directory, Protocol):
     """What households need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Household:
     """A household as one of its people sees it; whoever asks to join is there for the head only."""
 
@@ -52,7 +52,7 @@ class Household:
     viewer: Belonging
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Invitation:
     """A code with which one person can ask to join."""
 

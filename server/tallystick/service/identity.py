@@ -10,13 +10,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
 
 from tallystick.core.basket import Assurance, Channel
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.scanning import Scanning
 from tallystick.core.state import MemberStatus
 from tallystick.security.blind_index import blind_token
@@ -67,7 +67,7 @@ class IdentityReason(IntEnum):
     TAKEN = 11
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IdentityRefused:
     """A no about a text: why, and what the person at the till can do. Never holds the text."""
 
@@ -75,7 +75,7 @@ class IdentityRefused:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Text:
     """What was scanned or typed, and what the caller knows about it. Its repr hides the text.
 
@@ -92,7 +92,7 @@ class Text:
         return f"Text({len(self.text)} characters)"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scan:
     """A text that can be looked up: its blind index and how sure it is."""
 
@@ -106,7 +106,7 @@ class Scan:
         return self.identifier.kind.value
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Enrolled:
     """A member that was made, now or by the same request before."""
 

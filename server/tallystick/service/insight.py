@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from tallystick.core.entry import AppliedCoupon, Entry
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day, midnight_ms
+from tallystick.core.record import record
 from tallystick.core.rules.experiment import HOLDOUT, Experiment, group_of, held_out
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.reward import is_counter
@@ -176,7 +177,7 @@ class GroupResult:
     lift: Lift | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ExperimentResult:
     """What an experiment has shown; ``against`` is the variant that the others are measured against."""
 

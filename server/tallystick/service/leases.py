@@ -6,7 +6,7 @@ As with advices, each use case has two halves with the lane between them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tallystick.core.basket import Channel, Origin
 from tallystick.core.command import (
@@ -18,6 +18,7 @@ from tallystick.core.command import (
 from tallystick.core.entry import Posted, Refusal, Refused
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.record import record
 from tallystick.core.state import Hold, HoldKind, HoldStatus
 from tallystick.service.balances import member_not_found
 from tallystick.service.errors import AlreadyExists, NotFound
@@ -32,7 +33,7 @@ _UNSENT_MS = Ms(0)
 LeaseCommand = GrantLease | ReturnLease | RecallLeases | IssueVoucher
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recall:
     """Points of a member that lie in leases, and the recall to send; None when all were recalled before."""
 

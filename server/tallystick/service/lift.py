@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from statistics import NormalDist
 
+from tallystick.core.record import record
+
 CONFIDENCE = 0.95
 MEMBERS_MIN = 2
 MISSING_MAX = 10**9
@@ -49,7 +51,7 @@ class Sample:
         return (self.squares * self.members - self.total * self.total) / (self.members * (self.members - 1))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Lift:
     """The difference for each member and its interval, in minor units.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.command import ACTION
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.watch import Watching
 from tallystick.service.directory import Clock, Directory, Program
@@ -51,7 +51,7 @@ class Store(Directory, LedgerReader, ReviewStore, EventStore, HouseholdStore, Pr
     """What looking out needs of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """What is listed of a member: a kind, figures, and what tells it from others of its day.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CodeMail:
     """A code on its way to a person. ``language`` is a BCP 47 tag, perhaps empty. Its repr hides address and code.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from tallystick.core.access import Opening
 from tallystick.core.basket import Channel, Origin
@@ -17,6 +16,7 @@ from tallystick.core.progress import (
     challenges_now,
     memberships_now,
 )
+from tallystick.core.record import record
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.ladder import (
     Expiring,
@@ -56,7 +56,7 @@ DEVICES_PAGE = 1_000
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardReward:
     """A reward with what it is to this member; ``missing_points`` is 0 when there are enough.
 
@@ -75,7 +75,7 @@ class CardReward:
         return self.reward.stock > 0 and not self.stock_left
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardVoucher:
     """A voucher that its store still takes, with the digits of its QR."""
 
@@ -83,7 +83,7 @@ class CardVoucher:
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CardReferral:
     """What came of a member's recommendations: the code, figures, and what the rules give (None: nothing)."""
 
@@ -92,7 +92,7 @@ class CardReferral:
     plan: Referring | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Private:
     """The part of a card that is for its member alone and not for the page of a webshop."""
 
@@ -104,7 +104,7 @@ class Private:
     referral: CardReferral
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberCard:
     """A member's card as it is now. ``rules`` is None where no rule set is in force; ``private`` where it is left out.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import date
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.yearly import month_day_of
 from tallystick.core.state import MemberStatus
 from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, rewrap, seal
@@ -22,7 +23,7 @@ _LENGTH_BYTES = 2
 _LOCKS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Profile:
     """A member's personal data; every field may be empty. ``updated_ms`` is 0 when nothing was ever written."""
 

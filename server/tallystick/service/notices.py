@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.notifications import Occasion, Sense
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 from tallystick.service.notification_ports import PushSubscription, Way
@@ -38,7 +39,7 @@ def purpose_of(occasion: Occasion) -> ConsentPurpose:
     return PURPOSES.get(occasion, ConsentPurpose.POINTS)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Notice:
     """A message that is ready to go. ``channels`` are those that the member has consented to for it."""
 
@@ -57,7 +58,7 @@ class Notice:
     channels: tuple[ConsentChannel, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Recipient:
     """Where a member can be reached; what is empty leads nowhere. Its repr hides it."""
 
@@ -75,7 +76,7 @@ class Carried(Enum):
     """It does not lead to this member: the next channel may."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcome:
     """What came of it, with a word or a number of the other side; never an address."""
 

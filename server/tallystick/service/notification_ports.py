@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.notifications import Occasion
 from tallystick.service.consent_ports import ConsentChannel, ConsentPurpose
 
@@ -38,7 +39,7 @@ class NoteState(IntEnum):
     FAILED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Notification:
     """A message to a member; ``args`` are the values of its places, never who it is.
 
@@ -59,7 +60,7 @@ class Notification:
     done_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Noted:
     """What came of trying to send a message. ``next_ms`` is when to try again, of one that waits."""
 
@@ -72,7 +73,7 @@ class Noted:
     tried: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PushSubscription:
     """Where push messages for one device of a member go (RFC 8030), and its keys (RFC 8291)."""
 
@@ -84,7 +85,7 @@ class PushSubscription:
     made_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotificationPlace:
     """How far the journal has been followed for notifications; ``moves`` is how often the place has moved."""
 

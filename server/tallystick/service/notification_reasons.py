@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.ladder import in_tier, to_be_had
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.notifications import Occasion, Telling
@@ -20,7 +20,7 @@ _PRESENTS = ("birthday", "anniversary")
 """Explanations of earns that are no thanks for something done."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reason:
     """A reason to tell a member something. After ``stale_ms`` it is too late."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import DAY_MS, RuleSet
 from tallystick.core.rules.notifications import ABOUT, Sense, loud_from
 from tallystick.core.state import MemberStatus
@@ -34,7 +35,7 @@ class TurnStore(NotificationStore, Directory, Protocol):
     """What judging messages needs of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Go:
     """It goes, by the first of these channels that leads to the member."""
 
@@ -43,7 +44,7 @@ class Go:
     ways: tuple[Way, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wait:
     """It waits until an instant: for the end of quiet hours, or because the member has had enough for now."""
 
@@ -51,7 +52,7 @@ class Wait:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Drop:
     """It is not to be sent."""
 

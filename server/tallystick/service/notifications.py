@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import DAY_MS
 from tallystick.core.rules.notifications import ABOUT, Occasion
 from tallystick.security.encoding import base64url_decode, base64url_encode, length_prefixed
@@ -47,7 +47,7 @@ Mark = tuple[Ms, str]
 Counts = dict[tuple[Occasion, Way, NoteState], int]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NoticeSettings:
     """What an installation can send by. Without a ``push_contact`` (a mailto: or https: URI) there is no web push.
 
@@ -59,7 +59,7 @@ class NoticeSettings:
     push_private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Shown:
     """A message with its words in one language."""
 
@@ -68,7 +68,7 @@ class Shown:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Stopped:
     """Whose mails of which purpose a link ends, with what the page about it needs."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode, length_prefixed
 from tallystick.security.key_dir import KeyDir
 from tallystick.security.sign_in import hash_session, new_session_id
@@ -48,7 +49,7 @@ REFUSED = NotSignedIn(SignInReason.PASSKEY)
 _USER_PURPOSE = b"tallystick passkey user v1"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Challenge:
     """What a browser needs to ask for a passkey, and the session in which the answer counts."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.parse import parse_rules
 from tallystick.core.rules.reader import Finding
@@ -18,7 +18,7 @@ from tallystick.service.rulebook import RuleBook
 FINDINGS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LocatedFinding:
     """One thing that is wrong with the text of a rule set, and where."""
 
@@ -26,7 +26,7 @@ class LocatedFinding:
     finding: Finding
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CheckedText:
     """A text that can be published: its values in the one spelling that is stored, and its SHA-256 in hexadecimal."""
 

@@ -6,10 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import Account
 from tallystick.service.card_ports import Card
@@ -38,7 +38,7 @@ class Store(LedgerReader, Directory, HouseholdStore, Protocol):
     """All that the use cases beside the lane need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AccountRead:
     """A member's account as committed, None when there is no such member, and the rule set in force."""
 
@@ -46,7 +46,7 @@ class AccountRead:
     rules: RuleSet | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ScanRead:
     """What a scan's key leads to; ``row`` is None when nobody has it, and ``card`` the card that it then is.
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tallystick.core.basket import Channel, Origin
@@ -17,6 +17,7 @@ from tallystick.core.command import AwardGoal
 from tallystick.core.entry import Entry
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import MemberId, Ms, ProgramId, derived_id
+from tallystick.core.record import record
 from tallystick.core.rules.goal import Goal
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.shared import DONATED, GIFT, WORTH
@@ -56,7 +57,7 @@ class Store(SharedStore, LedgerReader, Protocol):
     ) -> list[tuple[Entry, Ms]]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProjectNow:
     """A project with what the retailer has given, and what members have: in points, and what these were worth."""
 
@@ -69,7 +70,7 @@ class ProjectNow:
     is_open: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class GoalNow:
     """A goal with how far it is; ``reached`` is None until it was looked at and found reached."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 
 from tallystick.core.entry import Entry, EntryKind
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.redeem import is_redemption
 from tallystick.core.rules.reward import find_reward
 from tallystick.security.encoding import length_prefixed
@@ -42,7 +42,7 @@ class RedemptionState(IntEnum):
     CANCELLED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Redemption:
     """A reward that was bought, with its code.
 

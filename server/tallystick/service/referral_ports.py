@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.record import record
 
 NO_SALE = CommandId("")
 
@@ -35,7 +35,7 @@ WAITING = (ReferralState.NOTED, ReferralState.BOUGHT, ReferralState.PAYING)
 STILL_OPEN = (*WAITING, ReferralState.HELD)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Referral:
     """A member who joined because another one recommended the program, and what became of that.
 

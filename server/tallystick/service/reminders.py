@@ -8,11 +8,11 @@ a mail or whatever it is for. The same reminder may be given twice, by two proce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 DEDUP_KEY_CHARS_MAX = 160
 
@@ -24,7 +24,7 @@ class ReminderKind(StrEnum):
     WISH = "wish.reminder"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reminder:
     """One reminder to one member.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 NOBODY = MemberId("")
 
@@ -23,7 +24,7 @@ class ReviewState(IntEnum):
     REFUSED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Review:
     """One thing for a person to look at; ``review_id`` is derived, so that the same finding is there once.
 
@@ -48,7 +49,7 @@ class Review:
     followed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StaffMember:
     """A member who works at a store, and the short name with which the person signs in there."""
 
@@ -57,7 +58,7 @@ class StaffMember:
     member_id: MemberId
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WatchPlace:
     """Up to where the journal has been watched, lane by lane; ``moves`` tells two processes apart."""
 

@@ -6,11 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from random import uniform
 from typing import Protocol
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 from tallystick.service.directory import Clock, Program
 from tallystick.service.errors import TallystickError
 from tallystick.service.expiry import expire_page
@@ -31,7 +31,7 @@ DEADLINE_S = 30.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Round:
     """One kind of work. ``work`` does what is due in a program and returns how much that was.
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Finding
 
 TEXT_BYTES_MAX = 262_144
@@ -28,7 +29,7 @@ DIGITS_MAX = 18
 Value = dict[str, Any] | list[Any] | str | int | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """Where something stands in the text, both from 1; 0 is the whole text or the whole line."""
 
@@ -48,7 +49,7 @@ class TextRefused(Exception):
         self.finding = Finding(path, message, mend)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Document:
     """What a text says, and where it says it; ``places`` knows every path (empty for TOML, which does not tell)."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account
 from tallystick.service.card_ports import Card
 from tallystick.service.directory import IdentifierRow
@@ -15,7 +15,7 @@ Key = tuple[str, bytes]
 """Kind and blind token, as scans, identifiers and cards are known by."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scanned:
     """What keys lead to. ``cards`` are those that belong to nobody, or to nobody any more.
 

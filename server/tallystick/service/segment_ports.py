@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from tallystick.core.entry import Entry
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account
 
 MEMBERS_CHUNK = 500
 """How many members one transaction puts into a segment or out of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Purchase:
     """The goods of one sale; ``goods`` is compact JSON: a (sku, brand, categories) for each line."""
 
@@ -28,7 +28,7 @@ class Purchase:
     goods: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SegmentCount:
     """How many members a segment had when that was last worked out."""
 

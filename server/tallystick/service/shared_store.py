@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 
 class GoalState(IntEnum):
@@ -17,7 +17,7 @@ class GoalState(IntEnum):
     AWARDED = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SharedPlace:
     """How far the journal has been summed, by lane. ``moves`` is how often the place has moved (0: never)."""
 
@@ -26,7 +26,7 @@ class SharedPlace:
     moves: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SharedTotal:
     """A sum over all members; ``people`` is how many of them have a part in it."""
 
@@ -34,7 +34,7 @@ class SharedTotal:
     people: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReachedGoal:
     """A goal that was reached, with the award as it was promised then."""
 

@@ -11,12 +11,13 @@ import json
 import secrets
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.basket import Channel
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import MemberStatus
 from tallystick.security.errors import SealBroken
 from tallystick.security.identifiers import IdentifierKind
@@ -68,7 +69,7 @@ class SignInReason(IntEnum):
     DEVICE = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NotSignedIn:
     """A no: why, and how often the code may still be tried."""
 
@@ -80,7 +81,7 @@ SESSION_OVER = NotSignedIn(SignInReason.SESSION_OVER)
 DEVICE = NotSignedIn(SignInReason.DEVICE)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeviceKey:
     """The key that will speak for the member, and what its owner calls the device."""
 
@@ -88,7 +89,7 @@ class DeviceKey:
     label: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Started:
     """A session that has begun; its id is shown once and stored nowhere."""
 
@@ -96,7 +97,7 @@ class Started:
     expires_ms: Ms
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SignedIn:
     """A device that speaks for a member. ``enrolled`` is whether this session has made the member."""
 

@@ -6,11 +6,12 @@ from the id: whoever has the database and all keys, and not the id, cannot read 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 PASSKEYS_MAX = 10
 """Most passkeys of a member."""
@@ -30,7 +31,7 @@ class SignInPurpose(IntEnum):
     ADD_PASSKEY = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SignInSession:
     """One attempt to sign in, or to add a passkey.
 
@@ -56,7 +57,7 @@ class SignInSession:
     used_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Mailed:
     """A mail that was sent to an address: when, and by which client it was asked for."""
 
@@ -64,7 +65,7 @@ class Mailed:
     client_tag: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Passkey:
     """A passkey of a member: ``public_key`` is its COSE key (WebAuthn Level 3, 6.5.1), ``sign_count`` its last count.
 

@@ -11,10 +11,10 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tallystick.core.advice import TillStatus
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.key_dir import KeyDir
 from tallystick.service.changes import WatchStore
 from tallystick.service.directory import Device, DeviceStatus, StoredRuleSet
@@ -50,7 +50,7 @@ PAGE = 100
 DEVICES_PAGE = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Told:
     """The news for one till, and the digest by which it is known whether they have changed."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.encoding import base64url_decode
 from tallystick.security.errors import KeyRefused
 from tallystick.security.key_dir import KeyDir
@@ -30,7 +30,7 @@ from tallystick.service.errors import FailedPrecondition, Overloaded, Unauthenti
 DEVICE_ID_CHARS_MAX = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class IssuedToken:
     """An access token, and for how long it works from now."""
 
@@ -38,7 +38,7 @@ class IssuedToken:
     expires_in_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Proven:
     """The device that made an assertion which was checked and used up, and its program."""
 

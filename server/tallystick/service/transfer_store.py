@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 
 class TransferState(IntEnum):
@@ -18,7 +18,7 @@ class TransferState(IntEnum):
     UNDONE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Transfer:
     """Points on their way from one member to another.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tallystick.core.basket import Assurance, Channel, Origin
@@ -24,6 +24,7 @@ from tallystick.core.convert import entrance_id
 from tallystick.core.entry import Entry, Posted, Refusal, Refused, Transferred, refused
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
+from tallystick.core.record import record
 from tallystick.core.rules.model import DAY_MS
 from tallystick.core.transfer import arrival_id, way_back_id
 from tallystick.service.business_time import ANY_TIME, Window
@@ -51,7 +52,7 @@ class Store(TransferStore, HouseholdStore, LedgerReader, Protocol):
     """What transfers need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Sent:
     """What became of a transfer: the answer on the giver's side, and how it stands (None: nothing was moved)."""
 

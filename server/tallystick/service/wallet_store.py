@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 PASSES_MAX = 10
 """Most passes of one member in one kind of wallet; another one takes the place of the oldest."""
@@ -23,7 +23,7 @@ class Wallet(IntEnum):
     GOOGLE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WalletPass:
     """A pass of a member.
 
@@ -50,7 +50,7 @@ class WalletPass:
     told: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Registration:
     """A phone or watch that wants to hear of a pass; ``push_token`` is its address at the push service."""
 
@@ -67,7 +67,7 @@ class Registered(IntEnum):
     TOO_MANY = 3
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class WalletPlace:
     """How far a program's journal and its members' own changes have been followed for passes.
 

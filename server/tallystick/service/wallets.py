@@ -7,10 +7,11 @@ import hmac
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import MemberStatus
 from tallystick.service.balances import BalanceNow, Balances, as_of, balance_of, member_not_found
@@ -50,7 +51,7 @@ class PassStore(WatchStore, WalletStore, Protocol):
     """What passes need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class MemberCode:
     """What a pass lets a scanner read: digits, and when they stop to count (NEVER_MS: they do not).
 
@@ -92,7 +93,7 @@ class SignedCodes:
         return MemberCode(made.digits, made.expires_ms, self._codes.totp_key(program_id, serial))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Card:
     """What a pass shows. ``tier`` is the tier's name, empty where there are none; ``news`` a message to the member.
 

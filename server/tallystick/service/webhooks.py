@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from tallystick.core.ids import Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.security.sealing import MasterKeys, new_wrapped_key, open_sealed, seal
 from tallystick.security.webhook_keys import WebhookKey, new_webhook_key
 from tallystick.service.errors import InvalidInput, NotFound, TallystickError
@@ -40,7 +41,7 @@ class WebhookSource(EventStore, LedgerReader, Protocol):
     """What webhooks need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EndpointNow:
     """An endpoint with what it verifies by, and how many of its messages wait and have failed.
 

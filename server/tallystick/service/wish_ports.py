@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from tallystick.core.ids import MemberId, Ms, ProgramId
+from tallystick.core.record import record
 
 
 class WantedKind(IntEnum):
@@ -16,7 +16,7 @@ class WantedKind(IntEnum):
     BASKET = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wanted:
     """A member's wish list, or its one open basket.
 
@@ -32,7 +32,7 @@ class Wanted:
     reminded_ms: Ms = Ms(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reminded:
     """A reminder that a member was given; ``kind`` is the word of its event type."""
 

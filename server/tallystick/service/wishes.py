@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from google.protobuf.json_format import MessageToDict, ParseDict
@@ -18,6 +18,7 @@ from tallystick.core.basket import Basket, Channel, Origin
 from tallystick.core.command import Sale
 from tallystick.core.entry import EntryKind, Refused
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.rules.ladder import in_tier, to_be_had
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.state import MemberStatus
@@ -57,7 +58,7 @@ _EARNING: Final = (MemberStatus.OPEN, MemberStatus.LOCKED)
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Wish:
     """An article that a member would like to have. ``wished_ms`` is since when (0: not said)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from tallystick.core.entry import Posted
 from tallystick.core.fingerprint import fingerprint
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId, derived_id
 from tallystick.core.lots import local_day, midnight_ms
+from tallystick.core.record import record
 from tallystick.core.rules.action import Action
 from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.yearly import days_to_keep, in_year, kept_on, month_day_of
@@ -41,7 +41,7 @@ class Store(LedgerReader, BirthdayDirectory, Protocol):
     """What days that come round need of a store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Day:
     """A day that is kept for an action: ``year`` names it, ``at_ms`` is when it begins."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.record import record
 from tallystick.service.coupon_ports import CouponChanges, CouponCode, CouponCounts
 from tallystick.service.errors import StoreConflict
 from tallystick.storage.coupon_rows import (
@@ -25,7 +25,7 @@ from tallystick.storage.till_reads import SqlTillReads, TillStatements
 Question = tuple[str, Sequence[object]]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CouponStatements(TillStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 

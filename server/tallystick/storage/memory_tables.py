@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from tallystick.core.advice import TillChain
 from tallystick.core.chain import JournalRow
 from tallystick.core.ids import CommandId, MemberId, Ms
+from tallystick.core.record import record
 from tallystick.core.state import Account, Hold, Lot
 from tallystick.service.birthday_ports import Birthday
 from tallystick.service.card_ports import Card, CardBatch
@@ -66,7 +67,7 @@ class Undo:
                 table[key] = value
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """A row of ``event_delivery``."""
 

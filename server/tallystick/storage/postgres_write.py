@@ -8,10 +8,10 @@ statement serves batches of every size.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from tallystick.core.record import record
 from tallystick.service.ports import WriteSet
 from tallystick.storage.rows import (
     ACCOUNT_COLUMNS,
@@ -113,7 +113,7 @@ def _value(column: str) -> str:
     return f"nullif(v.{column}, 0)" if column in _NULL_FOR_ZERO else f"v.{column}"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Part:
     """One table's share of the statement; ``{rows}`` is where its unnested arrays go."""
 
@@ -198,7 +198,7 @@ _PARTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Write:
     """A statement with its values. It divides by zero when it changes another number of rows than it was made for."""
 

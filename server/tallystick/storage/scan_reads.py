@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from tallystick.core.ids import MemberId
+from tallystick.core.record import record
 from tallystick.core.state import Account
 from tallystick.service.card_ports import Card
 from tallystick.service.directory import IdentifierRow
@@ -17,7 +17,7 @@ from tallystick.storage.segment_reads import SegmentStatements, SqlSegmentReads
 from tallystick.storage.till_reads import PERSON
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ScanStatements(SegmentStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 

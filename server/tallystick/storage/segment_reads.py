@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.record import record
 from tallystick.service.segment_ports import Purchase
 from tallystick.storage.coupon_reads import CouponStatements, SqlCouponReads
 
 PURCHASE_COLUMNS = "member_id, seq, at_ms, goods"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SegmentStatements(CouponStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 

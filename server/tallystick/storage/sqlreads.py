@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from tallystick.core.chain import GENESIS
 from tallystick.core.entry import Entry, Moves
 from tallystick.core.ids import NEVER_MS, CommandId, MemberId, Ms, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account, Hold, HoldStatus, Lot
 from tallystick.service.ports import Known
 from tallystick.storage.coupon_reads import COUPON_TEMPLATES
@@ -39,7 +40,7 @@ SEQ_MAX = 2**31 - 1
 """Largest number of an entry: what the ledger's 32-bit column holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Statements(ScanStatements):
     """The statements in one dialect; ``$1`` is always the program."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from tallystick.core.advice import TillChain, VerdictKind
 from tallystick.core.ids import MemberId, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.membership import last_days
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, MemberStatus
 from tallystick.service.household_store import Part
@@ -29,7 +29,7 @@ PERSON = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TillStatements:
     """The statements in one dialect; ``$1`` is always the program."""
 

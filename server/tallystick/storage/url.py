@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from tallystick.core.record import record
 from tallystick.service.errors import InvalidInput
 
 MEMORY: Final = "memory"
@@ -17,7 +17,7 @@ POSTGRES: Final = "postgresql"
 _FORMS = "sqlite:///path/to/file.db, postgresql://user@host/database or memory:"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoreUrl:
     """A database: its kind, and the URL (PostgreSQL) or path (SQLite) that leads to it."""
 

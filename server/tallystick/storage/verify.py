@@ -18,6 +18,7 @@ from tallystick.core.advice import TillChain
 from tallystick.core.chain import GENESIS, JournalRow, entry_digest, row_hash, split_refs
 from tallystick.core.entry import Moves
 from tallystick.core.ids import MemberId, ProgramId
+from tallystick.core.record import record
 from tallystick.core.state import Account, Hold, HoldKind, HoldStatus, Lot
 from tallystick.storage.open import Store, open_store
 from tallystick.storage.refs import Refs
@@ -43,7 +44,7 @@ Progress = Callable[[ProgramId, int, int], None]
 """Called with the program, the entries that were looked at, and how many there are."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Problem:
     """A row that is not as it must be. ``table`` and ``key`` name it; ``expected`` and ``found`` say what is wrong."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
 
@@ -25,6 +24,7 @@ from tallystick.core.command import (
     SettleUndo,
 )
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, CommandId, MemberId, Minor, Ms
+from tallystick.core.record import record
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.wire.basket import basket_from_pb, spend_from_pb
 
@@ -45,7 +45,7 @@ class Unreadable(ValueError):
     """The bytes are no advice of this contract; the text says why and repeats nothing of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReadAdvice:
     """An advice, read. ``told_ms`` is the till's own time; ``command.origin.occurred_ms`` is the same until bounded."""
 

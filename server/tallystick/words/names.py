@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tallystick.core.record import record
 from tallystick.core.rules.match import ANY_LINE, ANY_SALE
 from tallystick.core.rules.model import AccrualRule, Condition, RuleSet
 
 _UTC: Final = ZoneInfo("UTC")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Names:
     """What the rule set that judged an entry says about what the entry names.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from tallystick.core.basket import LINES_MAX, QUANTITY_MILLI_MAX, Basket, Line, TaxGroup
 from tallystick.core.command import ReturnLine, Spend
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX, Minor
+from tallystick.core.record import record
 from tallystick_till.daemon.errors import FieldWrong
 from tallystick_till.daemon.fields import Fields
 from tallystick_till.daemon.shelf import Offered
@@ -32,7 +32,7 @@ _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _REGION: Final = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ScanAsk:
     """What a scanner or a person gave."""
 
@@ -42,7 +42,7 @@ class ScanAsk:
     region: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EnrolAsk:
     """Who wants to join."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from tallystick.core.record import record
 from tallystick.security.keys import SigningKey
 from tallystick_till.config import (
     CA_FILE,
@@ -37,7 +37,7 @@ HUB_NONE: Final = "none"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class HubChoice:
     """Who holds the store's leases: this till (``self``), nobody (``none``), or a till at ``TILL_ID@HOST:PORT``."""
 
@@ -63,7 +63,7 @@ class HubChoice:
         return self.text.partition("@")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Parts:
     """A till that is put together. ``hub_port`` is where it serves its leases to the store's other tills, 0 for not."""
 

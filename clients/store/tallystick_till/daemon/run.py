@@ -7,11 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import tallystick_till
+from tallystick.core.record import record
 from tallystick_till.config import LISTEN_DEFAULT, TillConfig, prepare_directory
 from tallystick_till.daemon.assembly import HubChoice, Parts, assembled, confirmed_config
 from tallystick_till.daemon.desk import Desk
@@ -26,7 +26,7 @@ SYNC_STOP_S: Final = 6.0
 SCREEN_DIR: Final = Path(tallystick_till.__file__).parent / "screen"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Running:
     """A till that serves. ``hub_port`` is 0 when it serves no leases to others."""
 

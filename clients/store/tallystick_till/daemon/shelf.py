@@ -10,9 +10,9 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from tallystick.core.record import record
 from tallystick_till.daemon.errors import CONFLICT, ApiError
 from tallystick_till.db import TillDb
 
@@ -22,7 +22,7 @@ WAIT_S_MAX: Final = 30
 _KEY: Final = "daemon.baskets"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Offered:
     """A basket on the screen. ``document`` is the basket as it came, after it was checked."""
 

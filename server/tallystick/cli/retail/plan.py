@@ -13,6 +13,7 @@ from itertools import groupby
 
 from tallystick.cli.retail.rows import FileKind, Rejection, Row
 from tallystick.core.ids import CommandId, MemberId, Ms
+from tallystick.core.record import record
 
 LINES_PER_SALE_MAX = 500
 BURN_EVERY = 5
@@ -22,7 +23,7 @@ BURN_POINTS_MAX = 1_000
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "online-retail.tallystick")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlannedLine:
     """One line of a basket; `row` is the row of the file that it comes from."""
 
@@ -32,7 +33,7 @@ class PlannedLine:
     row: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlannedSale:
     """A sale to post; with `burns` it asks to burn up to BURN_POINTS_MAX points."""
 
@@ -48,7 +49,7 @@ class PlannedSale:
         return tuple(line.row for line in self.lines)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PlannedReturn:
     """Goods of one sale that come back; `lines` are (line_no, quantity in thousandths or amount in pence)."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
@@ -18,6 +17,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import AMOUNT_MINOR_MAX, Ms
+from tallystick.core.record import record
 
 ROWS_MAX = 2_000_000
 QUANTITY_MAX = 1_000_000
@@ -55,7 +55,7 @@ class Rejection(StrEnum):
     RETURN_WITHOUT_SALE = "RETURN_WITHOUT_SALE"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Row:
     """One row. `quantity` is positive for sales and returns alike; `fault` is set when the row is neither.
 

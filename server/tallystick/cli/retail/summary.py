@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from tallystick.cli.output import Printer, count
 from tallystick.cli.retail.plan import Plan, PlannedReturn, PlannedSale
 from tallystick.cli.retail.post import Tally
+from tallystick.core.record import record
 from tallystick.v1 import ledger_pb2
 
 Totals = Mapping[int, int]
 """The program's accounts by AccountKind, as GetTotals answers them."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RowCount:
     """The rows of the file by what became of them; each is in exactly one of sales, returns and `rejected`.
 
@@ -35,7 +35,7 @@ class RowCount:
         return self.read == self.sales + self.returns + sum(self.rejected.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Summary:
     """All that the command reports. `verified` is None when the database was not at hand to be verified."""
 

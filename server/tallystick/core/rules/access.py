@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.reader import Node
 
@@ -18,7 +18,7 @@ ACCESS_MAX = 100
 NAME_CHARS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Access:
     """Articles that are open to some from ``early_ms`` and to everybody from ``opens_ms`` (never: exclusive to them).
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tallystick.core.record import record
 from tallystick.core.rules.period import Limit, Per, parse_limit
 from tallystick.core.rules.reader import Node
 
@@ -29,7 +29,7 @@ ONCE_A_YEAR = Limit(1, Per.YEAR)
 """What is said of the limit of an action that comes by itself; that it comes once follows from its entry's id."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Action:
     """Something that gives ``points`` without a sale, at most as often as ``limit`` says.
 

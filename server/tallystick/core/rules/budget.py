@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallystick.core.ids import AMOUNT_MINOR_MAX, POINTS_MAX
+from tallystick.core.record import record
 from tallystick.core.rules.period import Per
 from tallystick.core.rules.reader import Node
 
 PERIODS = (Per.DAY, Per.MONTH, Per.EVER)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Budget:
     """Most that a rule gives in a period: ``points``, or points worth ``minor``; the other one is 0.
 

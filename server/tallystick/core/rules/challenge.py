@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -12,6 +11,7 @@ from tallystick.core.basket import Line
 from tallystick.core.entry import CountedLines
 from tallystick.core.ids import NEVER_MS, POINTS_MAX
 from tallystick.core.lots import local_day
+from tallystick.core.record import record
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import Condition
@@ -39,7 +39,7 @@ class Counts(StrEnum):
     DAYS = "days"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Challenge:
     """For every ``target`` counted in a period, at most ``times``, ``points`` and the badge.
 

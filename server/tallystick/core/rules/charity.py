@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from tallystick.core.ids import AMOUNT_MINOR_MAX
+from tallystick.core.record import record
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.model import Condition
 from tallystick.core.rules.reader import Node
@@ -19,7 +19,7 @@ TEXT_CHARS_MAX = 200
 PPM = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Project:
     """Something that the program supports."""
 
@@ -28,7 +28,7 @@ class Project:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Share:
     """What the retailer gives to a project of a sale with lines that fit: ``minor`` once, or for each of their whole
     pieces (``by_piece``), or ``ppm`` of their price.
@@ -42,7 +42,7 @@ class Share:
     when: Condition = Condition()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Charity:
     """The projects in the order in which they are shown, and the shares of sales."""
 

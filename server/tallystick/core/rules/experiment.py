@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, MemberId, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 EXPERIMENTS_MAX = 20
@@ -27,7 +27,7 @@ _PROGRAM = "*"
 """Stands for the whole program where it draws its own holdout; no experiment can have this id."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Experiment:
     """One A/B test. ``variants`` are (name, percent) that come to 100, of the members who are not held out.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.model import Condition
 from tallystick.core.rules.reader import Node
@@ -27,7 +27,7 @@ class Counts(StrEnum):
     PIECES = "pieces"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Goal:
     """``target`` counted of all members between ``when.from_ms`` and ``when.until_ms``: ``points`` for each of them.
 

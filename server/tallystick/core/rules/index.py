@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tallystick.core.basket import Line
+from tallystick.core.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Selector:
     """Which lines a rule looks at. Empty sets do not restrict; a line must fit every set that is given."""
 
@@ -17,7 +17,7 @@ class Selector:
     brands: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class LineIndex:
     """Positions of selectors by the one set that finds them: articles, else brands, else categories.
 

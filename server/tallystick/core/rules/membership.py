@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tallystick.core.lots import add_months
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 from tallystick.core.state import Tally
 
@@ -21,7 +21,7 @@ NAME_CHARS_MAX = 100
 _PREFIX = "member/"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Membership:
     """A membership that buying ``sku`` begins, or prolongs by one term: ``days`` or ``months``, exactly one above 0.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import NEVER_MS, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.access import Access
 from tallystick.core.rules.action import Action
 from tallystick.core.rules.budget import Budget
@@ -49,7 +50,7 @@ class Combine(StrEnum):
     PRODUCT = "product"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Condition:
     """Which sales a rule looks at. Empty sets do not restrict.
 
@@ -70,7 +71,7 @@ class Condition:
     budget_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class AccrualRule:
     """One rule that gives points. Exactly one of the four ways is meant by ``kind``:
 
@@ -105,7 +106,7 @@ class Weighed(NamedTuple):
     rest: Selector | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Earning:
     """How a basket becomes points. ``denominator`` is common to all rules, so that shares stay integers.
 
@@ -163,7 +164,7 @@ class ExpiryKind(StrEnum):
     END_OF_YEAR = "end_of_year"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Expiry:
     """``count`` months or, for END_OF_YEAR, further years (0: the end of this year)."""
 
@@ -171,7 +172,7 @@ class Expiry:
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Level:
     """One tier, reached from ``threshold`` qualifying credits; whoever climbs to it is given ``gift_points``."""
 
@@ -204,7 +205,7 @@ class Downgrade(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tiers:
     """Levels from the lowest (threshold 0) up. ``grace_days`` pass between a period's end and the review."""
 
@@ -221,7 +222,7 @@ class Tiers:
         object.__setattr__(self, "ranks", {level.tier_id: rank for rank, level in enumerate(self.levels)})
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Burning:
     """What points are worth: ``value_points`` points are ``value_minor`` minor units.
 
@@ -241,7 +242,7 @@ WITHOUT_BASKET = ("experience", "product")
 """Kinds of rewards that are bought by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reward:
     """What points buy. ``kind``: ``money_off`` (``amount_minor``), ``percent_off`` (``percent_ppm`` of the fitting
     lines, at most ``amount_minor`` if that is not 0), ``free_item`` (one piece of a fitting line); ``experience`` and
@@ -274,7 +275,7 @@ class Reward:
         return self.kind not in WITHOUT_BASKET
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Coupon:
     """What a code takes off within a sale. ``kind`` and amounts are those of a ``Reward``.
 
@@ -302,7 +303,7 @@ class Coupon:
     days: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Offer:
     """What a member sees of an offer: its name, and the coupon that it is."""
 
@@ -319,7 +320,7 @@ class SpentPolicy(StrEnum):
     DEBT = "debt"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Returns:
     """``grace_days``: how long points that come back to an expired lot can still be spent."""
 
@@ -327,7 +328,7 @@ class Returns:
     grace_days: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Holds:
     """``late_capture_if_covered``: a capture after expiry burns from the balance if it suffices; else it is refused."""
 
@@ -336,7 +337,7 @@ class Holds:
     late_capture_if_covered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Offline:
     """What stores may do while the line is down.
 
@@ -359,7 +360,7 @@ class Offline:
     away_max_s: int = 30 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RuleSet:
     """One version of a program's rules. ``sha256`` is over the canonical JSON of the text it was parsed from."""
 

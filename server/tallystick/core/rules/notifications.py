@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 LANGUAGES = ("en", "sv", "pl", "nb", "lv")
@@ -58,7 +59,7 @@ class Sense(StrEnum):
     MARKETING = "marketing"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class About:
     """What holds of an occasion in every program. ``shelf_s`` is after how many seconds it is too late to tell of it.
 
@@ -85,7 +86,7 @@ ABOUT: Mapping[Occasion, About] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Telling:
     """An occasion that is told. ``channels`` are tried in their order; ``days_before`` is of expiring points alone."""
 
@@ -98,7 +99,7 @@ ALWAYS = Telling(Occasion.NEW_DEVICE, ("email", "sms", "push", "webhook"))
 """Told in every program: by mail first, since a stranger's new device is itself one that push messages reach."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OwnText:
     """A text of the retailer's own, in place of the one that comes along."""
 
@@ -108,7 +109,7 @@ class OwnText:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Notifications:
     """What a program tells its members.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tallystick.core.record import record
 from tallystick.core.rules.experiment import named_groups
 from tallystick.core.rules.model import Coupon, Offer
 from tallystick.core.rules.reader import Node
@@ -13,7 +14,7 @@ from tallystick.core.rules.segment import DAYS_MAX, named_segment
 OFFERS_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Offered:
     """The offers of a rule set, and its coupons with the audiences that offers give them."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tallystick.core.record import record
 from tallystick.core.rules.period import Per
 from tallystick.core.rules.reader import Node
 from tallystick.core.rules.transfers import parse_limit
@@ -16,7 +16,7 @@ NAME_CHARS_MAX = 100
 _PROGRAM = re.compile(r"[a-z][a-z0-9-]{1,31}")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Partner:
     """A program to which points can go: ``give_points`` here become ``get_points`` there.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def open_from(per: Per, today: date) -> int:
     return period_start(per, today - timedelta(days=KEPT_DAYS[per]))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Limit:
     """At most ``count`` times in each period; 0: no limit."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import Ms
+from tallystick.core.record import record
 
 DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 LIST_MAX = 1_000
@@ -19,7 +19,7 @@ TEXT_MAX = 200
 UNLIMITED = "unlimited"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """Something wrong with a rule set: where (``earning.rules[2].points``), what, and how to mend it."""
 

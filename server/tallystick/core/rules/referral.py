@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallystick.core.ids import AMOUNT_MINOR_MAX
+from tallystick.core.record import record
 from tallystick.core.rules.period import NO_LIMIT, Limit, parse_limit
 from tallystick.core.rules.reader import Node
 
@@ -19,7 +18,7 @@ BURST_PER_DAY = 5
 BURST_PER_DAY_MAX = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Referring:
     """What both get when the new member's first purchase of ``minimum_minor``, net of returns, stands.
 

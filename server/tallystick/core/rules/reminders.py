@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 ABANDONED_AFTER_H_MAX = 720
@@ -11,7 +10,7 @@ WISH_REMINDER_DAYS_MAX = 365
 PER_MONTH_MAX = 31
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reminders:
     """A basket counts as abandoned ``abandoned_after_h`` hours after its last change (0: never).
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 SCAN_RULES_MAX = 50
@@ -27,7 +27,7 @@ _AIM_ID = re.compile(r"\][A-Za-z][0-9A-Za-z]", re.ASCII)
 _PREFIX = re.compile(r"[!-~]{0,64}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ScanRule:
     """One sort of card: a scan fits when AIM id, length, prefix and check character do.
 
@@ -45,7 +45,7 @@ class ScanRule:
     strip: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Scanning:
     """A program's rules in their order, and the standard kinds that are read after them."""
 

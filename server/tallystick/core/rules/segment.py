@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from tallystick.core.basket import Line
 from tallystick.core.ids import AMOUNT_MINOR_MAX, Minor, Ms
+from tallystick.core.record import record
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.reader import Node
 
@@ -31,7 +31,7 @@ ANYTHING = Selector()
 NO_RFM = (0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Bought:
     """Goods that were bought in at least ``times_min`` sales of the last ``within_days``."""
 
@@ -40,7 +40,7 @@ class Bought:
     within_days: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Range:
     """A number from ``low`` to ``high`` over the last ``within_days``."""
 
@@ -49,7 +49,7 @@ class Range:
     within_days: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Criteria:
     """What a member must meet; everything that is given must hold, 0, None and empty ask for nothing.
 
@@ -74,7 +74,7 @@ class Criteria:
         return [self, *(one for part in inner for one in part.walk())]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Segment:
     """A named group of members."""
 
@@ -97,7 +97,7 @@ class GoodsFact(NamedTuple):
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Facts:
     """What is known of a member. ``rfm`` are the fifths of the program that the member is in, 0 without a sale."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from tallystick.core.ids import POINTS_MAX
+from tallystick.core.record import record
 from tallystick.core.rules.period import Per
 from tallystick.core.rules.reader import Node
 
@@ -19,7 +19,7 @@ class TransferTo(StrEnum):
     HOUSEHOLD = "household"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Transfers:
     """What members may give each other.
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tallystick.core.ids import POINTS_MAX
+from tallystick.core.record import record
 from tallystick.core.rules.reader import Node
 
 THRESHOLD_MAX = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Watching:
     """More than so many are listed for a person; 0: not looked out for. Nothing is held back because of them.
 
