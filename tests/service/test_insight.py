@@ -297,3 +297,27 @@ def test_a_program_in_which_nothing_was_sold_has_figures_too() -> None:
     assert (found.members, found.buyers, found.sales, found.revenue_minor) == (2, 0, 0, 0)
     assert (found.repeat_ppm, found.retention_ppm, found.redemption_ppm, found.incremental) == (None,) * 4
     desk.close()
+
+
+def test_what_the_most_points_of_a_sale_cut_off_was_given_by_no_campaign() -> None:
+    desk = CouponDesk(MemoryStore())
+    earning = {
+        "rules": [
+            {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100},
+            {"id": "double", "kind": "multiply", "by": 2},
+            {"id": "visit", "kind": "per_sale", "points": 5},
+        ],
+        "points_max": 100,
+    }
+    desk.publish(earning=earning)
+    desk.now = at("2026-03-05T12:00")
+    desk.posted(desk.sale(4_000))
+    desk.posted(desk.sale(30_000))
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    given = {one.campaign_id: one.points for one in found.campaigns}
+    assert found.issued == 85 + 100
+    assert given == {"base": 40 + 49, "double": 40 + 50, "visit": 5 + 1}, (
+        "each bears its share of what was cut"
+    )
+    assert sum(one.cost_minor for one in found.campaigns) == found.issued, "a point is a cent"
+    desk.close()

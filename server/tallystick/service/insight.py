@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 from tallystick.core.entry import AppliedCoupon, Entry
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day, midnight_ms
+from tallystick.core.money import spread
 from tallystick.core.record import record
 from tallystick.core.rules.experiment import HOLDOUT, Experiment, group_of, held_out
 from tallystick.core.rules.model import RuleSet
@@ -351,16 +352,17 @@ def _add_points(found: Kpis, rules: RuleSet, entry: Entry) -> None:
 
 
 def _add_campaigns(campaigns: dict[tuple[str, str], Campaign], one: Sold) -> None:
-    """Add what rules, rewards and coupons gave in a sale."""
+    """Add what rules, rewards and coupons gave in a sale. Points above its maximum were given by none of its rules."""
     given: dict[tuple[str, str], tuple[int, int]] = {}
 
     def add(kind: str, campaign_id: str, points: int, discount_minor: int) -> None:
         before = given.get((kind, campaign_id), (0, 0))
         given[kind, campaign_id] = (before[0] + points, before[1] + discount_minor)
 
-    for why in one.why:
-        if why.points > 0:
-            add("rule", why.rule_id, why.points, 0)
+    rules = [why for why in one.why if why.points > 0]
+    cut = spread(-sum(why.points for why in one.why if why.code == "capped"), [why.points for why in rules])
+    for why, less in zip(rules, cut, strict=True):
+        add("rule", why.rule_id, why.points - less, 0)
     for reward in one.rewards:
         add("reward", reward.reward_id, reward.points, reward.discount_minor)
     for coupon in coupons_of(one):
