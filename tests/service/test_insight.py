@@ -321,3 +321,16 @@ def test_what_the_most_points_of_a_sale_cut_off_was_given_by_no_campaign() -> No
     )
     assert sum(one.cost_minor for one in found.campaigns) == found.issued, "a point is a cent"
     desk.close()
+
+
+def test_an_action_that_was_undone_has_given_nothing() -> None:
+    desk = CouponDesk(MemoryStore())
+    desk.now = at("2026-03-05T12:00")
+    desk.posted(desk.earn(40))
+    mistake = desk.posted(desk.earn(90_000))
+    desk.posted(desk.reverse(mistake.command_id))
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    (gift,) = found.campaigns
+    assert (gift.kind, gift.sales, gift.points, gift.cost_minor) == ("action", 1, 40, 40)
+    assert found.issued == 40
+    desk.close()

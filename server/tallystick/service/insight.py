@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import NamedTuple, TypeVar
 
-from tallystick.core.entry import AppliedCoupon, Entry
+from tallystick.core.entry import AppliedCoupon, Entry, EntryKind
 from tallystick.core.ids import MemberId, Ms, ProgramId
 from tallystick.core.lots import local_day, midnight_ms
 from tallystick.core.money import spread
@@ -206,11 +206,12 @@ def kpis_of(members: Iterable[MemberHistory], rules: RuleSet, period: Period) ->
     campaigns: dict[tuple[str, str], Campaign] = {}
     for member in members:
         sales = [one for one in sold(member.entries) if one.at_ms < period.until_ms]
+        undone = {entry.reverses_seq for entry in member.entries if entry.kind is EntryKind.REVERSE}
         if member.account.enrolled_ms < period.until_ms:
             _add_member(found, rules, member.account.member_id, sales)
         for entry in member.entries:
             _add_points(found, rules, entry)
-            if entry.moves.issued < 0 and not entry.detail.lines:
+            if entry.moves.issued < 0 and not entry.detail.lines and entry.seq not in undone:
                 _add_action(campaigns, entry, period)
         for one in sales:
             if one.at_ms >= period.from_ms:
