@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,6 +17,7 @@ from tallystick.core.entry import Posted
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.experiment import HOLDOUT, group_of, held_out
 from tallystick.core.rules.model import DAY_MS
+from tallystick.reports.liability import read_liability
 from tallystick.service.errors import FailedPrecondition, InvalidInput, NotFound
 from tallystick.service.insight import Insight, Kpis
 from tallystick.storage.memory import MemoryStore
@@ -185,7 +187,8 @@ def points(life: Life, found: Kpis) -> None:
     assert found.expired == sum(entry.moves.breakage for entry in inside)
     last = {entry.member_id: entry for entry in until}
     assert found.outstanding == sum(
-        entry.active_after + entry.pending_after + entry.held_after for entry in last.values()
+        entry.active_after + entry.pending_after + entry.held_after - entry.debt_after
+        for entry in last.values()
     )
     gone, spent = (sum(getattr(entry.moves, name) for entry in until) for name in ("breakage", "burned"))
     assert found.expected_breakage_ppm == gone * 10**6 // (gone + spent)
@@ -333,4 +336,20 @@ def test_an_action_that_was_undone_has_given_nothing() -> None:
     (gift,) = found.campaigns
     assert (gift.kind, gift.sales, gift.points, gift.cost_minor) == ("action", 1, 40, 40)
     assert found.issued == 40
+    desk.close()
+
+
+def test_what_a_member_owes_is_not_outstanding_as_in_the_books_of_finance() -> None:
+    desk = CouponDesk(MemoryStore())
+    desk.now = at("2026-03-05T12:00")
+    mistake = desk.posted(desk.earn(100))
+    desk.posted(desk.burn(100))
+    desk.posted(desk.reverse(mistake.command_id))
+    desk.posted(desk.earn(150, member=BEN))
+    entries = {member: desk.entries(member) for member in (ANN, BEN)}
+    (line,) = read_liability(
+        entries.items(), zone=ZoneInfo("Europe/Stockholm"), entities={"north": ""}
+    ).roll_forward()
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    assert found.outstanding == line.closing == found.issued - found.burned == 50
     desk.close()

@@ -52,7 +52,7 @@ def figures(found: Kpis, total_minor: int) -> list[tuple[str, str, str]]:
         ("redemption rate", percent(found.redemption_ppm), "burned by issued"),
         ("breakage seen", percent(found.breakage_ppm), "expired, of the points that came to an end"),
         ("breakage expected", percent(found.expected_breakage_ppm), "the same since the beginning"),
-        ("points outstanding", f"{found.outstanding:,}", "at the end of the period"),
+        ("points outstanding", f"{found.outstanding:,}", "at the end of the period, less what members owe"),
         (
             "liability",
             amount(found.liability_minor),

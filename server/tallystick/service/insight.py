@@ -225,7 +225,7 @@ def kpis_of(members: Iterable[MemberHistory], rules: RuleSet, period: Period) ->
     dearest = sorted(campaigns.values(), key=lambda one: (-one.cost_minor, one.kind, one.campaign_id))
     found.campaigns = dearest[:CAMPAIGNS_MAX]
     left = PPM - (found.expected_breakage_ppm or 0)
-    found.liability_minor = worth_minor(rules, found.outstanding * left // PPM)
+    found.liability_minor = worth_minor(rules, max(0, found.outstanding) * left // PPM)
     found.months = dict(sorted(found.months.items()))
     return found
 
@@ -342,7 +342,7 @@ def _add_points(found: Kpis, rules: RuleSet, entry: Entry) -> None:
     if at_ms >= found.period.until_ms:
         return
     burned = moves.burned + moves.store_loss
-    found.outstanding += moves.active + moves.pending + moves.held
+    found.outstanding += moves.active + moves.pending + moves.held + moves.debt
     found.burned_ever += burned
     found.expired_ever += moves.breakage
     if at_ms >= found.period.from_ms and (moves.issued or burned or moves.breakage):
