@@ -17,6 +17,7 @@ from tallystick.core.entry import Posted
 from tallystick.core.ids import CommandId, MemberId, Ms
 from tallystick.core.rules.experiment import HOLDOUT, group_of, held_out
 from tallystick.core.rules.model import DAY_MS
+from tallystick.reports.kpi_page import figures
 from tallystick.reports.liability import read_liability
 from tallystick.service.errors import FailedPrecondition, InvalidInput, NotFound
 from tallystick.service.insight import Insight, Kpis
@@ -352,4 +353,18 @@ def test_what_a_member_owes_is_not_outstanding_as_in_the_books_of_finance() -> N
     ).roll_forward()
     found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
     assert found.outstanding == line.closing == found.issued - found.burned == 50
+    desk.close()
+
+
+@pytest.mark.parametrize(
+    ("holdout_percent", "mend"),
+    [
+        (0, "set holdout_percent in the rule set"),
+        (1, "too few members to say: 0 in the holdout, 2 whom offers reach"),
+    ],
+)
+def test_why_incremental_sales_are_not_known_is_said(holdout_percent: int, mend: str) -> None:
+    desk = CouponDesk(MemoryStore(), holdout_percent=holdout_percent)
+    found = Insight(desk.store, desk.book, entries_max=10).kpis(desk.program_id, FIRST, LAST)
+    assert figures(found, 0)[-1] == ("incremental sales", "not known", mend)
     desk.close()

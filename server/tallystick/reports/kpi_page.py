@@ -60,7 +60,15 @@ def figures(found: Kpis, total_minor: int) -> list[tuple[str, str, str]]:
         ),
     ]
     if lift is None:
-        rows.append(("incremental sales", "not known", "set holdout_percent in the rule set"))
+        reached, out = found.reached.members, found.held_out.members
+        why = f"{in_words(None)}: {out:,} in the holdout, {reached:,} whom offers reach"
+        rows.append(
+            (
+                "incremental sales",
+                "not known",
+                why if reached + out else "set holdout_percent in the rule set",
+            )
+        )
     else:
         low, high = amount(lift.low_minor), amount(lift.high_minor)
         rows += [
