@@ -53,6 +53,24 @@ def test_the_roll_forward_closes_at_what_the_program_owes(bench: Shell, imported
     assert -sum(month["expired"] for month in months) == program["expired"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("settlement",), "Nothing was exchanged with a partner yet."),
+        (("charity",), "Nothing was given to a project yet."),
+        (
+            ("campaigns", "--from", "2009-01-01", "--to", "2009-01-31"),
+            "No campaign gave anything in the period.",
+        ),
+    ],
+)
+def test_a_report_with_nothing_in_it_does_not_say_that_the_ledger_is_empty(
+    bench: Shell, imported: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    assert bench.prepare("report", *arguments, "--database", url(bench)).out.strip() == said
+    assert report(bench, *arguments) == []
+
+
 def test_deferred_revenue_goes_by_the_estimate_and_a_file_of_estimates_by_month(
     bench: Shell, imported: Any, tmp_path: Path
 ) -> None:

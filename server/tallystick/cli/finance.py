@@ -88,7 +88,7 @@ def charity(
         }
         for (month, project_id), given in found.items()
     ]
-    tell(books.printer, rows, to)
+    tell(books.printer, rows, to, nothing="Nothing was given to a project yet.")
 
 
 @app.command()
@@ -117,7 +117,7 @@ def settlement(
                 "got_minor": int(sum(part.got_points * worth for part, worth in parts)),
             }
         )
-    tell(books.printer, rows, to)
+    tell(books.printer, rows, to, nothing="Nothing was exchanged with a partner yet.")
 
 
 @app.command()

@@ -68,7 +68,9 @@ def campaigns(
     from tallystick.reports.kpi_page import campaign_rows
 
     found = _kpis(books, first.date(), last.date())
-    tell(books.printer, campaign_rows(found.campaigns), to)
+    tell(
+        books.printer, campaign_rows(found.campaigns), to, nothing="No campaign gave anything in the period."
+    )
 
 
 @app.command()
