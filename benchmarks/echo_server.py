@@ -1,6 +1,6 @@
 """A bare gRPC echo: what one process of grpc.aio can do at all, as the measure for the gateway.
 
-    python -m benchmarks.echo_server [--address 127.0.0.1:0]
+    python -m benchmarks.echo_server [--address 127.0.0.1:0] [--shared]
 
 One method, ``/benchmark.Echo/Echo``, answers the bytes that it gets. No parsing, no pipeline, no options but those
 without which a comparison would be unfair. It prints the port that it listens on and serves until it is stopped.
@@ -34,9 +34,9 @@ async def _echo(payload: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]
     return payload
 
 
-async def serve(address: str) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+async def serve(address: str, *, shared: bool) -> None:
+    """Serve until SIGTERM or SIGINT; ``shared`` lets other processes listen on the port too."""
+    server = grpc.aio.server(options=[("grpc.so_reuseport", int(shared))])
     server.add_generic_rpc_handlers((_Echo(),))
     port = server.add_insecure_port(address)
     await server.start()
@@ -52,7 +52,9 @@ def main() -> None:
     """Serve as the command line says."""
     parser = argparse.ArgumentParser(description="Serve a bare gRPC echo.")
     parser.add_argument("--address", default="127.0.0.1:0", help="host:port; port 0 takes a free one")
-    uvloop.run(serve(parser.parse_args().address))
+    parser.add_argument("--shared", action="store_true", help="let more than one process listen there")
+    args = parser.parse_args()
+    uvloop.run(serve(args.address, shared=args.shared))
 
 
 if __name__ == "__main__":

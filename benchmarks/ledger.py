@@ -56,6 +56,8 @@ HALF_ROUNDS = 3
 """Latency at half load is the median of so many runs: in one alone a single stop of the machine makes the p99."""
 ECHO_BYTES = 200
 SYNC_WORKERS = 2
+CONNECTIONS_EACH = 8
+"""The kernel deals out connections, not calls, to processes that share a port: few of them would be dealt unevenly."""
 SCANNED = 2_000
 ENROL_SECONDS_MAX = 60.0
 ISSUER = "tallystick"
@@ -75,6 +77,9 @@ def main() -> None:
         "--advices", type=int, default=40_000, help="advices of the sync part, over all workers"
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="length of each timed part")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="processes that serve gRPC, and as many that echo"
+    )
     parser.add_argument("--only", default="", help="comma list of: tpcb,sync,grpc,sqlite")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -140,7 +145,7 @@ class PostgresBench:
         if "tpcb" in parts:
             tpcb.append(self._tpcb(args.seconds))
         if "grpc" in parts:
-            figures.update(self._grpc(args.seconds, args.members))
+            figures.update(self._grpc(args.seconds, args.members, args.processes))
         if "tpcb" in parts:
             tpcb.append(self._tpcb(args.seconds))
             figures["tpcb_tps"] = sum(tpcb) / len(tpcb)
@@ -206,12 +211,16 @@ class PostgresBench:
             "sync_upload_p99_ms": max(result["upload_p99_ms"] for result in results),
         }
 
-    def _grpc(self, seconds: float, members: int) -> dict[str, Any]:
+    def _grpc(self, seconds: float, members: int, processes: int) -> dict[str, Any]:
         compileall.compile_dir(Path(tallystick.__file__).parent, quiet=1)
         with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as home:
             keys = create_key_dir(Path(home) / "keys", now_s=now_ms() // 1000)
-            with _echo_server() as echo, gateway_process(self._url.service_url, Path(home)) as server:
-                return GrpcBench(Path(home), keys, echo, server, members, self._wal_bytes).run(seconds)
+            echoes = _echo_servers(processes)
+            gateway = gateway_process(self._url.service_url, Path(home), workers=processes)
+            with echoes as echo, gateway as server:
+                channels = CONNECTIONS_EACH * processes if processes > 1 else 1
+                bench = GrpcBench(Path(home), keys, echo, server, members, channels, self._wal_bytes)
+                return bench.run(seconds)
 
 
 class Server:
@@ -227,13 +236,21 @@ class GrpcBench:
     """Unary sales and look-ups beside a bare echo, by the same client against processes of their own."""
 
     def __init__(
-        self, home: Path, keys: KeyDir, echo: Server, server: Server, members: int, wal_bytes: Any
+        self,
+        home: Path,
+        keys: KeyDir,
+        echo: Server,
+        server: Server,
+        members: int,
+        channels: int,
+        wal_bytes: Any,
     ) -> None:
         self._home = home
         self._keys = keys
         self._echo = echo
         self._server = server
         self._members = members
+        self._channels = channels
         self._wal_bytes = wal_bytes
         self._seed = 1000
 
@@ -338,7 +355,7 @@ class GrpcBench:
         command = [
             *(sys.executable, "-m", "benchmarks.load", "--target", server.address, "--method", name),
             *("--messages", str(file), "--seconds", str(seconds), "--concurrency", str(CONCURRENCY)),
-            *("--rate", str(rate)),
+            *("--channels", str(self._channels), "--rate", str(rate)),
             *(["--tokens", str(self._tokens())] if method else []),
             *(["--again"] if again else []),
         ]
@@ -356,14 +373,16 @@ def _mean(runs: list[dict[str, Any]], name: str) -> float:
 
 
 @contextmanager
-def _echo_server() -> Iterator[Server]:
+def _echo_servers(processes: int) -> Iterator[Server]:
     address = f"127.0.0.1:{_free_port()}"
-    with _serving(["benchmarks.echo_server", "--address", address], address, {}) as server:
-        yield server
+    command = ["benchmarks.echo_server", "--address", address, "--shared"]
+    with ExitStack() as stack:
+        servers = [stack.enter_context(_serving(command, address, {})) for _ in range(processes)]
+        yield servers[0]
 
 
 @contextmanager
-def gateway_process(database_url: str, home: Path) -> Iterator[Server]:
+def gateway_process(database_url: str, home: Path, *, workers: int = 1) -> Iterator[Server]:
     """Serve gRPC on a database, with the keys below ``home``, until the block ends."""
     address = f"127.0.0.1:{_free_port()}"
     settings = {
@@ -373,6 +392,7 @@ def gateway_process(database_url: str, home: Path) -> Iterator[Server]:
         "TALLYSTICK_ISSUER": ISSUER,
         "TALLYSTICK_LISTEN": address,
         "TALLYSTICK_HTTP_LISTEN": "",
+        "TALLYSTICK_WORKERS": str(workers),
     }
     with _serving(["tallystick", "serve"], address, settings) as server:
         yield server

@@ -1,4 +1,4 @@
-"""A load from a process of its own: prepared messages over one gRPC channel to an address of this machine.
+"""A load from a process of its own: prepared messages over gRPC channels to an address of this machine.
 
 ``python -m benchmarks.load`` reads a file of length-prefixed messages and prints what it measured as JSON. With a
 rate it keeps to it (an open loop: latency counts from when a call was due); without one it goes as fast as
@@ -15,6 +15,7 @@ import json
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from benchmarks.measure import own_cpu_s, percentile
 
 SECONDS_MAX = 120.0
 CONCURRENCY_MAX = 1_000
+CHANNELS_MAX = 64
 DEADLINE_S = 10.0
 _LENGTH = struct.Struct(">I")
 
@@ -65,6 +67,7 @@ class Load:
     rate: float
     tokens: list[str]
     again: bool
+    channels: int
     latencies: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -74,13 +77,12 @@ class Load:
         callers = itertools.cycle(
             [(("authorization", f"Bearer {token}"),) for token in self.tokens] or [None]
         )
-        async with grpc.aio.insecure_channel(self.target) as channel:
-            call: Any = channel.unary_unary(self.method)
-            await channel.channel_ready()
+        async with AsyncExitStack() as stack:
+            calls = itertools.cycle([await self._channel(stack) for _ in range(self.channels)])
 
             async def once(message: bytes, due: float) -> None:
                 try:
-                    await call(message, timeout=DEADLINE_S, metadata=next(callers))
+                    await next(calls)(message, timeout=DEADLINE_S, metadata=next(callers))
                     self.latencies.append(time.perf_counter() - due)
                 except grpc.aio.AioRpcError as error:
                     code = f"{error.code().name}: {error.details()}"
@@ -101,6 +103,13 @@ class Load:
             "client_cpu_us": (own_cpu_s() - cpu) / max(1, len(self.latencies)) * 1e6,
             "failures": self.failures,
         }
+
+    async def _channel(self, stack: AsyncExitStack) -> Any:
+        """Connect once more: processes that share a port are given connections, not calls."""
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(self.target, options=options))
+        await channel.channel_ready()
+        return channel.unary_unary(self.method)
 
     async def _closed(self, feed: Iterator[bytes], once: Once, started: float) -> None:
         for message in feed:
@@ -135,6 +144,7 @@ def main() -> None:
     parser.add_argument("--messages", required=True, type=Path)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--channels", type=int, default=1, help="connections that take the calls in turn")
     parser.add_argument("--rate", type=float, default=0.0, help="calls a second; 0: as fast as it goes")
     parser.add_argument("--tokens", type=Path, help="file of access tokens, a line each, used in turn")
     parser.add_argument("--again", action="store_true", help="send the messages again when they are used up")
@@ -143,6 +153,8 @@ def main() -> None:
         parser.error("--target must be an address of this machine: load goes nowhere else")
     if not 0 < args.seconds <= SECONDS_MAX or not 0 < args.concurrency <= CONCURRENCY_MAX:
         parser.error(f"at most {SECONDS_MAX} seconds and {CONCURRENCY_MAX} calls at once")
+    if not 0 < args.channels <= CHANNELS_MAX:
+        parser.error(f"at most {CHANNELS_MAX} channels")
     load = Load(
         args.target,
         args.method,
@@ -152,6 +164,7 @@ def main() -> None:
         args.rate,
         args.tokens.read_text().split() if args.tokens else [],
         args.again,
+        args.channels,
     )
     print(json.dumps(uvloop.run(load.run())))
 

@@ -34,8 +34,9 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def rss_mb(process: psutil.Process) -> float:
-    """Return the resident memory of a process in MB (10**6 bytes)."""
-    return float(process.memory_info().rss) / 1e6
+    """Return the resident memory of the largest of a process and its children in MB (10**6 bytes)."""
+    family = (process, *process.children(recursive=True))
+    return max(float(each.memory_info().rss) for each in family) / 1e6
 
 
 def report(figures: Mapping[str, Any], *, as_json: bool) -> str:
