@@ -17,7 +17,7 @@ from email.utils import parseaddr
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tallystick.core.record import record
 
@@ -25,6 +25,7 @@ ENV_PREFIX = "TALLYSTICK_"
 CONFIG_VARIABLE = "TALLYSTICK_CONFIG"
 CONFIG_BYTES_MAX = 65_536
 WORKERS_MAX = 64
+ORIGINS_MAX = 32
 SMS_SECRET_BYTES_MIN = 24
 
 # Variables with our prefix that are not settings of the server: they belong to clients, tests and deployment.
@@ -254,13 +255,22 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 def _resolved(settings: Settings, environ: Mapping[str, str]) -> Settings:
-    data_dir = Path(settings.data_dir or default_data_dir(environ)).expanduser().absolute()
+    data_dir = _directory("data_dir", settings.data_dir or default_data_dir(environ))
     return replace(
         settings,
         data_dir=str(data_dir),
         database_url=settings.database_url or f"sqlite:///{data_dir / 'tallystick.db'}",
-        key_dir=str(Path(settings.key_dir or data_dir / "keys").expanduser().absolute()),
+        key_dir=str(_directory("key_dir", settings.key_dir or data_dir / "keys")),
     )
+
+
+def _directory(name: str, path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsRefused(
+            f"{name} is '{path}', and there is no such home; write the path in full"
+        ) from None
 
 
 def _from_file(file: Path) -> dict[str, Any]:
@@ -362,10 +372,10 @@ def _check(settings: Settings) -> None:
     _check_notices(settings)
     _check_nats(settings)
     _check_proxies(settings)
+    _check_origins(settings)
+    _check_region(settings)
     _check_word("log_format", settings.log_format, ("json", "text"))
     _check_word("log_level", settings.log_level, ("debug", "info", "warning", "error"))
-    if len(settings.region) != 2 or not (settings.region.isascii() and settings.region.isupper()):
-        raise SettingsRefused(f"region is {settings.region!r}; write two capital letters, for example SE")
     if settings.workers > 1 and not settings.database_url.startswith("postgres"):
         raise SettingsRefused("workers above 1 need PostgreSQL: SQLite has one writer; set database_url")
     if settings.workers > 1 and split_address(settings.listen)[1] == 0:
@@ -383,7 +393,7 @@ def _check_wallets(settings: Settings) -> None:
         raise SettingsRefused("google_issuer_id and google_account belong together: set both or neither")
     if settings.google_issuer_id and not (settings.google_issuer_id.isdecimal() and settings.public_url):
         raise SettingsRefused("google_issuer_id must be digits, and needs public_url")
-    url = urlsplit(settings.public_url)
+    url = _url("public_url", settings.public_url)
     local = url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")
     if settings.public_url and not (url.hostname and (url.scheme == "https" or local)):
         raise SettingsRefused(f"public_url is {settings.public_url!r}; write https:// and a name")
@@ -412,7 +422,8 @@ def _check_notices(settings: Settings) -> None:
         raise SettingsRefused(f"push_contact is {contact!r}; write mailto: and an address, or https://")
     if bool(settings.sms_url) != bool(settings.sms_secret):
         raise SettingsRefused("sms_url and sms_secret belong together: set both or neither")
-    if settings.sms_url and not settings.sms_url.startswith(("https://", "http://")):
+    sms_url = _url("sms_url", settings.sms_url)
+    if settings.sms_url and not (sms_url.scheme in ("https", "http") and sms_url.hostname):
         raise SettingsRefused(f"sms_url is {settings.sms_url!r}; write https:// and what follows")
     if settings.sms_secret:
         try:
@@ -427,7 +438,8 @@ def _check_notices(settings: Settings) -> None:
 
 
 def _check_nats(settings: Settings) -> None:
-    if settings.nats_url and urlsplit(settings.nats_url).scheme not in ("nats", "tls"):
+    # The URL may hold a password: no message repeats it.
+    if settings.nats_url and _url("nats_url", settings.nats_url).scheme not in ("nats", "tls"):
         raise SettingsRefused("nats_url must begin with nats:// or tls://")
     stream = settings.nats_stream
     if not stream or not stream.isascii() or not stream.replace("_", "").replace("-", "").isalnum():
@@ -442,6 +454,44 @@ def _check_proxies(settings: Settings) -> None:
             raise SettingsRefused(
                 f"proxies has {proxy!r}; write an address or a network, for example 10.0.0.0/24"
             ) from None
+
+
+def _check_origins(settings: Settings) -> None:
+    if len(settings.cors_origins) > ORIGINS_MAX:
+        raise SettingsRefused(f"cors_origins has more than {ORIGINS_MAX} origins")
+    for origin in settings.cors_origins:
+        url = _url("cors_origins", origin)
+        # Compared to what a browser sends letter by letter: another spelling would shut its pages out without a word.
+        sent = f"{url.scheme}://{url.netloc.lower()}".removesuffix(
+            {"https": ":443", "http": ":80"}.get(url.scheme, " ")
+        )
+        if not url.scheme or not url.hostname or not origin.isascii() or "@" in origin or origin != sent:
+            raise SettingsRefused(
+                f"cors_origins has {origin!r}; write it as browsers do, in small letters and with nothing behind "
+                "the name, for example https://card.example.org"
+            )
+
+
+def _check_region(settings: Settings) -> None:
+    if settings.region == _default("region"):
+        return
+    from phonenumbers import SUPPORTED_REGIONS  # only for who sets a region: every command loads the settings
+
+    if settings.region not in SUPPORTED_REGIONS:
+        raise SettingsRefused(
+            f"region is {settings.region!r}, which is no country (ISO 3166); write two capital letters, "
+            "for example SE, or GB for the United Kingdom"
+        )
+
+
+def _url(name: str, text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018 - raises for what is no port
+    except ValueError:
+        # What is wrong with it is not said: it may be a piece of a password.
+        raise SettingsRefused(f"{name} has a URL that cannot be read; write SCHEME://HOST:PORT") from None
+    return url
 
 
 def _check_word(name: str, value: str, words: tuple[str, ...]) -> None:

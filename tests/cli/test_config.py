@@ -107,11 +107,46 @@ def test_variables_of_tests_and_deployment_are_no_settings() -> None:
             "a password is not sent openly",
         ),
         ({"TALLYSTICK_APNS_ADDRESS": "push"}, "apns_address is 'push'; write HOST:PORT"),
+        ({"TALLYSTICK_REGION": "UK"}, "region is 'UK', which is no country.*GB for the United Kingdom"),
+        ({"TALLYSTICK_PUBLIC_URL": "https://[card"}, "public_url has a URL that cannot be read"),
+        ({"TALLYSTICK_PUBLIC_URL": "https://card:99999"}, "public_url has a URL that cannot be read"),
+        ({"TALLYSTICK_NATS_URL": "nats://[h"}, "nats_url has a URL that cannot be read"),
+        (
+            {"TALLYSTICK_SMS_URL": "https://[h", "TALLYSTICK_SMS_SECRET": "whsec_" + "c2Vj" * 8},
+            "sms_url has a URL that cannot be read",
+        ),
+        ({"TALLYSTICK_DATA_DIR": "~nobody-here/x"}, "data_dir is '~nobody-here/x'.*write the path in full"),
+        *[
+            ({"TALLYSTICK_CORS_ORIGINS": origin}, "cors_origins has .*write it as browsers do")
+            for origin in (
+                "https://card.example.org/",
+                "https://Card.example.org",
+                "https://card.example.org:443",
+                "https://k\u00e4rtchen.example.org",
+                "card.example.org",
+                "*",
+            )
+        ],
+        (
+            {"TALLYSTICK_CORS_ORIGINS": ",".join(f"https://card{n}.example.org" for n in range(33))},
+            "cors_origins has more than 32 origins",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_with_its_name(environ: dict[str, str], told: str) -> None:
     with pytest.raises(SettingsRefused, match=told):
         load(environ=environ)
+
+
+def test_a_setting_that_cannot_be_read_does_not_show_the_password_in_it() -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        load(environ={"TALLYSTICK_NATS_URL": "nats://events:geheim/@host"})
+    assert "geheim" not in str(refused.value)
+
+
+def test_origins_are_taken_as_browsers_send_them() -> None:
+    origins = "https://card.example.org, http://localhost:8000, https://10.0.0.1:8443, capacitor://localhost"
+    assert load(environ={"TALLYSTICK_CORS_ORIGINS": origins}).cors_origins == tuple(origins.split(", "))
 
 
 def test_a_file_with_values_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
