@@ -83,9 +83,13 @@ def test_settings_are_listed_without_the_passwords_in_them(shell: Shell) -> None
         "TALLYSTICK_DATABASE_URL": "postgresql://app:geheim@db/tallystick",
         "TALLYSTICK_SMTP_USER": "card",
         "TALLYSTICK_SMTP_PASSWORD": "geheim-too",
+        "TALLYSTICK_SMS_URL": "https://sms.example.org/send",
+        "TALLYSTICK_SMS_SECRET": "whsec_" + "geheim" * 6,
+        "TALLYSTICK_NATS_URL": "nats://events:geheim@127.0.0.1:4222",
     }
     told = shell.prepare("settings", env=secret).out
     assert "TALLYSTICK_DRAIN_WAIT_S" in told
+    assert "nats_url = 'nats://***@127.0.0.1:4222'" in told
     assert "geheim" not in told
     assert "geheim" not in shell.prepare("settings", "--json", env=secret).out
 

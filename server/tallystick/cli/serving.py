@@ -151,6 +151,8 @@ def show_settings(
     values = asdict(settings) | {
         "database_url": _without_password(settings.database_url),
         "smtp_password": "***" if settings.smtp_password else "",
+        "sms_secret": "***" if settings.sms_secret else "",
+        "nats_url": _without_login(settings.nats_url),
     }
     printer = printer_for(as_json=as_json)
     for info in describe():
@@ -237,3 +239,10 @@ def _without_password(url: str) -> str:
 
     parsed = parse_url(url)
     return parsed.url.render_as_string(hide_password=True) if parsed.url is not None else url
+
+
+def _without_login(url: str) -> str:
+    # A name alone may be a token: nats://TOKEN@HOST.
+    scheme, slashes, rest = url.partition("://")
+    login, at, place = rest.rpartition("@")
+    return f"{scheme}{slashes}***@{place}" if at and login else url
