@@ -303,10 +303,20 @@ def test_a_url_that_means_nothing_to_us_is_refused_with_the_forms_that_do(url: s
     assert "memory:" in failure.value.mend
 
 
-def test_a_refused_url_does_not_repeat_its_password() -> None:
-    with pytest.raises(InvalidInput) as failure:
-        open_store("mysql://user:s3cret@host/db")
-    assert "s3cret" not in f"{failure.value} {failure.value.mend}"
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:s3cret@host/db",
+        "postgresql://user:s3cret@host:port/db",
+        "postgresql://user:s3cret@host/db?sslmod=require",
+    ],
+)
+def test_a_refused_url_does_not_repeat_its_password(url: str) -> None:
+    for use in (open_store, current, migrate):
+        with pytest.raises(InvalidInput) as failure:
+            use(url)
+        assert failure.value.mend
+        assert "s3cret" not in f"{failure.value} {failure.value.mend}"
 
 
 def test_memory_has_no_schema() -> None:

@@ -32,15 +32,31 @@ def parse_url(text: str) -> StoreUrl:
         return StoreUrl(MEMORY)
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise InvalidInput("The database URL cannot be read.", mend=f"Use {_FORMS}") from None
     if url.drivername in ("sqlite", "sqlite+pysqlite"):
         if not url.database or url.database == ":memory:" or url.query:
             raise InvalidInput("A SQLite URL names a file.", mend="Use sqlite:///path/to/file.db, or memory:")
         return StoreUrl(SQLITE, path=url.database)
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        _require_known_options(url)
         return StoreUrl(POSTGRES, url=url.set(drivername="postgresql+psycopg"))
     raise InvalidInput(f"There is no store for {url.drivername!r} databases.", mend=f"Use {_FORMS}")
+
+
+def _require_known_options(url: URL) -> None:
+    if not url.query:
+        return
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        conninfo_to_dict(libpq_conninfo(url))
+    except ProgrammingError:
+        raise InvalidInput(
+            "The database URL has options behind the '?' that PostgreSQL does not know.",
+            mend="Write them as libpq does, for example ?sslmode=require, or leave them out.",
+        ) from None
 
 
 def sqlalchemy_url(parsed: StoreUrl) -> URL:
