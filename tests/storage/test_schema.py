@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import Alloc, Hold, HoldStatus, MemberStatus
 from tallystick.service.errors import FailedPrecondition, InvalidInput, StoreUnavailable
 from tallystick.service.ports import TillMember
-from tallystick.storage import open_store
+from tallystick.storage import open_store, sqlite_connect
 from tallystick.storage.schema import HEAD, current, head, migrate
 from tallystick.storage.tables import metadata
 from tests.storage.build import command_id, member_id
@@ -271,6 +272,58 @@ def test_postings_are_one_signed_row_for_each_account_that_moves(owner_url: str)
         rows = connection.execute(text("SELECT account, points FROM posting ORDER BY account")).all()
     engine.dispose()
     assert [tuple(row) for row in rows] == [("active", 40), ("issued", -40)]
+
+
+def test_a_role_that_does_not_own_the_tables_is_told_whose_url_it_takes(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for existing in ("", "0022"):
+        if existing:
+            monkeypatch.setattr("tallystick.storage.schema.HEAD", existing)
+            migrate(database.owner_url)
+            monkeypatch.undo()
+        with pytest.raises(FailedPrecondition, match="may not change the schema") as failure:
+            migrate(database.service_url)
+        assert "role that owns the tables" in failure.value.mend
+        assert current(database.owner_url) == (existing or None)
+
+
+def test_a_file_that_is_no_database_can_neither_be_looked_at_nor_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "junk.db"
+    path.write_bytes(b"not a database" * 100)
+    for use in (current, migrate):
+        with pytest.raises(StoreUnavailable, match="not a database"):
+            use(f"sqlite:///{path}")
+
+
+def test_a_migration_waits_its_turn_and_says_when_it_did_not_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_connect, "_PRAGMAS", ("PRAGMA busy_timeout = 50",))
+    url = f"sqlite:///{tmp_path / 'busy.db'}"
+    other = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="Somebody else writes") as failure:
+        migrate(url)
+    assert "run it again" in failure.value.mend
+    other.execute("ROLLBACK")
+    other.close()
+    assert migrate(url) == HEAD
+
+
+def test_a_full_disk_ends_a_migration_with_nothing_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.storage.schema.HEAD", "0001")
+    url = f"sqlite:///{tmp_path / 'full.db'}"
+    migrate(url)
+    monkeypatch.undo()
+    pages = sqlite3.connect(tmp_path / "full.db").execute("PRAGMA page_count").fetchone()[0]
+    monkeypatch.setattr(sqlite_connect, "_PRAGMAS", (f"PRAGMA max_page_count = {pages}",))
+    with pytest.raises(StoreUnavailable, match="full"):
+        migrate(url)
+    assert current(url) == "0001"
 
 
 def test_a_role_that_may_not_make_the_service_role_says_so(database: Database) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
-from tallystick.service.errors import FailedPrecondition, StoreUnavailable
+from tallystick.service.errors import (
+    FailedPrecondition,
+    StoreConflict,
+    StoreUnavailable,
+    TallystickError,
+)
 from tallystick.storage.url import POSTGRES, SQLITE, parse_url, sqlalchemy_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
 HEAD = "0023"
 """The revision that this version of the program works with."""
@@ -21,6 +30,7 @@ SERVICE_ROLE = "tallystick_app"
 
 _MIGRATION_LOCK = 7_461_828_001
 _VERSION_TABLE = "alembic_version"
+_NOT_ALLOWED = "42501"  # insufficient_privilege
 
 
 def head() -> str:
@@ -38,7 +48,7 @@ def current(url: str) -> str | None:
         return None
     engine = _engine(url)
     try:
-        with _connect(engine) as connection:
+        with _faults_named(), _connect(engine) as connection:
             return _revision(connection)
     finally:
         engine.dispose()
@@ -49,14 +59,14 @@ def migrate(url: str, *, service_role: str = SERVICE_ROLE) -> str:
 
     The whole way is one transaction, and only one process at a time goes it. On PostgreSQL ``url`` names the role
     that owns the tables; ``service_role`` is granted what the service needs and is made (with LOGIN, without a
-    password) when it is missing. Raises ``FailedPrecondition`` when that is not allowed, or when the database is
-    newer than the program.
+    password) when it is missing. Raises ``FailedPrecondition`` when the role may not do it, or when the database is
+    newer than the program, and ``StoreUnavailable`` when the database is away, full, or written by somebody else.
     """
     from alembic import command  # only the command line migrates; serving starts faster without it
 
     engine = _engine(url)
     try:
-        with _connect(engine) as connection:
+        with _faults_named(), _connect(engine) as connection:
             postgres = engine.dialect.name == "postgresql"
             if postgres:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
@@ -114,6 +124,43 @@ def _engine(url: str) -> Engine:
         explicit_transactions(engine)
     assert parsed.backend in (POSTGRES, SQLITE)
     return engine
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    """Raise what a driver says of the database's state as an operating error; a fault of ours goes through."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        named = _fault(error)
+        if isinstance(named, StoreConflict):
+            named = StoreUnavailable(
+                "Somebody else writes into the database.", mend="Nothing was changed; run it again."
+            )
+        if named is None:
+            raise
+        raise named from error
+
+
+def _fault(error: DBAPIError) -> TallystickError | None:
+    said = error.orig
+    if isinstance(said, sqlite3.Error):
+        from tallystick.storage.sqlite_connect import sqlite_fault
+
+        return sqlite_fault(said)
+    from psycopg import Error
+
+    from tallystick.storage.postgres_connect import lost, operating_error
+
+    assert isinstance(said, Error)
+    if said.sqlstate == _NOT_ALLOWED:
+        return FailedPrecondition(
+            f"This role may not change the schema: {said.diag.message_primary}.",
+            mend="Run tallystick migrate with the URL of the role that owns the tables.",
+        )
+    return operating_error(said, connection_lost=lost(said))
 
 
 def _connect(engine: Engine) -> Connection:
