@@ -54,6 +54,18 @@ def test_an_old_database_is_not_served_with_new_keys(shell: Shell) -> None:
     assert "restore the key directory" in refused.err
 
 
+def test_who_made_a_program_before_the_first_start_is_told_to_make_the_keys(shell: Shell) -> None:
+    shell.prepare("migrate")
+    made = ("--program", "corner", "--create-program", "live", "--role", "admin", "--profile", "a")
+    shell.prepare("keys", "device", *made)
+    refused = shell.here("serve", "--listen", "127.0.0.1:0", "--http-listen", "")
+    assert refused.code == 3
+    assert "if no server has ever run on this database, run `tallystick keys create`" in refused.err
+    shell.prepare("keys", "create")
+    with shell.running("serve") as server:
+        shell.succeed("device", "list", "--profile", "a", "--server", server.address)
+
+
 def test_a_database_that_was_not_migrated_is_refused_with_the_command_that_mends_it(shell: Shell) -> None:
     shell.data_dir.mkdir(parents=True)
     refused = shell.run("serve", "--listen", "127.0.0.1:0", "--http-listen", "")

@@ -79,7 +79,8 @@ def open_keys(settings: Settings, store: Store) -> Keys:
         if not is_new(store):
             raise CommandFailed(
                 f"the database holds programs, but there are no keys in {path}",
-                mend="restore the key directory from its copy, or name it with --key-dir or TALLYSTICK_KEY_DIR",
+                mend="restore the key directory from its copy, or name it with --key-dir or TALLYSTICK_KEY_DIR; "
+                "if no server has ever run on this database, run `tallystick keys create`",
             )
         create_key_dir(path, now_s=int(time.time()))
     return Keys(path)
