@@ -5,6 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import json
+import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tallystick.storage import open_store
 from tests.cli.shell import Shell
+from tests.storage.build import PROGRAM, Books
 from tests.support.postgres import Database
 
 
@@ -157,6 +163,41 @@ def test_an_export_needs_to_know_which_program_and_overwrites_nothing(shell: She
     assert "0 accounts of one" in shell.prepare("export", "accounts", "--program", "one", "--out", out).out
     assert "nothing is overwritten" in shell.here("export", "accounts", "--program", "one", "--out", out).err
     assert shell.here("verify", "--program", "three").code == 3
+
+
+def test_what_a_full_disk_cuts_short_is_said_in_a_line_and_no_part_of_a_file_stays(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.prepare("migrate")
+    made = ("--program", PROGRAM, "--create-program", "live", "--role", "admin", "--profile", "a")
+    shell.prepare("keys", "device", *made)
+    store = open_store(f"sqlite:///{shell.data_dir / 'tallystick.db'}")
+    books = Books(store)
+    for number in range(1, 200):
+        books.enrol(number)
+    store.close()
+    out = tmp_path / "accounts.csv"
+    export = ("export", "accounts", "--format", "jsonl")
+    for arguments in (export, (*export, "--out", out), ("verify",)):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "tallystick", *map(str, arguments)],
+                env=shell.environment,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+                preexec_fn=files_stay_small,
+            )
+        assert done.returncode == 3, done.stderr
+        assert re.fullmatch(r"tallystick: .*(No space left on device|File too large)\n", done.stderr)
+    assert not out.exists()
+
+
+def files_stay_small() -> None:
+    # What SQLite keeps beside its file for readers has 32 KiB; 199 accounts as JSON have more.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (36_000, 36_000))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from tallystick.cli.options import (
     printer_for,
     settings_from,
 )
-from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count
+from tallystick.cli.output import EXIT_OK, EXIT_UNSOUND, EXIT_USAGE, CommandFailed, count, new_file
 from tallystick.cli.remote import Remote, with_remote
 from tallystick.core.ids import ProgramId
 
@@ -159,11 +159,13 @@ def export(
         program_id = the_program(store, program)
         with (
             store.snapshot(program_id) as snapshot,
+            # Closed before the snapshot is, whatever ends the writing.
+            closing(records(snapshot, what)) as found,
             _stream(out) as stream,
             printer.progress(f"Exporting {what}") as advance,
         ):
             written = 0
-            for written in write_records(records(snapshot, what), stream, form):
+            for written in write_records(found, stream, form):
                 if written % REPORT_EVERY == 0:
                     advance(written)
     finally:
@@ -197,7 +199,5 @@ def _stream(out: Path | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    if out.exists():
-        raise CommandFailed(f"{out} exists", mend="name a new file: nothing is overwritten", code=EXIT_USAGE)
-    with out.open("w", encoding="utf-8", newline="") as stream:
+    with new_file(out) as stream:
         yield stream

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
@@ -40,7 +40,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-def records(snapshot: Snapshot, what: What) -> Iterator[Record]:
+def records(snapshot: Snapshot, what: What) -> Generator[Record, None, None]:
     """The records in the order of member and number, one at a time."""
     if what is What.ACCOUNTS:
         yield from map(account_record, snapshot.accounts())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+
 from tallystick.cards.refused import PassRefused
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.cli.retail.rows import FileRefused
 from tallystick.config import SettingsRefused
 from tallystick.security.errors import SecurityError
 from tallystick.service.errors import InvalidInput, TallystickError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def failure_of(error: Exception) -> CommandFailed | None:
@@ -26,6 +30,8 @@ def failure_of(error: Exception) -> CommandFailed | None:
             return CommandFailed(str(error))
         case OSError() if error.filename is not None:
             return CommandFailed(f"{error.filename}: {error.strerror}")
+        case OSError() if error.errno in _NO_ROOM:
+            return CommandFailed(f"what the command says could not be written: {error.strerror}")
         case _:
             return _failure_of_serving(error)
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import date
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tallystick.cli.beside import Books, CsvOption, with_books
 from tallystick.cli.export import Format, write_records
-from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count
+from tallystick.cli.output import EXIT_USAGE, CommandFailed, Printer, count, new_file
 
 if TYPE_CHECKING:
     from tallystick.reports.liability import Liability
@@ -261,14 +260,6 @@ def _values(books: Books) -> Callable[[int], Fraction]:
     return value
 
 
-@contextmanager
-def _out(to: Path) -> Iterator[TextIO]:
-    if to.exists():
-        raise CommandFailed(f"{to} exists", mend="name a new file: nothing is overwritten", code=EXIT_USAGE)
-    with to.open("w", encoding="utf-8", newline="") as stream:
-        yield stream
-
-
 def tell(
     printer: Printer,
     rows: Sequence[Mapping[str, str | int]],
@@ -279,7 +270,7 @@ def tell(
 ) -> None:
     """Show rows as a table, or write them as CSV; and, with ``as_document``, as JSON where that is asked for."""
     if to is not None:
-        with _out(to) as stream:
+        with new_file(to) as stream:
             for _ in write_records(rows, stream, Format.CSV):
                 pass
         printer.line(f"{count(len(rows))} lines written to {to}")

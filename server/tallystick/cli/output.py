@@ -15,7 +15,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TextIO
 
 EXIT_OK = 0
 EXIT_UNSOUND = 1
@@ -87,6 +88,25 @@ class Printer:
 
 def _stand_still(_done: int, _total: int | None = None) -> None:
     """The progress that nobody watches."""
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """Write a new text file; what could not be written to its end is removed, as nobody could tell it from the whole.
+
+    Raises ``CommandFailed`` when there is such a file, or when it cannot be written, as on a full disk.
+    """
+    if path.exists():
+        raise CommandFailed(f"{path} exists", mend="name a new file: nothing is overwritten", code=EXIT_USAGE)
+    stream = path.open("x", encoding="utf-8", newline="")
+    try:
+        with stream:
+            yield stream
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise CommandFailed(f"{path}: {error.strerror}") from error
+        raise
 
 
 def report_failure(failure: CommandFailed) -> None:
