@@ -282,6 +282,22 @@ def test_many_who_claim_at_once_share_the_work(notes: Store) -> None:
     assert sorted(taken) == sorted(one.notification_id for one in made)
 
 
+@pytest.mark.parametrize("place", [HERE, None], ids=["follows", "follows_no_journal"])
+def test_two_who_claim_at_once_never_have_one_member_in_hand(
+    notes: Store, place: NotificationPlace | None
+) -> None:
+    """A program that tells of reminders alone has no place in its journal to wait for each other at."""
+    notes.put_notification_place(PROGRAM, place)
+    with ThreadPoolExecutor(4) as pool:
+        for attempt in range(20):
+            numbers = range(8 * attempt, 8 * attempt + 8)
+            assert notes.add_notifications(PROGRAM, [note(1 + number) for number in numbers]) == 8
+            taken = [one for some in pool.map(lambda _: claim(notes, limit=1), range(4)) for one in some]
+            assert len(taken) == 1, "two messages of one member in hand"
+            done = [became(1 + number, NoteState.SENT) for number in numbers]
+            notes.note_notifications(PROGRAM, done, now=NOW)
+
+
 def test_what_was_said_last_of_each_channel_counts(notes: Store) -> None:
     points, offers = ConsentPurpose.POINTS, ConsentPurpose.OFFERS
     for who, purpose, channel, granted in (

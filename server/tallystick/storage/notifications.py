@@ -124,10 +124,12 @@ class SqlNotificationQueue(SqlSession):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
+        in_turn = select(t.program.c.rule_set).where(t.program.c.program_id == program_id).with_for_update()
 
         def work(connection: Connection) -> list[Notification]:
-            # One after the other: else two processes could each take one message of the same member.
-            _place(connection, program_id, lock=True)
+            # One after the other: else two processes could each take one message of the same member. At the program,
+            # as one whose rules tell of no entries has no place in its journal.
+            connection.execute(in_turn)
             first: dict[MemberId, Notification] = {}
             for row in connection.execute(due):
                 note = _note_from_row(row)
