@@ -50,6 +50,10 @@ def entry(kind: EntryKind, moves: Moves, *codes: str, **more: Any) -> Entry:
         (entry(EntryKind.SALE, Moves(active=7, issued=-12, burned=5)), ["points_earned", "redemption"]),
         (entry(EntryKind.BURN, SPENT), ["redemption"]),
         (entry(EntryKind.CAPTURE, Moves(held=-5, burned=5)), ["redemption"]),
+        (
+            entry(EntryKind.CAPTURE, Moves(active=12, held=-5, issued=-12, burned=5)),
+            ["points_earned", "redemption"],
+        ),
         # Points that come back, mature, are corrected or expire were told of before, or in another way.
         (entry(EntryKind.RETURN, Moves(active=5, burned=-5)), []),
         (entry(EntryKind.MATURE, Moves(active=5, pending=-5)), []),

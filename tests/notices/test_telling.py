@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from google.protobuf.json_format import ParseDict
+
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.rules.notifications import Occasion
 from tallystick.core.state import MemberStatus
@@ -13,8 +15,18 @@ from tallystick.service.notices import Carried
 from tallystick.service.notification_ports import NoteState, Way
 from tallystick.service.notification_source import JOURNAL_ROWS
 from tallystick.service.reminders import Reminder, ReminderKind
+from tallystick.v1 import ledger_pb2
 from tests.notices.world import ADA, EMAIL, PUSH, REMINDERS, SMS, Club, Tray, started, telling
-from tests.rpc.handlers.world import RULES, SHOP, WEBSHOP, Caller, sale_request
+from tests.rpc.handlers.world import (
+    RULES,
+    SHOP,
+    WEBSHOP,
+    Caller,
+    basket_of,
+    new_id,
+    origin_of,
+    sale_request,
+)
 
 
 def test_a_member_who_wants_mails_is_told_of_points_earned(club: Club) -> None:
@@ -74,6 +86,31 @@ def test_points_spent_are_told_with_what_is_left(club: Club) -> None:
     assert "Points spent: 30" in club.mail.titles
     spent = club.mail.texts[club.mail.titles.index("Points spent: 30")]
     assert spent.startswith("You have spent points at Shop: 30. Your balance: 19.")
+
+
+def test_an_order_that_was_held_and_captured_is_told_as_any_other_sale(club: Club) -> None:
+    ada = club.join(EMAIL)
+    club.buys(ada, 4_000)
+    club.turn()
+    club.mail.sent.clear()
+    order = {
+        "member_id": ada,
+        "basket": basket_of(1_000),
+        "origin": origin_of(channel="CHANNEL_WEBSHOP"),
+    }
+    spends = {
+        "command_id": new_id(),
+        "spend": {"points": 30},
+        "ttl_s": 900,
+        "assurance": "ASSURANCE_SERVER_CODE",
+    }
+    hold = club.send(ParseDict({**order, **spends}, ledger_pb2.HoldRequest()), Caller(WEBSHOP))
+    club.turn()
+    assert club.mail.sent == []
+    capture = {"command_id": new_id(), "hold_id": hold.decision.posted.entry.hold_id}
+    club.send(ParseDict({**order, **capture}, ledger_pb2.CaptureRequest()), Caller(WEBSHOP))
+    club.turn()
+    assert sorted(club.mail.titles) == ["Points earned: 9", "Points spent: 30"]
 
 
 def test_a_tier_is_told_when_it_is_reached_and_not_again_by_later_sales(club: Club) -> None:

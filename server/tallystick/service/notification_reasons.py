@@ -14,7 +14,7 @@ from tallystick.core.rules.notifications import Occasion, Telling
 from tallystick.service.notice_texts import Args
 
 _SPENDING = (EntryKind.SALE, EntryKind.BURN, EntryKind.CAPTURE)
-_EARNING = (EntryKind.SALE, EntryKind.EARN)
+_EARNING = (EntryKind.SALE, EntryKind.EARN, EntryKind.CAPTURE)
 _REFERRAL = "referral"
 _PRESENTS = ("birthday", "anniversary")
 """Explanations of earns that are no thanks for something done."""
