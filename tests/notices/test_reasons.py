@@ -78,3 +78,23 @@ def test_points_that_mature_can_bring_a_reward_into_reach() -> None:
     matured = entry(EntryKind.MATURE, Moves(active=20, pending=-20), active_after=60)
     ((occasion, args),) = told_by(matured, None, rules())
     assert (occasion.value, dict(args)) == ("reward_in_reach", {"reward": "five-off", "balance": "60"})
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        entry(EntryKind.VOID, Moves(active=20, held=-20), active_after=60),
+        entry(EntryKind.HOLD_RELEASE, Moves(active=20, held=-20), active_after=60),
+        # 30 were held, 10 of them burned, and the order earned 4.
+        entry(EntryKind.CAPTURE, Moves(active=24, held=-30, issued=-4, burned=10), active_after=60),
+    ],
+)
+def test_points_that_come_back_from_a_hold_bring_nothing_into_reach(back: Entry) -> None:
+    told = [occasion.value for occasion, _ in told_by(back, None, rules())]
+    assert "reward_in_reach" not in told
+
+
+def test_what_a_captured_order_earns_can_bring_a_reward_into_reach() -> None:
+    made = entry(EntryKind.CAPTURE, Moves(active=24, held=-30, issued=-14, burned=20), active_after=60)
+    told = [occasion.value for occasion, _ in told_by(made, None, rules())]
+    assert told == ["points_earned", "redemption", "reward_in_reach"]

@@ -131,6 +131,29 @@ def test_a_reward_is_told_when_its_points_are_there_for_the_first_time_again(clu
     assert club.mail.titles.count("You can have: Five off") == 1
 
 
+def test_a_checkout_that_comes_to_nothing_is_no_news_of_a_reward(club: Club) -> None:
+    """The points of a hold were the member's all the time."""
+    ada = club.join(EMAIL)
+    club.buys(ada, 6_000)
+    club.turn()
+    hold = {
+        "command_id": new_id(),
+        "member_id": ada,
+        "basket": basket_of(1_000),
+        "spend": {"points": 30},
+        "ttl_s": 900,
+        "assurance": "ASSURANCE_SERVER_CODE",
+        "origin": origin_of(channel="CHANNEL_WEBSHOP"),
+    }
+    assert club.send(ParseDict(hold, ledger_pb2.HoldRequest()), Caller(WEBSHOP)).decision.HasField("posted")
+    void = {"command_id": new_id(), "member_id": ada, "hold_id": hold["command_id"], "origin": hold["origin"]}
+    assert club.send(ParseDict(void, ledger_pb2.VoidRequest()), Caller(WEBSHOP)).decision.HasField("posted")
+    club.turn()
+    club.wait(days=2)
+    club.turn()
+    assert club.mail.titles.count("You can have: Five off") == 1
+
+
 def test_the_first_channel_that_is_consented_to_and_leads_to_the_member_is_taken(
     opened: list[Club], tmp_path: Path
 ) -> None:

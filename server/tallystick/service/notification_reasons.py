@@ -57,9 +57,11 @@ def told_by(entry: Entry, before: Entry | None, rules: RuleSet) -> Iterable[tupl
 
 def _reward_reached(entry: Entry, rules: RuleSet) -> str:
     """Return the dearest reward that the points of an entry have brought into reach; empty when there is none."""
-    if entry.moves.active <= 0:
+    moves = entry.moves
+    # What comes back from a hold was the member's before: a checkout that was left is no news.
+    was = entry.active_after - moves.active + max(0, -moves.held - moves.burned)
+    if was >= entry.active_after:
         return ""
-    was = entry.active_after - entry.moves.active
     new = [
         reward
         for reward in to_be_had(rules.rewards, entry.origin.occurred_ms)
