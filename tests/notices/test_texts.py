@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from tallystick.core.rules.model import RuleSet
 from tallystick.core.rules.notifications import ABOUT, LANGUAGES, TEXT_CHARS_MAX, TITLE_CHARS_MAX, Occasion
+from tallystick.core.rules.parse import parse_rules
 from tallystick.service.notice_texts import EXAMPLE, notice_text, surrounding, texts_of
+from tallystick.service.rule_text import read_document
+from tests.rpc.handlers.world import RULES
 
 PLACE = re.compile(r"\{([^}]*)\}")
 
@@ -55,6 +60,17 @@ def test_figures_and_days_are_those_of_the_language() -> None:
     assert "6 May 2026" in said["en"]
     assert "12\u00a0345" in said["sv"]
     assert "6 maj 2026" in said["sv"]
+
+
+@pytest.mark.parametrize(("name", "called"), [("Fem euro av", "Fem euro av"), ("", "Five off")])
+def test_a_reward_is_called_what_the_retailer_calls_it(name: str, called: str) -> None:
+    rules = parse_rules(read_document(RULES).value, version=1, sha256="")
+    assert isinstance(rules, RuleSet)
+    rules = replace(rules, rewards=tuple(replace(one, name=name) for one in rules.rewards))
+    args = (("reward", "five-off"), ("balance", "60"))
+    title, text = notice_text(Occasion.REWARD_IN_REACH, args, language="sv", program_name="N", rules=rules)
+    assert title == f"Du kan få: {called}"
+    assert text == f"Dina poäng hos N räcker till {called}. Ditt saldo: 60."
 
 
 def test_a_name_with_line_ends_cannot_write_headers() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tallystick.core.rules.model import RuleSet, TierBasis
 from tallystick.core.rules.notifications import ABOUT, Occasion, fill
 from tallystick.words.figures import day, money, number
-from tallystick.words.names import label
+from tallystick.words.names import label, names_of
 
 NAME_CHARS_MAX = 100
 
@@ -74,6 +74,8 @@ def _said(name: str, value: str, language: str, rules: RuleSet | None) -> str:
             if is_money and rules
             else number(int(value), language)
         )
+    if name == "reward" and rules is not None:
+        return names_of(rules).label(value)
     return label(value)
 
 
