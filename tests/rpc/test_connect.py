@@ -418,6 +418,25 @@ def test_what_is_not_http_is_refused(edge: Edge) -> None:
     assert raw(edge, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize("offer", ["Upgrade: h2c", "upgrade:websocket"])
+def test_an_offer_of_another_protocol_is_passed_over_and_the_body_is_read(edge: Edge, offer: str) -> None:
+    """The clients of Java offer HTTP/2 in each call over plain HTTP, `curl --http2` does so too."""
+    body = as_json()
+    head = f"POST {GET_BALANCE} HTTP/1.1\r\nhost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n{offer}\r\n"
+    head += f"HTTP2-Settings: AAMAAABk\r\nauthorization: Bearer {edge.issuer.token()}\r\n"
+    head += "content-type: application/json\r\nconnect-timeout-ms: 5000\r\n"
+    call = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    last = f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    at = call.index(offer.encode()) + 4
+    for pieces in ([call, last], [call[: -len(body)], body, last[: -len(body)], body]):
+        answers = raw(edge, *pieces, pause_s=0.05)
+        assert answers.count(b"HTTP/1.1 200 OK") == 2, answers
+        assert answers.count(b'"active":"42"') == 2
+    cut = raw(edge, call[:at], call[at:], pause_s=0.05)
+    assert cut.startswith(b"HTTP/1.1 400")
+    assert b"offer no upgrade" in cut
+
+
 def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(edge: Edge) -> None:
     head = f"POST {GET_BALANCE} HTTP/1.1\r\nhost: a\r\n".encode()
     head += b"content-type: application/json\r\nconnect-timeout-ms: 5000\r\ncontent-length: 10\r\n\r\n{"

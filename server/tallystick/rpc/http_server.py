@@ -1,13 +1,14 @@
 """HTTP/1.1 for the ASGI applications: uvicorn and httptools in the event loop of the gRPC server.
 
 Signals stay ours, and what uvicorn leaves open is closed here: how long a connection may take to send its head, and
-how large that may be.
+how large that may be. An offer to speak another protocol is passed over, as a server may (RFC 9110, 7.8).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import Generator
@@ -27,6 +28,8 @@ HEAD_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75
 CONNECTIONS_MAX = 2048
 BACKLOG = 512
+
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
 
 
 class HttpServer:
@@ -75,7 +78,11 @@ class _Server(uvicorn.Server):
 
 
 class _BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on the head of a request: its size, and the time until it is complete."""
+    """uvicorn's protocol with a bound on the head of a request: its size, and the time until it is complete.
+
+    Offers of another protocol do not reach the parser, which would pass over the body of such a request: clients of
+    Java offer HTTP/2 in each.
+    """
 
     def __init__(
         self,
@@ -87,6 +94,7 @@ class _BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -104,10 +112,22 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._have_head()
+        if self.parser.should_upgrade():
+            # The offer came in pieces. The body that follows would not be read.
+            self.send_400_response("This server speaks HTTP/1.1: offer no upgrade.")
+            return
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
+        if not self._in_body:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _UPGRADE.sub(b"", head + end) + rest
         super().data_received(data)
         # Looked at afterwards: what came may hold a complete head and a body behind it.
         if self._head_timer is not None and self._head_bytes > HEAD_BYTES_MAX:
