@@ -37,6 +37,15 @@ def refused(*lines: Line, **more: Any) -> BadRequest:
         (Line("cap", Decimal("NaN"), 100), "quantity Decimal('NaN')"),
         (Line("", 1, 100), "no usable sku"),
         (Line("x" * 65, 1, 100), "no usable sku"),
+        (Line(4711, 1, 100), "no usable sku"),  # type: ignore[arg-type]
+        # Half an emoji, as what cuts UTF-16 leaves it.
+        (Line("sock \ud83e", 1, 100), "no usable sku"),
+        (Line("cap", 1, 100, categories="tea"), "has the categories 'tea'"),  # type: ignore[arg-type]
+        (Line("cap", 1, 100, categories=("Women's clothing / Trousers & jeans",)), "has the categories"),
+        (Line("cap", 1, 100, categories=("",)), "has the categories"),
+        (Line("cap", 1, 100, categories=("a", "a")), "has the categories"),
+        (Line("cap", 1, 100, categories=tuple("abcdefghi")), "has the categories"),
+        (Line("cap", 1, 100, brand="x" * 65), "has the brand"),
         (Line("cap", 1, 100, tax="food"), "has the tax 'food', which the basket does not list"),
     ],
 )
@@ -54,6 +63,8 @@ def test_a_line_that_no_shop_sells_is_refused_with_its_number(line: Line, says: 
         ({"taxes": {"std": 0.25}}, "rate 0.25"),
         ({"taxes": {"std": 1_000_001}}, "rate 1000001"),
         ({"taxes": {f"t{n}": 0 for n in range(17)}}, "17 taxes"),
+        ({"taxes": {"VAT 25 %": 250_000}}, "tax 'VAT 25 %' has no usable name"),
+        ({"taxes": {"x" * 17: 250_000}}, "has no usable name"),
         ({"lines": [Line("a", 1, 10**12), Line("b", 1, 1)]}, "sum is too large"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeGuard
@@ -17,7 +17,11 @@ from tallystick_webshop.errors import BadRequest
 MILLI = 1000
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
+_TAX_NAME = re.compile(r"[A-Za-z0-9._-]{1,16}", re.ASCII)
 _SKU_MAX = 64
+_BRAND_MAX = 64
+_CATEGORIES_MAX = 8
+_CATEGORY_MAX = 32
 _TAX_GROUPS_MAX = 16
 
 
@@ -28,7 +32,8 @@ class Line:
     ``quantity`` is in pieces (or kilograms, litres): a whole number, or a Decimal with at most three decimals.
     ``amount_minor`` is the total of the line, not of one piece, in minor units (cents) after the shop's own
     promotions and before loyalty; with or without tax as the basket says; 0 to 10**12. ``tax`` names one of the
-    basket's taxes, empty for none. Categories and brand are what accrual rules look at.
+    basket's taxes, empty for none. Categories (at most 8 of 1 to 32 characters) and brand (at most 64) are what accrual
+    rules look at.
     """
 
     sku: str
@@ -72,6 +77,10 @@ class Basket:
         if len(self.taxes) > _TAX_GROUPS_MAX:
             raise BadRequest(f"{len(self.taxes)} taxes", mend=f"a basket has at most {_TAX_GROUPS_MAX}")
         for name, rate_ppm in self.taxes.items():
+            if not _TAX_NAME.fullmatch(name):
+                raise BadRequest(
+                    f"tax '{name}' has no usable name", mend="give 1 to 16 letters, digits, '.', '_' or '-'"
+                )
             if not is_whole(rate_ppm) or not 0 <= rate_ppm <= PPM:
                 raise BadRequest(
                     f"tax '{name}' has the rate {rate_ppm!r}", mend="give millionths: 250_000 is 25 %"
@@ -182,8 +191,8 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 def _check_line(number: int, line: Line, taxes: Mapping[str, int]) -> None:
     where = f"line {number} ({line.sku!r:.80})"
-    if not 1 <= len(str(line.sku)) <= _SKU_MAX:
-        raise BadRequest(f"line {number} has no usable sku", mend=f"give 1 to {_SKU_MAX} characters")
+    if not line.sku or not _is_text(line.sku, _SKU_MAX):
+        raise BadRequest(f"line {number} has no usable sku", mend=f"give text of 1 to {_SKU_MAX} characters")
     quantity_milli(line.quantity, where=where)
     if not is_whole(line.amount_minor) or not 0 <= line.amount_minor <= AMOUNT_MINOR_MAX:
         raise BadRequest(
@@ -196,3 +205,32 @@ def _check_line(number: int, line: Line, taxes: Mapping[str, int]) -> None:
             f"{where} has the tax '{line.tax}', which the basket does not list",
             mend=f"give Basket(taxes={{'{line.tax}': 250_000}}), or tax='' for a line without tax",
         )
+    if not _are_categories(line.categories):
+        raise BadRequest(
+            f"{where} has the categories {line.categories!r:.80}",
+            mend=f"give a tuple of at most {_CATEGORIES_MAX} different texts of 1 to {_CATEGORY_MAX} characters",
+        )
+    if not _is_text(line.brand, _BRAND_MAX):
+        raise BadRequest(
+            f"{where} has the brand {line.brand!r:.80}", mend=f"give text of at most {_BRAND_MAX} characters"
+        )
+
+
+def _are_categories(given: object) -> bool:
+    # A text alone would be taken letter by letter.
+    if isinstance(given, str) or not isinstance(given, Collection):
+        return False
+    return len(given) == len(set(given)) <= _CATEGORIES_MAX and all(
+        one and _is_text(one, _CATEGORY_MAX) for one in given
+    )
+
+
+def _is_text(value: object, longest: int) -> bool:
+    """Whether it is text that can be sent: half a pair of UTF-16 cannot."""
+    if not isinstance(value, str) or len(value) > longest:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
