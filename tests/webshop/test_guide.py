@@ -16,8 +16,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from tallystick.security.device_profile import read_key
-from tallystick_webshop import Shop, new_id
-from tests.webshop.street import Street, shirts_and_tea
+from tallystick_webshop import Basket, Line, Shop, new_id
+from tests.webshop.street import TAXES, Street, shirts_and_tea
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "webshop.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -91,6 +91,26 @@ def test_the_queue_posts_what_was_placed_once(street: Street, guide: dict[str, A
         guide["drain"](db, street.shop)
     answers = [answer for (answer,) in db.execute("SELECT answer FROM queue")]
     assert answers == ["posted", "MEMBER_UNKNOWN"]
+    assert street.shop.balance(member_id).points == 27
+    db.close()
+
+
+def test_an_order_that_can_never_be_posted_keeps_none_behind_it_waiting(
+    street: Street, guide: dict[str, Any], tmp_path: Path
+) -> None:
+    """More than 64 KiB, which no gateway takes today or tomorrow."""
+    db = sqlite3.connect(tmp_path / "shop.db")
+    db.execute("CREATE TABLE orders (number TEXT)")
+    db.execute("CREATE TABLE queue (id TEXT, posting TEXT, answer TEXT)")
+    member_id = street.member()
+    wide = tuple(f"category {number}" + "x" * 22 for number in range(8))
+    huge = Basket("EUR", [Line("shirt", 1, 100, categories=wide)] * 500, TAXES)
+    guide["place"](db, "4004", member_id, huge)
+    guide["place"](db, "4005", member_id, shirts_and_tea())
+    guide["drain"](db, street.shop)
+    first, second = (answer for (answer,) in db.execute("SELECT answer FROM queue"))
+    assert "MESSAGE_TOO_LARGE" in first
+    assert second == "posted"
     assert street.shop.balance(member_id).points == 27
     db.close()
 

@@ -414,7 +414,7 @@ class Shop:
         return answers.returned_of(self._call(self._ledger.PostReturn, posting.request).decision)
 
     def post(self, posting: Posting) -> Sale | Voided | Returned | Claim:
-        """Post what a shop has stored. Away: keep it and try again; any other answer, Refused too, is final."""
+        """Post what a shop has stored. Away, NotAllowed: keep it and try again; Refused and BadRequest are final."""
         request = posting.request
         match posting.kind:
             case "sale":
