@@ -35,6 +35,8 @@ NATS_ID = "$nats"
 _PURPOSE = "webhook"
 _HERE = ("localhost", "localhost.")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+"""The only addresses of version 6 that anybody on the internet has (RFC 4291, IANA); NAT64 leads to version 4."""
 
 
 class WebhookSource(EventStore, LedgerReader, Protocol):
@@ -235,6 +237,8 @@ def is_public(address: str) -> bool:
             hidden = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if hidden is not None:
             return is_public(str(hidden))
+        if ip not in _GIVEN_OUT:
+            return False
     return ip.is_global and not ip.is_multicast
 
 

@@ -148,6 +148,12 @@ def test_a_url_where_nothing_is_sent_is_refused_with_the_mend(world: World, url:
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        # Of version 6, what nobody has been given in the internet: of a site, of a translator inside, of old.
+        ("fec0::1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("::10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("5f00::1", False),
     ],
 )
 def test_an_address_is_public_when_it_leads_into_the_internet_however_it_is_written(
