@@ -66,8 +66,11 @@ def _instant(at_s: int) -> Any:
 @pytest.mark.parametrize(
     ("status", "state"),
     [
+        (302, NoteState.WAITING),
         (400, NoteState.DROPPED),
         (401, NoteState.WAITING),
+        (403, NoteState.WAITING),
+        (408, NoteState.WAITING),
         (429, NoteState.WAITING),
         (500, NoteState.WAITING),
         (0, NoteState.WAITING),

@@ -138,9 +138,9 @@ class HttpSms:
             return Outcome(Carried.LATER, str(failed))
         if 200 <= status < 300:
             return Outcome(Carried.SENT, str(status))
-        # What the service says of one number says nothing of the next one; its own faults pass.
-        is_busy = status in (401, 403, 408, TOO_MANY) or status >= 500
-        return Outcome(Carried.LATER if is_busy else Carried.NO_WAY, str(status))
+        # What the service says of one number says nothing of the next one; its own faults, and a move, pass.
+        is_of_number = 400 <= status < 500 and status not in (401, 403, 408, TOO_MANY)
+        return Outcome(Carried.NO_WAY if is_of_number else Carried.LATER, str(status))
 
 
 class ShownSms:
