@@ -8,6 +8,8 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
 
+import pytest
+
 from tallystick.mail.notices import MailNotices
 from tallystick.mail.smtp import SmtpSettings
 from tallystick.rpc.notice_pages import NoticePages
@@ -161,3 +163,24 @@ def test_an_address_that_takes_no_mails_is_dropped_and_one_that_is_busy_waits(
         club.turn()
         (second,) = club.notes(bob)
         assert (second.state, second.tries) == (NoteState.SENT, 2)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["554 5.7.1 <ada@example.org>: Relay access denied", "530 5.7.0 Authentication required", "530 login"],
+)
+def test_a_server_that_takes_no_mails_from_us_is_asked_again_when_that_is_mended(
+    open_club: Callable[..., Club], answer: str
+) -> None:
+    """The address is as good as any: whoever runs the gateway has forgotten the login."""
+    inbox = Inbox(answer)
+    with mail_server(inbox) as port:
+        club = open_club(Way.EMAIL, by_mail(port))
+        ada = club.join(EMAIL)
+        club.buys(ada, 1_000)
+        club.turn()
+        (note,) = club.notes(ada)
+        assert (note.state, note.answer) == (NoteState.WAITING, f"SMTPRecipientsRefused {answer[:3]}")
+        club.wait(minutes=1)
+        club.turn()
+        assert len(inbox.wait_for()) == 1

@@ -38,6 +38,9 @@ RETRY_AFTER_S: Final = (1.0, 5.0, 20.0, 60.0)
 CLOSING_S: Final = 5.0
 
 _TRANSIENT = range(400, 500)
+_NO_LOGIN = 530
+_POLICY = "5.7."
+"""How servers name what they refuse by their own rules, such as to relay without a login (RFC 3463, 3.8)."""
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -186,7 +189,10 @@ def _failure(error: Exception) -> Failure:
         codes = [one.code for one in error.recipients]
         text = f"SMTPRecipientsRefused {' '.join(str(code) for code in codes)}"
         is_transient = all(code in _TRANSIENT for code in codes)
-        return Failure(text, is_transient, of_address=not is_transient)
+        is_of_server = any(
+            one.code == _NO_LOGIN or one.message.startswith(_POLICY) for one in error.recipients
+        )
+        return Failure(text, is_transient, of_address=not (is_transient or is_of_server))
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return Failure(f"{type(error).__name__} {error.code}", error.code in _TRANSIENT)
     # A certificate that does not fit will not fit in a minute either.
