@@ -422,9 +422,11 @@ def _check_notices(settings: Settings) -> None:
         raise SettingsRefused(f"push_contact is {contact!r}; write mailto: and an address, or https://")
     if bool(settings.sms_url) != bool(settings.sms_secret):
         raise SettingsRefused("sms_url and sms_secret belong together: set both or neither")
-    sms_url = _url("sms_url", settings.sms_url)
-    if settings.sms_url and not (sms_url.scheme in ("https", "http") and sms_url.hostname):
-        raise SettingsRefused(f"sms_url is {settings.sms_url!r}; write https:// and what follows")
+    if settings.sms_url and not _can_be_posted_to(_url("sms_url", settings.sms_url)):
+        # Not repeated: it may hold a password.
+        raise SettingsRefused(
+            "sms_url cannot be posted to; write https://, a host and what follows, in ASCII and without a user"
+        )
     if settings.sms_secret:
         try:
             secret = base64.b64decode(settings.sms_secret.removeprefix("whsec_"), validate=True)
@@ -435,6 +437,11 @@ def _check_notices(settings: Settings) -> None:
                 f"sms_secret is not base64 of {SMS_SECRET_BYTES_MIN} bytes or more; make one with: "
                 "printf 'whsec_%s' $(openssl rand -base64 32)"
             )
+
+
+def _can_be_posted_to(url: SplitResult) -> bool:
+    is_plain = all("!" <= char <= "~" for char in url.geturl())
+    return url.scheme in ("https", "http") and bool(url.hostname) and is_plain and url.username is None
 
 
 def _check_nats(settings: Settings) -> None:
