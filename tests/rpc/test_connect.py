@@ -6,6 +6,7 @@ import base64
 import gzip
 import http.client
 import json
+import re
 import socket
 import time
 import tracemalloc
@@ -435,6 +436,20 @@ def test_an_offer_of_another_protocol_is_passed_over_and_the_body_is_read(edge: 
     cut = raw(edge, call[:at], call[at:], pause_s=0.05)
     assert cut.startswith(b"HTTP/1.1 400")
     assert b"offer no upgrade" in cut
+
+
+def test_a_body_that_reads_like_an_offer_comes_whole_however_it_is_cut(edge: Edge) -> None:
+    """A proxy sends the calls of many on one connection: a body cut short would take its rest from the next one."""
+    body = as_json("1\r\nupgrade: x\r\n\r\n").replace(b"\\r\\n", b"\r\n")
+    head = f"POST {GET_BALANCE} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {edge.issuer.token()}\r\n"
+    head += "content-type: application/json\r\nconnect-timeout-ms: 5000\r\n"
+    call = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    good = as_json()
+    last = f"{head}connection: close\r\ncontent-length: {len(good)}\r\n\r\n".encode() + good
+    ends = len(call) - len(body)
+    for at in range(ends - 4, ends + 1):
+        answers = raw(edge, call[:at], call[at:], last, pause_s=0.05)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"400", b"200"], (at - ends, answers)
 
 
 def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(edge: Edge) -> None:

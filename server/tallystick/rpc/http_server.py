@@ -94,7 +94,7 @@ class _BoundedHttp(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
-        self._in_body = False
+        self._is_between = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -106,26 +106,29 @@ class _BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_between = False
         # For a stream whose reader has stopped: closing would wait for it for ever.
         self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
         self._await_head()
 
     def on_headers_complete(self) -> None:
         self._have_head()
-        if self.parser.should_upgrade():
-            # The offer came in pieces. The body that follows would not be read.
-            self.send_400_response("This server speaks HTTP/1.1: offer no upgrade.")
-            return
-        self._in_body = True
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
+        self._is_between = True
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The offer came behind the first piece of its head. The body that follows would not be read.
+        self.send_400_response("This server speaks HTTP/1.1: offer no upgrade.")
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
-        if not self._in_body:
+        if self._is_between:
+            # Of what comes later nobody can tell here where the body begins, which must not lose a byte.
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(b"", head + end) + rest
         super().data_received(data)
