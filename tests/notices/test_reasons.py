@@ -94,6 +94,13 @@ def test_points_that_come_back_from_a_hold_bring_nothing_into_reach(back: Entry)
     assert "reward_in_reach" not in told
 
 
+def test_points_that_come_back_with_the_goods_can_bring_a_reward_into_reach() -> None:
+    """They were spent, and nothing held them: that they are there again is news."""
+    for kind in (EntryKind.RETURN, EntryKind.REVERSE):
+        back = entry(kind, Moves(active=20, burned=-20), active_after=60)
+        assert [occasion.value for occasion, _ in told_by(back, None, rules())] == ["reward_in_reach"]
+
+
 def test_what_a_captured_order_earns_can_bring_a_reward_into_reach() -> None:
     made = entry(EntryKind.CAPTURE, Moves(active=24, held=-30, issued=-14, burned=20), active_after=60)
     told = [occasion.value for occasion, _ in told_by(made, None, rules())]

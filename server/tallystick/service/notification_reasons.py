@@ -59,7 +59,7 @@ def _reward_reached(entry: Entry, rules: RuleSet) -> str:
     """Return the dearest reward that the points of an entry have brought into reach; empty when there is none."""
     moves = entry.moves
     # What comes back from a hold was the member's before: a checkout that was left is no news.
-    was = entry.active_after - moves.active + max(0, -moves.held - moves.burned)
+    was = entry.active_after - moves.active + max(0, -moves.held - max(0, moves.burned))
     if was >= entry.active_after:
         return ""
     new = [
