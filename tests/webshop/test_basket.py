@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +46,8 @@ def refused(*lines: Line, **more: Any) -> BadRequest:
         (Line("cap", 1, 100, categories=("",)), "has the categories"),
         (Line("cap", 1, 100, categories=("a", "a")), "has the categories"),
         (Line("cap", 1, 100, categories=tuple("abcdefghi")), "has the categories"),
+        (Line("cap", 1, 100, categories=(["tea"],)), "has the categories"),  # type: ignore[arg-type]
+        (Line("cap", 1, 100, categories=(one for one in "ab")), "has the categories"),  # type: ignore[arg-type]
         (Line("cap", 1, 100, brand="x" * 65), "has the brand"),
         (Line("cap", 1, 100, tax="food"), "has the tax 'food', which the basket does not list"),
     ],
@@ -63,6 +66,7 @@ def test_a_line_that_no_shop_sells_is_refused_with_its_number(line: Line, says: 
         ({"taxes": {"std": 0.25}}, "rate 0.25"),
         ({"taxes": {"std": 1_000_001}}, "rate 1000001"),
         ({"taxes": {f"t{n}": 0 for n in range(17)}}, "17 taxes"),
+        ({"taxes": {25: 250_000}}, "tax '25' has no usable name"),
         ({"taxes": {"VAT 25 %": 250_000}}, "tax 'VAT 25 %' has no usable name"),
         ({"taxes": {"x" * 17: 250_000}}, "has no usable name"),
         ({"lines": [Line("a", 1, 10**12), Line("b", 1, 1)]}, "sum is too large"),
@@ -70,6 +74,27 @@ def test_a_line_that_no_shop_sells_is_refused_with_its_number(line: Line, says: 
 )
 def test_a_basket_outside_its_limits_is_refused(more: dict[str, Any], says: str) -> None:
     assert says in str(refused(**more))
+
+
+class Rows:
+    """What a query of a web framework gives: it has a length, and its rows come as often as they are asked for."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+
+def test_a_line_is_taken_as_a_shop_reads_it_from_its_database() -> None:
+    """An article without a brand has None there."""
+    plain = Line("cap", 1, 100, categories=None, brand=None)  # type: ignore[arg-type]
+    read = Line("tea", 1, 100, categories=Rows("drinks", "tea"))  # type: ignore[arg-type]
+    lines = Basket("EUR", [plain, read], TAXES).to_pb().lines
+    assert [(line.brand, list(line.categories)) for line in lines] == [("", []), ("", ["drinks", "tea"])]
 
 
 def test_quantities_are_sent_in_thousandths() -> None:

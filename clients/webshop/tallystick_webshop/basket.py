@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeGuard
@@ -17,7 +17,8 @@ from tallystick_webshop.errors import BadRequest
 MILLI = 1000
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_TAX_NAME = re.compile(r"[A-Za-z0-9._-]{1,16}", re.ASCII)
+_TAX_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_TAX_NAME_MAX = 16
 _SKU_MAX = 64
 _BRAND_MAX = 64
 _CATEGORIES_MAX = 8
@@ -77,7 +78,7 @@ class Basket:
         if len(self.taxes) > _TAX_GROUPS_MAX:
             raise BadRequest(f"{len(self.taxes)} taxes", mend=f"a basket has at most {_TAX_GROUPS_MAX}")
         for name, rate_ppm in self.taxes.items():
-            if not _TAX_NAME.fullmatch(name):
+            if not _is_text(name, _TAX_NAME_MAX) or not _TAX_NAME.fullmatch(name):
                 raise BadRequest(
                     f"tax '{name}' has no usable name", mend="give 1 to 16 letters, digits, '.', '_' or '-'"
                 )
@@ -205,24 +206,25 @@ def _check_line(number: int, line: Line, taxes: Mapping[str, int]) -> None:
             f"{where} has the tax '{line.tax}', which the basket does not list",
             mend=f"give Basket(taxes={{'{line.tax}': 250_000}}), or tax='' for a line without tax",
         )
-    if not _are_categories(line.categories):
+    # What a shop's database has no value for is None there, and is sent as none.
+    if line.categories and not _are_categories(line.categories):
         raise BadRequest(
             f"{where} has the categories {line.categories!r:.80}",
             mend=f"give a tuple of at most {_CATEGORIES_MAX} different texts of 1 to {_CATEGORY_MAX} characters",
         )
-    if not _is_text(line.brand, _BRAND_MAX):
+    if line.brand and not _is_text(line.brand, _BRAND_MAX):
         raise BadRequest(
             f"{where} has the brand {line.brand!r:.80}", mend=f"give text of at most {_BRAND_MAX} characters"
         )
 
 
 def _are_categories(given: object) -> bool:
-    # A text alone would be taken letter by letter.
-    if isinstance(given, str) or not isinstance(given, Collection):
+    # A text alone would be taken letter by letter, and what has no length is gone when it is sent for the second time.
+    if isinstance(given, str) or not isinstance(given, Sized) or not isinstance(given, Iterable):
         return False
-    return len(given) == len(set(given)) <= _CATEGORIES_MAX and all(
-        one and _is_text(one, _CATEGORY_MAX) for one in given
-    )
+    if len(given) > _CATEGORIES_MAX or not all(one and _is_text(one, _CATEGORY_MAX) for one in given):
+        return False
+    return len(set(given)) == len(given)
 
 
 def _is_text(value: object, longest: int) -> bool:
