@@ -23,7 +23,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from tallystick.rpc import connect_server, connect_wire, http_server
 from tallystick.rpc.call import Call
 from tallystick.rpc.errors import MessageTooLarge
-from tallystick.rpc.limits import MESSAGE_BYTES_MAX, TRANSPORT_BYTES_MAX, Limits, Rate
+from tallystick.rpc.limits import MESSAGE_BYTES_MAX, TEXT_FACTOR, TRANSPORT_BYTES_MAX, Limits, Rate
 from tallystick.rpc.server import ServerSettings
 from tallystick.service.errors import NotFound
 from tallystick.v1 import identity_pb2, ledger_pb2, options_pb2, types_pb2
@@ -164,7 +164,18 @@ def test_an_error_carries_the_details_that_grpc_carries(edge: Edge) -> None:
         ({"body": b'{"a":' * 21 * 2 + b"1" + b"}" * 42}, 400, "invalid_argument", "MESSAGE_MALFORMED"),
         ({"body": b"\xff", "content_type": PROTO}, 400, "invalid_argument", "MESSAGE_MALFORMED"),
         ({"body": b'{"memberId":"x"}'}, 400, "invalid_argument", "INVALID_INPUT"),
-        ({"body": b" " * (MESSAGE_BYTES_MAX + 1)}, 429, "resource_exhausted", "MESSAGE_TOO_LARGE"),
+        (
+            {"body": b"\0" * (MESSAGE_BYTES_MAX + 1), "content_type": PROTO},
+            429,
+            "resource_exhausted",
+            "MESSAGE_TOO_LARGE",
+        ),
+        (
+            {"body": b" " * (TEXT_FACTOR * MESSAGE_BYTES_MAX + 1)},
+            429,
+            "resource_exhausted",
+            "MESSAGE_TOO_LARGE",
+        ),
         ({"body": b" " * (TRANSPORT_BYTES_MAX + 1)}, 429, "resource_exhausted", "MESSAGE_TOO_LARGE"),
         ({"path": "/tallystick.v1.LedgerService/Nothing"}, 404, "unimplemented", "METHOD_NOT_FOUND"),
         (
@@ -180,6 +191,44 @@ def test_bad_input_gets_one_clear_error(
 ) -> None:
     answer = ask(edge, **{"body": as_json(), **changes})
     assert (answer.status, answer.error["code"], answer.reason) == (status, code, reason)
+
+
+SALE = "/tallystick.v1.LedgerService/PostSale"
+START = "/tallystick.v1.TillService/IssueToken"
+
+
+def a_sale(lines: int, **more: object) -> bytes:
+    """A sale as Python and PHP write JSON: every letter beyond ASCII is six bytes."""
+    line = {
+        "sku": "7310865004703",
+        "categories": ["молоко", "продукты"],
+        "quantityMilli": "1000",
+        "amountMinor": "1999",
+        "taxCode": "A",
+    }
+    origin = {"channel": "CHANNEL_STORE"}
+    basket = {"currencyCode": "SEK", "taxGroups": [{"code": "A"}], "lines": [line] * lines}
+    ids = {"commandId": MEMBER_ID, "memberId": MEMBER_ID, "assurance": "ASSURANCE_TYPED"}
+    return json.dumps(ids | {"origin": origin, "basket": basket} | more).encode()
+
+
+def test_json_has_room_for_all_the_lines_of_the_contract(edge: Edge) -> None:
+    body = a_sale(500)
+    assert len(body) > MESSAGE_BYTES_MAX
+    assert ask(edge, SALE, body).status == 200
+    answer = ask(edge, SALE, a_sale(501))
+    assert (answer.status, answer.reason) == (400, "INVALID_INPUT")
+
+
+def test_a_message_in_json_is_no_larger_than_in_binary(edge: Edge) -> None:
+    answer = ask(edge, SALE, a_sale(1, rewardIds=["r" * MESSAGE_BYTES_MAX]))
+    assert (answer.status, answer.reason) == (429, "MESSAGE_TOO_LARGE")
+    assert answer.detail(ErrorInfo).metadata["max_bytes"] == str(MESSAGE_BYTES_MAX)
+
+
+def test_strangers_have_no_more_room_in_json_than_in_binary(edge: Edge) -> None:
+    answer = ask(edge, START, b"{" + b" " * MESSAGE_BYTES_MAX + b"}", token=False)
+    assert (answer.status, answer.reason) == (429, "MESSAGE_TOO_LARGE")
 
 
 def test_violations_name_the_fields(edge: Edge) -> None:

@@ -226,6 +226,7 @@ class ConnectApp:
             timeout_s,
             enforces_deadline=False,
             web_origin=headers.get(b"origin", b"").decode("latin-1"),
+            is_text=codec.is_text,
         )
 
     def _preflight(self, endpoint: Endpoint) -> Answer:

@@ -42,10 +42,11 @@ class Codec:
     content_type: bytes
     decode: Decode
     encode: Callable[[Message], bytes]
+    is_text: bool = False
 
 
 CODECS = {
-    "json": Codec(b"application/json", message_from_json, message_to_json),
+    "json": Codec(b"application/json", message_from_json, message_to_json, is_text=True),
     "proto": Codec(
         b"application/proto",
         lambda message_class, payload: message_class.FromString(payload),

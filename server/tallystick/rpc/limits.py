@@ -12,6 +12,9 @@ from tallystick.v1 import options_pb2
 
 MESSAGE_BYTES_MAX = 65_536
 BATCH_BYTES_MAX = 262_144
+TEXT_FACTOR = 4
+"""How many bytes of JSON may stand for one of a message: the names of fields, escapes, numbers as text."""
+
 TRANSPORT_BYTES_MAX = 1_048_576
 """What the transports take before they cut a message off without a word; up to here the answer says why."""
 
@@ -76,7 +79,8 @@ class Limits:
     among them, and have ``streams_max`` for the process and ``streams_of_device_max``. ``rates`` are by
     Role; a role without one is not limited (the importer). Public methods count by address, widgets by device and
     member, all others by device. ``rates_by_method`` hold in addition. ``bytes_max_by_method`` is for methods that
-    carry batches (BATCH_BYTES_MAX).
+    carry batches (BATCH_BYTES_MAX). Sizes are those of messages in binary; JSON may have TEXT_FACTOR times as many
+    bytes where the caller is known.
     """
 
     message_bytes_max: int = MESSAGE_BYTES_MAX

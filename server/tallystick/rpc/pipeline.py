@@ -36,7 +36,7 @@ from tallystick.rpc.errors import (
     retry_after,
     status_of,
 )
-from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, Limits, RateLimiter, address_of
+from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, TEXT_FACTOR, Limits, RateLimiter, address_of
 from tallystick.rpc.metrics import Metrics
 from tallystick.rpc.service import Method, Service, methods_of
 from tallystick.rpc.streams import OpenStream, Streams
@@ -73,6 +73,7 @@ class Arrival:
     ``metadata`` are the pairs as they came, keys in lower case. ``remaining_s`` is the time until the caller's
     deadline, None without one. ``enforces_deadline`` says whether the transport itself ends the call then.
     ``web_origin`` is the origin of the page that calls, as its browser says; empty when no browser said one.
+    ``is_text`` says whether the payload is JSON, which is longer than the message that it stands for.
     """
 
     payload: bytes
@@ -82,6 +83,7 @@ class Arrival:
     remaining_s: float | None
     enforces_deadline: bool
     web_origin: str = ""
+    is_text: bool = False
 
 
 @dataclass(slots=True)
@@ -152,7 +154,16 @@ class Pipeline:
 class Endpoint:
     """One method, ready to be called."""
 
-    __slots__ = ("_bytes_max", "_limiters", "_meter", "_metrics", "_own_limiter", "_pipeline", "method")
+    __slots__ = (
+        "_bytes_max",
+        "_limiters",
+        "_meter",
+        "_metrics",
+        "_own_limiter",
+        "_pipeline",
+        "_text_bytes_max",
+        "method",
+    )
 
     def __init__(self, method: Method, pipeline: Pipeline) -> None:
         limits = pipeline.limits
@@ -164,6 +175,8 @@ class Endpoint:
         own_rate = limits.rates_by_method.get(method.name)
         self._own_limiter = RateLimiter(own_rate, callers_max=limits.callers_max) if own_rate else None
         self._bytes_max = limits.bytes_max_by_method.get(method.name, limits.message_bytes_max)
+        # JSON is slow to read, and anybody may call what is public.
+        self._text_bytes_max = self._bytes_max * (1 if method.public else TEXT_FACTOR)
 
     async def answer(self, arrival: Arrival) -> Message:
         """Answer one call; CallFailed when the answer is a status other than OK.
@@ -327,12 +340,15 @@ class Endpoint:
         return time.monotonic() + min(remaining_s, STREAM_DEADLINE_MAX_S)
 
     def _request(self, arrival: Arrival) -> Message:
-        if len(arrival.payload) > self._bytes_max:
+        size = len(arrival.payload)
+        if size > (self._text_bytes_max if arrival.is_text else self._bytes_max):
             raise MessageTooLarge(max_bytes=self._bytes_max)
         try:
             request = arrival.decode(self.method.request_class, arrival.payload)
         except (DecodeError, ValueError, RecursionError):
             raise MessageMalformed(method=self.method.name) from None
+        if size > self._bytes_max and request.ByteSize() > self._bytes_max:
+            raise MessageTooLarge(max_bytes=self._bytes_max)
         validation.check(request)
         return request
 
