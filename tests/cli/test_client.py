@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from tallystick.security.device_link import TOKEN_MARGIN_S
 from tallystick.security.keys import generate_signing_key
 from tallystick.security.tokens import assertion_profile, verify
 from tallystick.v1 import ledger_pb2, till_pb2
+from tests.rpc.certificates import Authority
 
 KEY = generate_signing_key()
 SALE_ID = "0190b5e0-7c1e-7a52-a4d2-2f9f3c6d1e11"
@@ -175,6 +177,84 @@ def test_patience_ends() -> None:
 
     talk(fake, conversation, patience_s=0.3)
     assert len(fake.requests) > 2
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def told_of_no_connection(
+    folder: Path,
+    server: grpc.ServerCredentials | None,
+    files: Mapping[str, bytes],
+    *,
+    host: str = "localhost",
+    port: int = 0,
+) -> str:
+    """What the command line says to a profile with these TLS files, of a server that never gets to answer."""
+    paths = {name: folder / name for name in files}
+    for name, path in paths.items():
+        path.write_bytes(files[name])
+
+    async def run() -> str:
+        fake = grpc.aio.server()
+        bound = fake.add_secure_port("0.0.0.0:0", server) if server else fake.add_insecure_port("0.0.0.0:0")
+        await fake.start()
+        profile = Profile(
+            server=f"{host}:{port or bound}",
+            program_id="demo",
+            device_id="device-1",
+            role="till",
+            issuer="tallystick",
+            **{name: str(path) for name, path in paths.items()},
+        )
+        async with Client(profile, KEY, patience_s=0.3) as client:
+            with pytest.raises(CallFailed) as failed:
+                await ask(client)
+        await fake.stop(None)
+        return f"{failed.value} {failed.value.mend}"
+
+    return asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_missing_client_certificate_is_not_told_as_a_server_that_is_away(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pair, tills = authority.issue("gateway"), Authority("tills")
+    demanding = grpc.ssl_server_credentials(
+        [(pair.key, pair.certificate)], tills.certificate, require_client_auth=True
+    )
+    stranger = Authority("tills").issue("till 1")
+    own = {"tls_cert": stranger.certificate, "tls_key": stranger.key}
+    trusted = {"tls_ca": authority.certificate}
+    for files in (trusted, trusted | own, {}):
+        told = told_of_no_connection(tmp_path, demanding, files)
+        assert "closed it at once" in told
+        assert "client certificate (`tls_cert` and `tls_key` in the profile) or TLS (`tls_ca`)" in told
+
+
+def test_a_server_whose_certificate_is_not_trusted_is_told_as_that(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.issue("gateway")
+    credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
+    told = told_of_no_connection(tmp_path, credentials, {"tls_ca": Authority("other").certificate})
+    assert "is not trusted" in told
+    assert "`tls_ca`" in told
+    # The certificate is for localhost and 127.0.0.1.
+    trusted = {"tls_ca": authority.certificate}
+    assert "is not trusted" in told_of_no_connection(tmp_path, credentials, trusted, host="127.0.0.2")
+
+
+def test_tls_to_a_server_without_it_is_told_as_that(authority: Authority, tmp_path: Path) -> None:
+    told = told_of_no_connection(tmp_path, None, {"tls_ca": authority.certificate})
+    assert "does not speak TLS as this profile does" in told
+
+
+def test_tls_to_nobody_is_told_as_a_server_that_is_away(authority: Authority, tmp_path: Path) -> None:
+    told = told_of_no_connection(tmp_path, None, {"tls_ca": authority.certificate}, port=1)
+    assert "no server answers at localhost:1" in told
 
 
 def test_a_token_is_bought_once_for_many_calls_and_again_before_it_ends() -> None:

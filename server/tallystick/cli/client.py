@@ -197,8 +197,7 @@ class Client:
         message = error.details() or "the server gave no message"
         mend = "\n            ".join(details.violations)
         if code is grpc.StatusCode.UNAVAILABLE and not reason:
-            message = f"no server answers at {self._server}"
-            mend = "start it with `tallystick run` or `tallystick serve`, or name another with --server"
+            message, mend = _no_connection(self._server, message)
         elif code is grpc.StatusCode.UNAUTHENTICATED:
             mend = (
                 "the server does not know this device: make its profile again, see `tallystick keys device`"
@@ -206,6 +205,30 @@ class Client:
         elif reason == "ROLE_NOT_ALLOWED":
             mend = "use a profile with another role: --profile NAME"
         return CallFailed(code, reason, message, mend=mend)
+
+
+def _no_connection(server: str, said: str) -> tuple[str, str]:
+    """The message and the mend for a server that was not reached, by what gRPC said: nothing else tells them apart."""
+    if "CERTIFICATE_VERIFY_FAILED" in said or "Hostname Verification" in said:
+        return (
+            f"the certificate of the server at {server} is not trusted",
+            "`tls_ca` in the profile is the file of its authority; the certificate must hold the name in `server`",
+        )
+    if "handshake failed" in said:
+        return (
+            f"the server at {server} does not speak TLS as this profile does",
+            "correct `tls_ca` in the profile",
+        )
+    # A server that wants another certificate says so only after the client's half of the handshake.
+    if "failed to connect" in said and "Socket closed" in said:
+        return (
+            f"the server at {server} took the connection and closed it at once",
+            "it may demand a client certificate (`tls_cert` and `tls_key` in the profile) or TLS (`tls_ca`)",
+        )
+    return (
+        f"no server answers at {server}",
+        "start it with `tallystick run` or `tallystick serve`, or name another with --server",
+    )
 
 
 def _may_retry(code: grpc.StatusCode, reason: str) -> bool:
