@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 import pytest
 
+from tallystick import v1
 from tallystick.rpc.json_codec import message_from_json, message_to_json
 from tallystick.rpc.service import RECURSION_MAX
 from tallystick.v1 import ledger_pb2
@@ -44,6 +48,8 @@ def test_a_field_that_is_not_known_yet_is_ignored_and_an_empty_text_is_an_empty_
         b"{",
         b'{"memberId":1}',
         b'{"memberId":"a","memberId":"b"}',
+        b'{"memberId":"a","member_id":"b"}',
+        b'{"basket":{"lines":[{"amount_minor":1,"sku":"A","amountMinor":2}]}}',
         b'{"memberId":"\\ud800"}',
         b'{"basket":{"lines":[{"amountMinor":1.5}]}}',
         b'{"basket":{"lines":[{"amountMinor":NaN}]}}',
@@ -62,6 +68,25 @@ def test_a_field_that_is_not_known_yet_is_ignored_and_an_empty_text_is_an_empty_
 def test_a_text_that_is_no_message_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         read(text)
+
+
+def test_no_request_has_a_map_whose_keys_would_be_taken_for_names_of_fields() -> None:
+    """Two keys of a map may differ in nothing but their spelling."""
+    modules = [
+        importlib.import_module(f"{v1.__name__}.{one.name}") for one in pkgutil.iter_modules(v1.__path__)
+    ]
+    files = [module.DESCRIPTOR for module in modules if module.__name__.endswith("_pb2")]
+    services = [service for file in files for service in file.services_by_name.values()]
+    waiting = [method.input_type for service in services for method in service.methods]
+    assert waiting
+    seen = set(waiting)
+    while waiting:
+        for one in waiting.pop().fields:
+            inner = one.message_type
+            assert inner is None or not inner.GetOptions().map_entry, one.full_name
+            if inner is not None and inner not in seen:
+                seen.add(inner)
+                waiting.append(inner)
 
 
 def test_brackets_inside_texts_do_not_count_as_nesting() -> None:

@@ -15,11 +15,12 @@ from tallystick.rpc.service import RECURSION_MAX
 
 _OPENERS = re.compile(rb"[\[{]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_UNDERSCORES = re.compile(r"_(.?)")
 _BRACKETS = re.compile(rb"[\[{\]}]")
 
 
 def message_from_json(message_class: type[Message], payload: bytes) -> Message:
-    """Read a message; ValueError when the text is not one, nests too deep or names a field twice."""
+    """Read a message; ValueError when the text is not one, nests too deep or names a field twice (in any spelling)."""
     _require_shallow(payload)
     value = json.loads(payload.decode("utf-8") or "{}", object_pairs_hook=_no_doubles)
     if not isinstance(value, dict):
@@ -52,6 +53,11 @@ def _require_shallow(payload: bytes) -> None:
 
 def _no_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
-    if len(value) != len(pairs):
+    # The parser takes both spellings and keeps the later. No request has a map, so all names are names of fields.
+    if len({_UNDERSCORES.sub(_raised, name) if "_" in name else name for name in value}) != len(pairs):
         raise ValueError("a field is named twice")
     return value
+
+
+def _raised(match: re.Match[str]) -> str:
+    return match[1].upper()
