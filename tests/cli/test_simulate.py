@@ -52,7 +52,8 @@ def test_the_ledgers_own_sales_lead_to_the_ledger_again(bench: Shell, imported: 
     assert told["rules"]["burned"] == points["burned"] - points["given_back"]
     assert told["rules"]["expired"] == program["expired"]
     assert told["rules"]["refused"] == {}
-    assert any("no article numbers" in note for note in told["notes"])
+    for left_out in ("no article numbers", "Coupons"):
+        assert any(left_out in note for note in told["notes"])
 
 
 def test_the_page_and_the_text_tell_who_wins(bench: Shell, sales_file: Path, tmp_path: Path) -> None:
@@ -67,6 +68,17 @@ def test_the_page_and_the_text_tell_who_wins(bench: Shell, sales_file: Path, tmp
     assert "top 10 %" in shown
     assert str(html) in shown
     assert "Who wins, who loses" in html.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_said_before_the_sales_are_read(
+    bench: Shell, tmp_path: Path
+) -> None:
+    for page in (tmp_path, tmp_path / "missing" / "page.html"):
+        finished = bench.here(
+            "program", "simulate", "online_retail", "--sales", tmp_path / "none", "--html", page
+        )
+        assert (finished.code, finished.out) == (2, "")
+        assert f"{page} cannot be written" in finished.err
 
 
 def test_a_broken_rule_set_is_named_with_its_place(bench: Shell, sales_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,6 +65,12 @@ def simulate(
     from tallystick.reports.replay import replay
 
     printer = remote.printer
+    if html is not None and not _can_write(html):
+        raise CommandFailed(
+            f"{html} cannot be written",
+            mend="name a file in a folder of yours that is there",
+            code=EXIT_USAGE,
+        )
     candidate = parsed(rules, read_rules(rules))
     other = None
     if against:
@@ -95,6 +102,11 @@ def simulate(
     if html is not None:
         printer.line(f"\nThe page with plots: {html}")
     printer.document(_as_json(history, candidate, new, old, comparison, elapsed_s))
+
+
+def _can_write(path: Path) -> bool:
+    # Seen before the sales are simulated, which may take a minute.
+    return not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)
 
 
 def parsed(name: str, text: str) -> RuleSet:

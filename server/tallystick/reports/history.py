@@ -82,6 +82,7 @@ class History:
 LEDGER_NOTES = (
     "The ledger keeps amounts and no article numbers: rules by article, category or brand find nothing.",
     "Amounts are taken with tax.",
+    "Coupons that were used are left out.",
 )
 
 
