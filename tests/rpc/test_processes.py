@@ -19,7 +19,7 @@ import pytest
 
 from tallystick.rpc.grpc_server import CannotListen
 from tallystick.rpc.server import ServerSettings
-from tallystick.rpc.workers import BACKOFF_MIN_S, Workers
+from tallystick.rpc.workers import BACKOFF_MIN_S, HEALTHY_AFTER_S, Workers
 from tests.rpc.edge import GET_BALANCE, StartEdge, balance_request, call
 from tests.support.ports import free_port
 
@@ -29,7 +29,7 @@ PARENT = """
 import sys
 from tallystick.rpc.workers import Workers
 assert not any(name == "grpc" or name.startswith("grpc.") for name in sys.modules), "the parent touched grpc"
-sys.exit(Workers(sys.argv[2:], int(sys.argv[1]), patience_s=10).run())
+sys.exit(Workers(sys.argv[2:], int(sys.argv[1]), patience_s=10, hopeless_code=2).run())
 """
 
 
@@ -148,9 +148,42 @@ def test_a_worker_that_dies_at_once_is_started_less_and_less_often(
     assert parent.wait(10) == 0
 
 
+@pytest.mark.parametrize("served_s", [0.0, HEALTHY_AFTER_S])
+def test_a_worker_that_no_start_can_help_ends_all_unless_another_one_serves(
+    tmp_path: Path, served_s: float
+) -> None:
+    """A wrong setting ends the command at once; one that was broken while the others served leaves those alone."""
+    script = (
+        "import os, sys, time\n"
+        f"open({str(tmp_path / 'started')!r}, 'a').write(f'{{os.environ[\"TALLYSTICK_WORKER\"]}} {{os.getpid()}}\\n')\n"
+        "sys.exit(2) if os.environ['TALLYSTICK_WORKER'] == '1' else time.sleep(60)\n"
+    )
+    passed_s = 0.0
+
+    def nap(seconds: float) -> None:
+        nonlocal passed_s
+        time.sleep(seconds)
+        if len(started(tmp_path)) == 2:
+            passed_s = served_s
+        if len(started(tmp_path)) == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    workers = Workers(
+        [sys.executable, "-c", script],
+        2,
+        patience_s=5,
+        hopeless_code=2,
+        clock=lambda: time.monotonic() + passed_s,
+        sleep=nap,
+    )
+    assert workers.run() == (0 if served_s else 2)
+    assert [number for number, _ in started(tmp_path)] == (["0", "1", "1"] if served_s else ["0", "1"])
+    assert all(is_gone(pid) for _, pid in started(tmp_path))
+
+
 def test_a_worker_that_does_not_drain_in_time_is_killed(tmp_path: Path) -> None:
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    workers = Workers([sys.executable, "-c", stubborn], 1, patience_s=0.5)
+    workers = Workers([sys.executable, "-c", stubborn], 1, patience_s=0.5, hopeless_code=2)
     naps = 0
 
     def nap(seconds: float) -> None:

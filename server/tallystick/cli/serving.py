@@ -19,6 +19,7 @@ from tallystick.cli.options import (
     printer_for,
     settings_from,
 )
+from tallystick.cli.output import EXIT_USAGE
 from tallystick.config import Settings, describe, split_address
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _serve_with_workers(settings: Settings) -> int:
     # The same command line again: each worker finds in its environment that it is one.
     command = [sys.executable, "-m", "tallystick", *sys.argv[1:]]
     patience_s = settings.drain_wait_s + settings.drain_grace_s + 5.0
-    return Workers(command, settings.workers, patience_s=patience_s).run()
+    return Workers(command, settings.workers, patience_s=patience_s, hopeless_code=EXIT_USAGE).run()
 
 
 def _serve_here(settings: Settings, *, worker: int | None, ready_file: Path | None) -> None:

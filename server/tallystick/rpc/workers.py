@@ -1,9 +1,9 @@
 """Several serving processes on the same ports (SO_REUSEPORT), started and watched over by one parent.
 
 The parent never touches grpc, because a process that did cannot be forked: each worker is a program of its own. A
-worker that dies is started again, later each time when it dies at once. The parent passes signals on and ends with
-the last worker; when the parent is killed, the workers notice that their lifeline, a pipe that only the parent
-holds open, has ended, and drain.
+worker that dies is started again, later each time when it dies at once, unless it says that no start can succeed and
+no other one serves: then all end. The parent passes signals on and ends with the last worker; when the parent is
+killed, the workers notice that their lifeline, a pipe that only the parent holds open, has ended, and drain.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Workers:
     """The worker processes of one parent.
 
     ``command`` starts a worker; it finds its number in WORKER_VARIABLE. ``patience_s`` is how long a drain may take
-    before what is left is killed.
+    before what is left is killed. ``hopeless_code`` is the exit code of a worker that would end the same way again,
+    because the command line or a setting is wrong.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Workers:
         count: int,
         *,
         patience_s: float,
+        hopeless_code: int,
         environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -62,18 +64,25 @@ class Workers:
         self._command = tuple(command)
         self._environment = dict(os.environ if environment is None else environment)
         self._patience_s = patience_s
+        self._hopeless_code = hopeless_code
         self._clock = clock
         self._sleep = sleep
         self._workers = [_Worker(number) for number in range(count)]
         self._signals: list[int] = []
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT and the drain of all workers; 0, or 1 when some had to be killed."""
+        """Run until SIGTERM or SIGINT and the drain of all workers; 0, or 1 when some had to be killed.
+
+        ``hopeless_code`` when a worker ended with it, and with that all of them.
+        """
         previous = {number: signal.signal(number, self._on_signal) for number in _PASSED_ON}
         reader, writer = os.pipe()
         try:
             while not self._signals:
-                self._tend(reader)
+                if self._tend(reader):
+                    self._signals.append(signal.SIGTERM)
+                    self._drain()
+                    return self._hopeless_code
                 self._sleep(TICK_S)
             return self._drain()
         finally:
@@ -89,14 +98,16 @@ class Workers:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _tend(self, lifeline: int) -> None:
-        """Start what is due, and note what has died."""
+    def _tend(self, lifeline: int) -> bool:
+        """Start what is due, and note what has died; true when starting again is of no use."""
         now = self._clock()
         for worker in self._workers:
             if worker.process is None:
                 if now >= worker.start_at:
                     self._start(worker, lifeline)
             elif (code := worker.process.poll()) is not None:
+                if code == self._hopeless_code and not self._any_healthy(now):
+                    return True
                 lived_s = now - worker.started_at
                 if lived_s >= HEALTHY_AFTER_S:
                     worker.backoff_s = BACKOFF_MIN_S
@@ -111,6 +122,16 @@ class Workers:
                 worker.process = None
                 worker.start_at = now + worker.backoff_s
                 worker.backoff_s = min(BACKOFF_MAX_S, worker.backoff_s * 2)
+        return False
+
+    def _any_healthy(self, now: float) -> bool:
+        # A file of settings that somebody has broken since must not end those that serve.
+        return any(
+            worker.process is not None
+            and worker.process.poll() is None
+            and now - worker.started_at >= HEALTHY_AFTER_S
+            for worker in self._workers
+        )
 
     def _start(self, worker: _Worker, lifeline: int) -> None:
         environment = self._environment | {
