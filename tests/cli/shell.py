@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from tallystick.cli import main
+from tests.support.warm import Warm, run_warm
 
 COMMAND_TIMEOUT_S = 100.0
 START_TIMEOUT_S = 60.0
@@ -51,15 +52,9 @@ class Shell:
         return self.home / ".local" / "share" / "tallystick"
 
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Finished:
-        done = subprocess.run(
-            [sys.executable, "-m", "tallystick", *map(str, arguments)],
-            env={**self.environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
+        environment = {**self.environment, **(env or {})}
+        words = [str(one) for one in arguments]
+        done = run_warm("tallystick", words, env=environment, timeout_s=COMMAND_TIMEOUT_S)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def python(self, code: str, *arguments: str) -> str:
@@ -105,14 +100,9 @@ class Shell:
         ready_file.unlink(missing_ok=True)
         doors = ("--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ready-file", str(ready_file))
         with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tallystick", *arguments, *doors],
-                # A balancer would need the wait; a test does not.
-                env={**self.environment, "TALLYSTICK_DRAIN_WAIT_S": "0"},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            # A balancer would need the wait; a test does not.
+            environment = {**self.environment, "TALLYSTICK_DRAIN_WAIT_S": "0"}
+            process = Warm("tallystick", [*arguments, *doors], env=environment, stdout=output, stderr=output)
         try:
             give_up_at = time.monotonic() + START_TIMEOUT_S
             while not ready_file.exists():
@@ -131,7 +121,7 @@ class Shell:
 class Running:
     """A server that runs."""
 
-    process: subprocess.Popen[bytes]
+    process: Warm
     log: Path
     port: int
 

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -34,6 +33,7 @@ from tallystick_till.training import NoGateway
 from tallystick_till.types import SaleAsk, SaleDone
 from tests.daemon.fake_till import FakeTill
 from tests.daemon.served import Served
+from tests.support.warm import Warm
 from tests.till.premises import ANNA, ANNA_CARD, PROGRAM, RULES_DOCUMENT, SCAN_KEY, STORE, STORE_KEY
 from tests.till.world import basket, jwk, tag
 
@@ -155,13 +155,8 @@ class TillHome:
         """`tallystick-till run` on a free port until the block ends; it then must stop in good order."""
         log = self.directory / "run.log"
         with log.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tallystick_till", "run", "--listen", "127.0.0.1:0", *arguments],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            words = ["run", "--listen", "127.0.0.1:0", *arguments]
+            process = Warm("tallystick_till", words, env=self.environment, stdout=output, stderr=output)
         try:
             give_up_at = time.monotonic() + WAIT_S
             while "Ctrl+C" not in log.read_text():
@@ -182,7 +177,7 @@ class TillHome:
 class Program:
     """A till that runs; `at` calls its API."""
 
-    process: subprocess.Popen[bytes]
+    process: Warm
     log: Path
     at: Served
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import select
 import signal
 import subprocess
@@ -17,18 +16,17 @@ from typing import IO, Self
 
 import psutil
 
+from tests.support.warm import RUN, RUN_NAME, Warm, server_pid
+
 ROOT = Path(__file__).parents[3]
 CHILD = ROOT / "tests" / "support" / "child.py"
 STOP_S = 20.0
 
-# Every process that a test starts, and every process which that starts, carries this in its environment. The server's
-# settings leave variables with this prefix alone.
-_MARK_NAME = "TALLYSTICK_TEST_RUN"
-_MARK = f"{os.getpid()}-{secrets.token_hex(6)}"
-
 
 class Child:
     """One process; as a context manager it is killed at the end when it still runs.
+
+    A module of this tree starts warm; anything else, an installed program too, as it always does.
 
     Standard output is a pipe to read lines from; standard error goes to a file in ``place`` that is called after
     ``name``, and so do temporary files. The kernel kills the process when this one dies.
@@ -39,15 +37,24 @@ class Child:
     ) -> None:
         self._log = place / f"{name}.log"
         self._text = b""
+        env = {**environment(), **(env or {}), RUN_NAME: RUN, "TMPDIR": str(scratch(place))}
+        pipe = subprocess.PIPE
+        self._process: subprocess.Popen[bytes] | Warm
         with self._log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", str(CHILD), "-", str(int(signal.SIGKILL)), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd=ROOT,
-                env={**environment(), **(env or {}), _MARK_NAME: _MARK, "TMPDIR": str(scratch(place))},
-            )
+            if list(command[:2]) == [sys.executable, "-m"]:
+                module, *arguments = command[2:]
+                self._process = Warm(
+                    module, arguments, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=errors
+                )
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", str(CHILD), "-", str(int(signal.SIGKILL)), *command],
+                    stdin=pipe,
+                    stdout=pipe,
+                    stderr=errors,
+                    cwd=ROOT,
+                    env=env,
+                )
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +153,8 @@ def survivors() -> list[str]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get(_MARK_NAME) == _MARK and process.status() != psutil.STATUS_ZOMBIE:
+            ours = process.environ().get(RUN_NAME) == RUN and process.pid != server_pid()
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(f"{process.pid}: {' '.join(process.cmdline())}")
     return found
 

@@ -19,7 +19,7 @@ from tallystick.core.ids import MemberId
 from tallystick.core.state import MemberStatus
 from tallystick.security.keys import SigningKey
 from tallystick.service.directory import Member
-from tests.e2e.support.processes import Child, program
+from tests.e2e.support.processes import Child, python
 from tests.support import ports
 
 PROGRAM = DEMO_PROGRAM
@@ -106,7 +106,7 @@ class Installation:
         ready = self._place / "ready.json"
         ready.unlink(missing_ok=True)
         doors = ("--listen", self.address, "--http-listen", "", "--ops-listen", "")
-        command = program("tallystick", "serve", *doors, "--ready-file", str(ready), "--log-level", "warning")
+        command = python("tallystick", "serve", *doors, "--ready-file", str(ready), "--log-level", "warning")
         environment = {
             "TALLYSTICK_DATABASE_URL": self._settings.database_url,
             "TALLYSTICK_DATA_DIR": self._settings.data_dir,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.support.processes import Child, program, python
+from tests.e2e.support.processes import Child, python
 from tests.e2e.support.server import PROGRAM, Installation, free_port
 from tests.support.ledgers import new_ledger_file
 from tests.web.support.line import Line
@@ -174,7 +174,7 @@ class Shop:
     def verified(self) -> None:
         """Let `tallystick verify` recompute the whole ledger."""
         url = f"sqlite:///{self._place / 'tallystick.db'}"
-        command = program(
+        command = python(
             "tallystick", "verify", "--database", url, "--data-dir", str(self.installation.data_dir)
         )
         with Child(command, place=self._place, name="verify") as verifying:
