@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from tallystick.v1 import advice_pb2 as pb
@@ -82,6 +86,25 @@ def test_a_burn_that_the_gateway_posted_counts_until_the_snapshot_has_it(world: 
     assert world.points() == 1000 - 900 + 81
     tell(world, seq=11, active=181)
     assert world.points() == 181
+
+
+def test_who_asks_while_news_come_is_not_shown_burned_points_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.line_up()
+    world.meet()
+    world.till.sale(world.ask(9000, burn=900))
+    write, shown = world.till.db.write, []
+
+    @contextmanager
+    def looked_into() -> Iterator[sqlite3.Connection]:
+        with write() as tx:
+            yield tx
+        shown.append(world.till.member(ANNA).points)
+
+    monkeypatch.setattr(world.till.db, "write", looked_into)
+    tell(world, seq=11, active=181)
+    assert shown == [181]
 
 
 def test_what_the_gateway_tells_of_a_balance_includes_what_it_has_answered(world: World) -> None:

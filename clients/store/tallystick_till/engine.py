@@ -388,6 +388,9 @@ class Till:
                 reached.append((id_text(member.member_id), member.seq))
             except Unreadable:
                 continue
+        # Before the facts go: a balance that was told at the scan needs those that it was told without.
+        for member_id, _ in reached:
+            self._people.news_of(MemberId(member_id))
         with self.db.write() as tx:
             self._facts.forget(tx, reached)
             tx.executemany(
@@ -395,8 +398,6 @@ class Till:
                 [(member_id,) for member_id, _ in reached],
             )
             self._leases.tell_members(members)
-        for member_id, _ in reached:
-            self._people.news_of(MemberId(member_id))
         self._changed()
 
     def take_anchor(self, anchor: pb.Signed) -> bool:
