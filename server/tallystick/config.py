@@ -162,7 +162,7 @@ class Settings:
     )
     nats_stream: str = _setting("tallystick", "JetStream stream of the events; its subjects begin with it.")
     reflection: bool = _setting(False, "Whether gRPC reflection tells strangers what the services are.")
-    log_format: str = _setting("json", "How log lines are written: json or text.")
+    log_format: str = _setting("json", "How log lines are written: json or text. Both say the same.")
     log_level: str = _setting("info", "Lowest level that is logged: debug, info, warning or error.")
     log_every: int = _setting(
         100,

@@ -16,6 +16,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
+from tallystick.cli.wiring import configure_logging
+from tallystick.config import Settings
 from tallystick.rpc import access_log
 from tallystick.rpc.access_log import AccessLog, JsonFormatter, LogSettings
 from tallystick.rpc.call import Call
@@ -143,6 +145,19 @@ def test_a_flood_of_bad_calls_does_not_fill_the_disk(lines: Lines, monkeypatch: 
     now[0] += 1
     log.call("a/B", code_pb2.NOT_FOUND, 0.001, None, None)
     assert lines.calls()[-1]["lines_left_out"] == 45
+
+
+def test_a_line_for_people_says_what_a_line_of_json_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    handlers: list[logging.Handler] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **how: handlers.extend(how["handlers"]))
+    configure_logging(Settings(log_format="text"))
+    record = logging.LogRecord("tallystick.access", logging.INFO, "f", 1, "call", (), None)
+    record.method = IDENTIFY
+    record.cause = "token refused: AUDIENCE\n"
+    [text] = handlers[0].format(record).splitlines()
+    assert text.endswith(
+        f'INFO tallystick.access: call method="{IDENTIFY}" cause="token refused: AUDIENCE\\n"'
+    )
 
 
 def test_a_line_is_one_line_of_json_whatever_it_holds() -> None:

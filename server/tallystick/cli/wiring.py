@@ -54,13 +54,10 @@ class Keys:
 
 def configure_logging(settings: Settings) -> None:
     """Log lines to standard error, as JSON or for people."""
-    from tallystick.rpc.access_log import JsonFormatter
+    from tallystick.rpc.access_log import JsonFormatter, TextFormatter
 
     handler = logging.StreamHandler(sys.stderr)
-    if settings.log_format == "json":
-        handler.setFormatter(JsonFormatter())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
 
 

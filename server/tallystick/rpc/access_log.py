@@ -29,7 +29,12 @@ CALLER_HEX_CHARS = 16
 log = logging.getLogger("tallystick.access")
 incidents = logging.getLogger("tallystick.incident")
 
-_RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# The last is uvicorn's: the event again, for a terminal.
+_RESERVED = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _RESERVED}
 
 
 class JsonFormatter(logging.Formatter):
@@ -43,10 +48,22 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
-        line.update((name, value) for name, value in vars(record).items() if name not in _RESERVED)
+        line.update(_extra(record))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=True, separators=(",", ":"))
+
+
+class TextFormatter(logging.Formatter):
+    """Formats a record for people: time, level, logger, event and the ``extra`` fields as name=value."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the name is logging's
+        """Return the line of a record, without its exception."""
+        extra = (f"{name}={json.dumps(value, default=str)}" for name, value in _extra(record).items())
+        return " ".join((super().formatMessage(record), *extra))
 
 
 @record(frozen=True, slots=True, kw_only=True)
