@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import typer
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tallystick.cli.app import app
 from tests.cli.shell import Running, Shell
@@ -123,6 +125,34 @@ def test_the_ten_lines_of_code_sell(shop: Shell, run: Running) -> None:
     assert member_id is not None
     earned = asyncio.run(names["sell"](str(shop.data_dir), member_id[1], names["new_id"]()))
     assert earned == 7
+
+
+def test_a_device_in_another_language_enrols_identifies_and_changes_its_key_by_the_document_alone(
+    shop: Shell, run: Running, number: str, tmp_path: Path
+) -> None:
+    (code,) = blocks(ROOT / "docs" / "start" / "device.md", "python")
+    names: dict[str, Any] = {}
+    exec(compile(code, "device.md", "exec"), names)
+    served = re.search(r"Connect +(http://\S+)", run.shown)
+    assert served is not None
+    names["GATEWAY"] = served[1]
+    typed = in_a_shell("tallystick device code --store high-street --label Foreign", shop, run, tmp_path)
+    invited = re.search(r"Code ([0-9A-Z-]{14}),", typed)
+    assert invited is not None, typed
+    old, new = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    device = names["enrol"](old, "demo", invited[1])
+    in_a_shell(
+        f"tallystick device confirm {device['deviceId']} '{device['fingerprint']}'", shop, run, tmp_path
+    )
+    assert names["rotate"](old, new, "demo", device["deviceId"])["device"]["status"] == "DEVICE_STATUS_ACTIVE"
+    with pytest.raises(HTTPError, match="401"):
+        names["token"](old, device["deviceId"])
+    scan = {"text": number, "channel": "CHANNEL_STORE"}
+    token = names["token"](new, device["deviceId"])
+    by_hand = names["call"]("IdentityService/Identify", scan, token)
+    assert by_hand["identified"]["assurance"] == "ASSURANCE_TYPED"
+    scanned = names["call"]("IdentityService/Identify", {**scan, "aimId": "]Q0"}, token)
+    assert scanned["identified"]["assurance"] == "ASSURANCE_STATIC_CARD"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
