@@ -15,9 +15,12 @@ import pytest
 import typer
 from starlette.routing import Route
 
+import tallystick_till
+from tallystick.core.entry import Refusal
 from tallystick_till.cli.app import app
 from tallystick_till.daemon.api import API, LocalApi
 from tallystick_till.daemon.guard import BODY_BYTES_MAX
+from tallystick_till.daemon.messages import sentence
 from tests.daemon.fake_till import MEMBER
 from tests.daemon.served import Served
 from tests.daemon.shop import SALE
@@ -35,6 +38,7 @@ PAGES = [
 USUAL_ADDRESS = "127.0.0.1:8411"
 CURL_TIMEOUT_S = 20.0
 
+NO = re.compile(r'SaleRefused\(\s*"([A-Z_]+)"')
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -124,3 +128,39 @@ def _faults(line: str) -> Iterator[str]:
     for word in rest:
         if word.startswith("--") and word not in options:
             yield f"{line}: there is no option {word}"
+
+
+def test_every_reason_that_the_till_says_no_for_stands_in_the_reference() -> None:
+    sources = Path(tallystick_till.__file__).parent.glob("*.py")
+    reasons = {found for source in sources for found in re.findall(NO, source.read_text())}
+    assert {"SALE_ID_REUSED", "RETURN_ID_REUSED", "TAKEN"} <= reasons
+    told, ledgers = REFERENCE.read_text(), (REFERENCE.parent / "errors.md").read_text()
+    missing = {one for one in reasons if f"`{one}`" not in told and f"`REFUSAL_REASON_{one}`" not in ledgers}
+    assert missing == set()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal.CURRENCY_MISMATCH,
+        Refusal.BASKET_INVALID,
+        Refusal.TAX_CODE_UNKNOWN,
+        Refusal.AMOUNT_OVERFLOW,
+        Refusal.REWARD_UNKNOWN,
+        Refusal.REWARD_NOT_IN_TIER,
+        Refusal.REWARD_NOT_APPLICABLE,
+        Refusal.REWARD_NEEDS_GATEWAY,
+        Refusal.ABOVE_ASSURANCE_CAP,
+        Refusal.NOT_WHOLE_UNITS,
+        Refusal.BELOW_MINIMUM,
+        Refusal.ABOVE_SHARE_CAP,
+        Refusal.INSUFFICIENT_POINTS,
+        Refusal.SALE_UNKNOWN,
+        Refusal.LINE_UNKNOWN,
+        Refusal.OVER_RETURN,
+    ],
+    ids=lambda refusal: refusal.name,
+)
+def test_a_no_that_the_till_decides_by_itself_names_the_mend_as_the_reference_says(refusal: Refusal) -> None:
+    assert "names the mend" in REFERENCE.read_text()
+    assert refusal.name not in sentence(refusal.name, refusal.name, {"line_no": "1"})
