@@ -77,6 +77,13 @@ def test_goods_come_back_by_amount_when_they_come_back_in_part() -> None:
     assert (facts(rest), rest.detail.returned[0].quantity_milli) == ((8, 0, 750), 750)
 
 
+def test_an_amount_is_of_the_line_before_the_discount_as_the_guide_for_other_shops_reckons() -> None:
+    world = world_with(200)
+    sale = world.posted(world.sale(1_000, spend=Spend(200)))
+    half = world.posted(world.give_back(sale, by_amount(1, 500)))
+    assert facts(half) == (4, 100, 400)
+
+
 def test_amounts_and_quantities_may_be_mixed() -> None:
     world = world_with()
     sale = world.posted(world.sale(line(1_000, quantity=4)))
@@ -122,7 +129,9 @@ def test_no_more_comes_back_than_is_left() -> None:
     world.posted(world.give_back(sale, ReturnLine(1, 1500)))
     no = world.refused(world.give_back(sale, ReturnLine(1, 501)))
     assert (no.reason, dict(no.details)["quantity_milli_left"]) == (Refusal.OVER_RETURN, "500")
-    assert world.why(world.give_back(sale, by_amount(1, 251))) is Refusal.OVER_RETURN
+    no = world.refused(world.give_back(sale, by_amount(1, 251)))
+    assert no.reason is Refusal.OVER_RETURN
+    assert dict(no.details) == {"line_no": "1", "quantity_milli_left": "500", "amount_minor_left": "250"}
     world.posted(world.give_back(sale, by_amount(1, 250)))
     assert world.why(world.give_back(sale, ReturnLine(1, 1))) is Refusal.OVER_RETURN
 

@@ -117,7 +117,7 @@ MENDS: Mapping[str, str] = {
     "HOLDS_TOO_MANY": "void the holds of baskets that were left, or wait until they run out",
     "SALE_UNKNOWN": "post the sale first: it may still wait in your queue",
     "LINE_UNKNOWN": "line numbers count from 1 in the order of the basket that was captured",
-    "OVER_RETURN": "return at most the quantity that the details say is left",
+    "OVER_RETURN": "return at most the quantity or amount that the details say is left",
     "ALREADY_REVERSED": "the sale was undone as a whole: there is nothing left to return",
     "COUPON_UNKNOWN": "ask the buyer to check the code",
     "COUPON_USED": "take the coupon off the basket and ask for a new quote",

@@ -219,8 +219,10 @@ def _asked(
         share, old = lines[ask.line_no - 1], total[ask.line_no - 1]
         part = _brought(share, old, ask)
         left = share.quantity_milli - old.quantity_milli
-        if part.quantity_milli > left or part.amount_minor > share.amount_minor - old.amount_minor:
-            return refused(Refusal.OVER_RETURN, line_no=ask.line_no, quantity_milli_left=left)
+        amount_left = share.amount_minor - old.amount_minor
+        if part.quantity_milli > left or part.amount_minor > amount_left:
+            by_amount = {} if ask.quantity_milli else {"amount_minor_left": amount_left}
+            return refused(Refusal.OVER_RETURN, line_no=ask.line_no, quantity_milli_left=left, **by_amount)
         total = _add(total, [part])
     return [
         ReturnedLine(
