@@ -212,6 +212,27 @@ def a_sale(lines: int, **more: object) -> bytes:
     return json.dumps(ids | {"origin": origin, "basket": basket} | more).encode()
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (a_sale(2).replace(b'"1999"', b"19.99", 1), "basket.lines.amountMinor"),
+        (a_sale(1).replace(b'"1000"', b'"1,5"'), "basket.lines.quantityMilli"),
+        (a_sale(1, origin={"occurredAt": "2026-11-23T23:50:00"}), "origin.occurredAt"),
+        (a_sale(1, origin={"occurred_at": 1795478000}), "origin.occurred_at"),
+        (a_sale(1, rewardIds="free-coffee"), "rewardIds"),
+    ],
+)
+def test_json_that_is_not_of_a_fields_type_is_told_the_field_and_not_what_it_held(
+    edge: Edge, body: bytes, field: str
+) -> None:
+    answer = ask(edge, SALE, body)
+    assert (answer.status, answer.reason) == (400, "MESSAGE_MALFORMED")
+    assert [one.field for one in answer.detail(BadRequest).field_violations] == [field]
+    assert field in answer.error["message"]
+    held = [b"19.99", b"1,5", b"23:50", b"1795478000", b"free-coffee"]
+    assert [text for text in held if text in answer.body] == []
+
+
 def test_json_has_room_for_all_the_lines_of_the_contract(edge: Edge) -> None:
     body = a_sale(500)
     assert len(body) > MESSAGE_BYTES_MAX

@@ -17,10 +17,24 @@ _OPENERS = re.compile(rb"[\[{]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _UNDERSCORES = re.compile(r"_(.?)")
 _BRACKETS = re.compile(rb"[\[{\]}]")
+# What the parser says first, field by field from outside; behind it stands what the caller sent, which is not repeated.
+_FIELD = re.compile(r"Failed to parse (\w+) field: ", re.ASCII)
+_PARSED = re.compile(rf"(?:{_FIELD.pattern})+", re.ASCII)
+
+
+class FieldMalformed(ValueError):
+    """A field holds what is not of its type. ``field`` is its path as it was spelled: ``basket.lines.amountMinor``."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__("not a message of this type")
+        self.field = field
 
 
 def message_from_json(message_class: type[Message], payload: bytes) -> Message:
-    """Read a message; ValueError when the text is not one, nests too deep or names a field twice (in any spelling)."""
+    """Read a message; ValueError when the text is not one, nests too deep or names a field twice (in any spelling).
+
+    ``FieldMalformed`` when it is known which field is at fault.
+    """
     _require_shallow(payload)
     value = json.loads(payload.decode("utf-8") or "{}", object_pairs_hook=_no_doubles)
     if not isinstance(value, dict):
@@ -30,6 +44,8 @@ def message_from_json(message_class: type[Message], payload: bytes) -> Message:
             value, message_class(), ignore_unknown_fields=True, max_recursion_depth=RECURSION_MAX
         )
     except (json_format.Error, TypeError, OverflowError) as error:
+        if path := _PARSED.match(str(error)):
+            raise FieldMalformed(".".join(_FIELD.findall(path[0]))) from error
         raise ValueError("not a message of this type") from error
 
 

@@ -36,6 +36,7 @@ from tallystick.rpc.errors import (
     retry_after,
     status_of,
 )
+from tallystick.rpc.json_codec import FieldMalformed
 from tallystick.rpc.limits import STREAM_DEADLINE_MAX_S, TEXT_FACTOR, Limits, RateLimiter, address_of
 from tallystick.rpc.metrics import Metrics
 from tallystick.rpc.service import Method, Service, methods_of
@@ -345,6 +346,13 @@ class Endpoint:
             raise MessageTooLarge(max_bytes=self._bytes_max)
         try:
             request = arrival.decode(self.method.request_class, arrival.payload)
+        except FieldMalformed as error:
+            violation = (error.field, "not of the field's type")
+            raise MessageMalformed(
+                mend=f"Correct {error.field}: numbers are whole, times are RFC 3339 with a zone.",
+                violations=(violation,),
+                method=self.method.name,
+            ) from None
         except (DecodeError, ValueError, RecursionError):
             raise MessageMalformed(method=self.method.name) from None
         if size > self._bytes_max and request.ByteSize() > self._bytes_max:
