@@ -6,10 +6,16 @@ spend there: the till gives the lease back before it asks the gateway for more t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tallystick.core.basket import Basket, Line
+from tallystick.core.command import Spend
+from tallystick.core.ids import Minor
 from tallystick.v1 import store_pb2
 from tallystick_till.errors import SaleRefused
+from tallystick_till.types import SaleAsk
 from tests.scenarios.street import Person, Street
 from tests.simulation.machine import Machine
 
@@ -131,3 +137,21 @@ def test_after_days_without_a_till_that_runs_the_store_gets_its_leases_anew(
     assert street.lease(till, ann) > 0
     assert street.sale(till, ann, 20_000, burn=900).burned_points == 900
     assert street.entry(ann, sale).shortfall == 0
+
+
+def test_after_a_no_of_the_gateway_the_next_try_has_an_id_of_its_own_as_the_guide_says(
+    street: Street,
+) -> None:
+    till = street.till("s1")
+    ann = street.member(300)
+    street.scan(till, ann)
+    basket = Basket("EUR", (Line("thing", 4000, Minor(20_000)),))
+    ask = SaleAsk(ann.member_id, basket, spend=Spend(500), sale_id=till.new_id())
+    with pytest.raises(SaleRefused) as no:
+        till.running.sale(ask)
+    assert no.value.reason == "INSUFFICIENT_POINTS"
+    fewer = replace(ask, spend=Spend(300))
+    with pytest.raises(SaleRefused) as reused:
+        till.running.sale(fewer)
+    assert reused.value.reason == "COMMAND_ID_REUSED"
+    assert till.running.sale(replace(fewer, sale_id=till.new_id())).burned_points == 300
