@@ -66,6 +66,26 @@ def test_tallies_are_read_back_exactly(books: Books) -> None:
     assert books.account(2).tallies == ()
 
 
+def test_a_batch_that_does_not_go_on_where_its_lane_ends_is_a_conflict(books: Books) -> None:
+    """A lane remembers where it ended; the database may have been set back since, and written by another process."""
+    books.enrol(1)
+    made = books.post((1, books.earn(1)))
+    assert made.journal is not None
+
+    def go_on(lane_seq: int, digest: bytes) -> None:
+        with books.store.transaction(PROGRAM) as transaction:
+            accounts = transaction.lock_accounts([member_id(1)])
+            changes = books.batch([(accounts[member_id(1)], books.earn(1))], tail=(lane_seq, digest))
+            transaction.write(changes)
+
+    with pytest.raises(StoreConflict):
+        go_on(made.journal.lane_seq + 1, made.journal.hash)
+    with pytest.raises(StoreConflict):
+        go_on(made.journal.lane_seq, b"x" * 32)
+    books.post((1, books.earn(1)))
+    assert books.account(1).active == 200
+
+
 def test_locked_accounts_leave_out_members_who_are_unknown(books: Books) -> None:
     books.enrol(1)
     with books.store.transaction(PROGRAM) as transaction:

@@ -106,6 +106,7 @@ class WriteSet:
     purchases: list[Purchase] = field(default_factory=list)
     """Goods of sales among the entries, where a segment asks about them."""
     journal: JournalRow | None = None
+    """The lane's next row; the store checks that the one before it is there, as ``prev_hash`` says."""
 
 
 @record(frozen=True, slots=True)

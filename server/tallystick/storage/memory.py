@@ -175,8 +175,14 @@ class MemoryTransaction(MemoryTills, MemoryCouponReads, MemorySegmentReads, Memo
         for member, hold in changes.holds_changed:
             self._replace(tables.holds.get(member, {}), hold.hold_id, hold)
         if changes.journal is not None:
-            lane = tables.journal.setdefault(changes.journal.lane_id, {})
-            self._insert(lane, changes.journal.lane_seq, changes.journal)
+            self._write_journal(changes.journal)
+
+    def _write_journal(self, row: JournalRow) -> None:
+        lane = self._tables.journal.setdefault(row.lane_id, {})
+        before = lane.get(row.lane_seq - 1)
+        if row.lane_seq > 1 and (before is None or before.hash != row.prev_hash):
+            raise StoreConflict("The lane does not end where this batch goes on.")
+        self._insert(lane, row.lane_seq, row)
 
     def _write_entry(self, new: NewEntry, recorded_ms: Ms) -> None:
         entry = new.entry

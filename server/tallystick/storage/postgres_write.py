@@ -236,9 +236,12 @@ def plan_write(program_id: str, changes: WriteSet) -> Write | None:
     for part, part_rows in zip(_PARTS, rows, strict=True):
         if part_rows:
             values += part.literals(part_rows)
+    counted = sum(len(r) for part, r in zip(_PARTS, rows, strict=True) if part.counted)
     if changes.journal is not None:
         values += journal_to_row(changes.journal)
-    values.append(sum(len(r) for part, r in zip(_PARTS, rows, strict=True) if part.counted))
+        # A lane's first row follows none.
+        counted += changes.journal.lane_seq > 1
+    values.append(counted)
     return Write(_statement(present, changes.journal is not None), values)
 
 
@@ -259,14 +262,18 @@ def _statement(present: tuple[bool, ...], with_journal: bool) -> str:
     parts = [part for part, here in zip(_PARTS, present, strict=True) if here]
     numbers = iter(range(2, 1_000))
     written = [f"{part.name} AS ({part.sql.format(rows=_unnested(part, numbers))})" for part in parts]
-    if with_journal:
-        columns = _columns(JOURNAL_COLUMNS)
-        casts = [f"${next(numbers)}::{_journal_type(column)}" for column in columns]
-        written.append(
-            f"journal_new AS (INSERT INTO journal (program_id, {', '.join(columns)}) "
-            f"SELECT $1::text, {', '.join(casts)})"
-        )
     counts = [f"(SELECT count(*) FROM {part.name})" for part in parts if part.counted]
+    if with_journal:
+        casts = {column: f"${next(numbers)}::{_journal_type(column)}" for column in _columns(JOURNAL_COLUMNS)}
+        written.append(
+            f"journal_new AS (INSERT INTO journal (program_id, {', '.join(casts)}) "
+            f"SELECT $1::text, {', '.join(casts.values())})"
+        )
+        # A database that was set back ends a lane elsewhere than whoever wrote it remembers.
+        counts.append(
+            "(SELECT count(*) FROM journal WHERE program_id = $1::text "
+            f"AND lane_id = {casts['lane_id']} AND lane_seq = {casts['lane_seq']} - 1 AND hash = {casts['prev_hash']})"
+        )
     # The check stands in the statement, so that it can go out in one message with the COMMIT.
     check = f"1 / ({' + '.join(counts) or '0'} = ${next(numbers)}::bigint)::int"
     return f"WITH {', '.join(written)} SELECT {check}"

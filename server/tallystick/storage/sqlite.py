@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, select
 
+from tallystick.core.chain import JournalRow
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import DeviceStatus, Program
 from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
@@ -99,6 +100,7 @@ _INSERT_LOT = _insert("lot", LOT_COLUMNS)
 _INSERT_HOLD = _insert("hold", HOLD_COLUMNS)
 _INSERT_PURCHASE = _insert("purchase", PURCHASE_COLUMNS)
 _INSERT_JOURNAL = _insert("journal", JOURNAL_COLUMNS)
+_JOURNAL_BEFORE = "SELECT 1 FROM journal WHERE program_id = ? AND lane_id = ? AND lane_seq = ? AND hash = ?"
 _UPDATE_LOT = _update("lot", LOT_COLUMNS)
 _UPDATE_HOLD = _update("hold", HOLD_COLUMNS)
 _UPDATE_ACCOUNT = (
@@ -136,10 +138,17 @@ class SqliteTransaction(SqlReads):
         self._insert(_INSERT_PURCHASE, [purchase_to_row(one) for one in changes.purchases])
         self._insert(_PUT_TILL, [till_to_row(chain) for chain in changes.tills])
         self._insert(_PUT_ITEM, [item_to_row(item) for item in changes.inbox])
-        self._insert(_INSERT_JOURNAL, [journal_to_row(changes.journal)] if changes.journal else [])
+        if changes.journal is not None:
+            self._insert_journal(changes.journal)
         self._update(_UPDATE_ACCOUNT, [account_change_to_row(*pair) for pair in changes.accounts])
         self._update(_UPDATE_LOT, [lot_to_row(member, lot) for member, lot in changes.lots_changed])
         self._update(_UPDATE_HOLD, [hold_to_row(member, hold) for member, hold in changes.holds_changed])
+
+    def _insert_journal(self, row: JournalRow) -> None:
+        before = (row.lane_id, row.lane_seq - 1, row.prev_hash)
+        if row.lane_seq > 1 and not self._rows(_JOURNAL_BEFORE, *before):
+            raise StoreConflict("The lane does not end where this batch goes on.")
+        self._insert(_INSERT_JOURNAL, [journal_to_row(row)])
 
     def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
