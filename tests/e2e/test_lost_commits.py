@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import LiteralString
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from tallystick.core.entry import Posted
 from tallystick.core.ids import Ms
@@ -19,6 +16,7 @@ from tallystick.storage.open import Store, open_store
 from tallystick.storage.schema import migrate
 from tests.e2e.support import ledger, plan
 from tests.support.postgres import Database, PostgresCluster
+from tests.support.set_back import Copy
 
 WAIT_S = 30.0
 
@@ -44,27 +42,6 @@ def store(own_database: Database) -> Iterator[Store]:
 def lane(store: Store) -> Iterator[Lane]:
     with closing(Lane(store, RuleBook(store), now_ms=lambda: Ms(plan.NOON_MS))) as opened:
         yield opened
-
-
-class Copy:
-    """A database as it is now; it can take the place of the original, whose later commits are lost then."""
-
-    def __init__(self, database: Database) -> None:
-        self._name = database.name
-        self._server = database.admin_url.replace("+psycopg", "").rsplit("/", 1)[0]
-        self._run("ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        self._run("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {text}")
-        self._run("CREATE DATABASE {copy} TEMPLATE {name}")
-        self._run("ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-
-    def take_over(self) -> None:
-        self._run("DROP DATABASE {name} WITH (FORCE)")
-        self._run("ALTER DATABASE {copy} RENAME TO {name}")
-
-    def _run(self, statement: LiteralString) -> None:
-        with psycopg.connect(f"{self._server}/postgres", autocommit=True) as admin:
-            name, copy = sql.Identifier(self._name), sql.Identifier(f"{self._name}_copy")
-            admin.execute(sql.SQL(statement).format(name=name, copy=copy, text=sql.Literal(self._name)))
 
 
 def earn(lane: Lane, number: int) -> bool:

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tallystick.service.ports import WriteSet
 from tallystick.service.watch_session import Session
 from tallystick.storage.memory import MemoryStore
 from tallystick.storage.open import open_store
+from tallystick.storage.schema import migrate
 from tallystick.v1 import store_pb2 as pb
 from tests.core.world import at
 from tests.service.desk import ANN, BEN, CLUB
@@ -38,7 +40,8 @@ from tests.service.watcher import (
     Shop,
     eventually,
 )
-from tests.support.postgres import Database
+from tests.support.postgres import Database, PostgresCluster
+from tests.support.set_back import Copy
 
 SOON_S = 1.5
 """Generous for one look at the journal on a machine that does other things as well."""
@@ -486,3 +489,36 @@ def test_what_another_process_changes_reaches_the_till(
 
     run(work())
     quiescence([here, there], monkeypatch, 3, members_count=40)
+
+
+def test_a_database_that_was_set_back_ends_the_streams_and_the_tills_learn_what_is_left(
+    postgres: PostgresCluster, keys: KeyDir
+) -> None:
+    till = Picture()
+
+    async def lost(shop: Shop, database: Database) -> None:
+        async with shop.watching(till):
+            standby = await in_thread(Copy, database)
+            await in_thread(shop.posted, shop.earn(70))
+            await in_thread(shop.posted, shop.earn(5))
+            await eventually(lambda: till.state(ANN).active_points == 75)
+            await in_thread(standby.take_over)
+            await eventually(lambda: not any(one.feeds for one in shop.gateway.watch._followers.values()))
+            await asyncio.sleep(0.05)
+
+    async def work(shop: Shop, database: Database) -> None:
+        with pytest.raises(StoreUnavailable):
+            await lost(shop, database)
+        async with shop.watching(till):
+            await eventually(lambda: till.state(ANN).active_points == 0)
+            await in_thread(shop.posted, shop.earn(30, member=BEN))
+            await eventually(lambda: till.state(BEN).active_points == 30)
+            assert till.states() == shop.truth()
+
+    with postgres.database() as database:
+        migrate(database.owner_url)
+        clock = SetClock(at("2026-01-15T12:00"))
+        with closing(open_store(database.service_url, now_ms=clock)) as store:
+            shop = Shop(store, keys, clock)
+            run(work(shop, database))
+            shop.close()

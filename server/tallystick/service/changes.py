@@ -80,10 +80,13 @@ class ChangeLog:
     def reaches(self, place: Place) -> bool:
         """Return whether it is worth reading on from a place: it is of this journal, and not too far behind."""
         heads = self._store.read_journal_heads(self._program_id)
-        # Ahead of the journal: the database was restored from an older copy.
-        if any(seq > heads.get(lane_id, 0) for lane_id, seq in place.lanes.items()):
+        if _ahead(place, heads):
             return False
         return sum(heads.values()) - sum(place.lanes.values()) <= BEHIND_MAX
+
+    def lost(self, place: Place) -> bool:
+        """Return whether the journal ends before a place: the database was set back to an earlier instant."""
+        return _ahead(place, self._store.read_journal_heads(self._program_id))
 
     def since(self, place: Place) -> Changes:
         """Return the next round of what has changed since a place."""
@@ -118,6 +121,10 @@ class ChangeLog:
             seen_ms = Ms(found[-1][0] + OVERLAP_MS)
             if found[-1][0] > since and seen_ms < now_ms:
                 return found, seen_ms
+
+
+def _ahead(place: Place, heads: Mapping[int, int]) -> bool:
+    return any(seq > heads.get(lane_id, 0) for lane_id, seq in place.lanes.items())
 
 
 class Cursors:

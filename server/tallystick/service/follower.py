@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from tallystick.core.ids import MemberId, Ms
 from tallystick.core.state import MemberStatus
 from tallystick.service.changes import ChangeLog, Changes, Place
-from tallystick.service.errors import Overloaded
+from tallystick.service.errors import Overloaded, StoreUnavailable
 from tallystick.service.member_states import MEMBERS_MAX
 from tallystick.service.watch_session import Session, StoreView
 from tallystick.v1 import store_pb2 as pb
@@ -68,6 +68,10 @@ class Feed:
         if not self._waiting:
             self._bell.clear()
         return response
+
+
+class SetBack(StoreUnavailable):
+    """The database was set back to an earlier instant: what was told since may no longer be so."""
 
 
 RECHECK_MS = 1_000
@@ -129,11 +133,16 @@ class Follower:
         self._feeds.discard(feed)
 
     def step(self) -> tuple[list[Delivery], bool]:
-        """Return what is new for each stream, and whether there is more. Raises ``StoreUnavailable``: step again."""
+        """Return what is new for each stream, and whether there is more.
+
+        Raises ``StoreUnavailable``: step again; and ``SetBack``: every stream has to begin anew.
+        """
         with self._lock:
             feeds = list(self._feeds)
             if not feeds or self._place is None:
                 return [], False
+            if self._log.lost(self._place):
+                raise SetBack(mend="Come back with the last cursor.")
             changes = self._log.since(self._place)
             changed, seen = self._changed(changes, feeds[0].session.view)
             by_view: dict[StoreView, list[Feed]] = {}

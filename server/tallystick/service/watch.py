@@ -13,7 +13,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.security.key_dir import KeyDir
 from tallystick.service.changes import ChangeLog, Cursors, WatchStore
 from tallystick.service.errors import TallystickError
-from tallystick.service.follower import Feed, Follower
+from tallystick.service.follower import Feed, Follower, SetBack
 from tallystick.service.member_states import Grants
 from tallystick.service.reads import ReadPool
 from tallystick.service.rulebook import RuleBook
@@ -186,19 +186,27 @@ class Watch:
     async def _step(self, program_id: ProgramId, follower: Follower) -> bool:
         try:
             deliveries, more = await self._pool.run(follower.step)
+        except SetBack as error:
+            log.warning("the database was set back; tills begin anew", extra={"program_id": program_id})
+            _end(follower, error)
+            return False
         except TallystickError as error:
             # Nothing was handed out and nothing is lost: the next step reads the same again.
             log.warning("the journal could not be read", extra={"reason": error.reason})
             return False
         except Exception as error:
             log.exception("the journal could not be followed", extra={"program_id": program_id})
-            for feed in follower.feeds:
-                feed.fail(error)
-                follower.leave(feed)
+            _end(follower, error)
             return False
         for feed, responses in deliveries:
             feed.put(responses)
         return more
+
+
+def _end(follower: Follower, error: Exception) -> None:
+    for feed in follower.feeds:
+        feed.fail(error)
+        follower.leave(feed)
 
 
 class _Bell:
