@@ -211,6 +211,27 @@ def test_a_lane_number_is_free_again_when_its_process_is_gone(ledger_database: D
     third.close()
 
 
+def test_connections_that_do_not_write_are_replaced_once_the_database_does(
+    store: PostgresStore, ledger_database: Database
+) -> None:
+    """A session stays as read-only as it began, whatever a DBA sets later; or it leads to what was the primary."""
+    books = Books(store)
+    books.enrol(1)
+    run(ledger_database, "ALTER ROLE tallystick_app IN DATABASE {} SET default_transaction_read_only = on")
+    drop_connections(ledger_database)
+    with pytest.raises(StoreUnavailable):
+        books.post((1, books.earn(1)))
+    with pytest.raises(StoreUnavailable):
+        books.enrol(2)
+    assert books.account(1).active == 0
+    run(ledger_database, "ALTER ROLE tallystick_app IN DATABASE {} RESET default_transaction_read_only")
+    books.post((1, books.earn(1)))
+    books.enrol(2)
+    other = PostgresStore(ledger_database.service_url)
+    assert (books.lane_id, other.claim_lane()) == (0, 1)
+    other.close()
+
+
 def test_lane_numbers_are_taken_again_after_the_connection_was_lost(
     store: PostgresStore, ledger_database: Database
 ) -> None:

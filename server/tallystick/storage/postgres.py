@@ -37,6 +37,7 @@ from tallystick.storage.postgres_connect import (
     literal,
     lost,
     operating_error,
+    reads_only,
     require_open,
     with_defaults,
 )
@@ -335,6 +336,8 @@ class PostgresStore(LedgerReads, SqlDirectory):
     def _fault_named(self, error: BaseException) -> TallystickError | None:
         if not isinstance(error, psycopg.Error):
             return None
+        if reads_only(error):
+            self._forget_all()
         return operating_error(error, connection_lost=lost(error))
 
     def _read(self, program_id: ProgramId, work: Callable[[Reads], T], *, at_one_instant: bool = False) -> T:
@@ -359,6 +362,13 @@ class PostgresStore(LedgerReads, SqlDirectory):
         self._lanes.renew()
         return connection
 
+    def _forget_all(self) -> None:
+        """Connect anew everywhere: what reads only is not, or no longer, where the ledger is written."""
+        self._writers.forget_idle()
+        self._readers.forget_idle()
+        self._lanes.reconnect()
+        self._engine.dispose()
+
     @contextmanager
     def _in_transaction(self, pool: Pool[Connection]) -> Iterator[Connection]:
         with pool.use(require_open) as connection:
@@ -372,6 +382,9 @@ class PostgresStore(LedgerReads, SqlDirectory):
                 gone = lost(error)
                 if gone:
                     pool.forget_idle()
+                elif reads_only(error):
+                    close(connection)
+                    self._forget_all()
                 named = operating_error(error, connection_lost=gone)
                 if named is None:
                     raise

@@ -181,6 +181,14 @@ def lost(error: psycopg.Error) -> bool:
     return isinstance(error, psycopg.OperationalError) and error.sqlstate in _GONE
 
 
+def reads_only(error: psycopg.Error) -> bool:
+    """Tell whether an error means that the session does not write.
+
+    It may never do: it was begun while the database was set to be read, or leads to what was the primary.
+    """
+    return error.sqlstate == _READ_ONLY
+
+
 def operating_error(error: psycopg.Error, *, connection_lost: bool) -> TallystickError | None:
     """Return the operating error that a driver's error stands for; None for an error of ours.
 
@@ -191,6 +199,6 @@ def operating_error(error: psycopg.Error, *, connection_lost: bool) -> Tallystic
         return StoreConflict("The connection was lost; the batch may be run again.")
     if state in _RUN_AGAIN:
         return StoreConflict(f"Another writer was first ({state}); the batch may be run again.")
-    if state == _READ_ONLY or state[:2] in _AWAY_CLASSES:
+    if reads_only(error) or state[:2] in _AWAY_CLASSES:
         return StoreUnavailable(f"The database cannot serve now ({state}).")
     return None

@@ -48,13 +48,21 @@ class LaneLocks:
             if self._claimed:
                 self._connected()
 
+    def reconnect(self) -> None:
+        """Give up the connection, which may lead to what was the primary: ``renew`` takes the numbers on another."""
+        with self._guard:
+            self._disconnect()
+
     def close(self) -> None:
         """Give the numbers back."""
         with self._guard:
             self._claimed.clear()
-            if self._connection is not None:
-                close(self._connection)
-                self._connection = None
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            close(self._connection)
+            self._connection = None
 
     def _connected(self) -> Connection:
         if self._connection is not None:
