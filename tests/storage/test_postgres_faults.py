@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import LiteralString
@@ -21,6 +22,7 @@ from tallystick.storage.postgres import PostgresStore, PostgresTransaction
 from tallystick.storage.postgres_connect import connect
 from tallystick.storage.postgres_lanes import LANES_MAX
 from tallystick.storage.schema import migrate
+from tallystick.storage.verify import verify
 from tests.storage.build import NOW, PROGRAM, Books, Change, inbox_item, member_id, till
 from tests.support.postgres import Database, PostgresCluster, PostgresServer
 
@@ -159,10 +161,13 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
     assert store.persons(PROGRAM, [member_id(1)]) == {}
 
 
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
 def test_a_cashier_waits_for_another_who_may_take_the_last_place(
-    store: PostgresStore, ledger_database: Database, monkeypatch: pytest.MonkeyPatch
+    store: PostgresStore, ledger_database: Database, monkeypatch: pytest.MonkeyPatch, isolation: str
 ) -> None:
     monkeypatch.setattr(cashiers, "CASHIERS_MAX", 1)
+    run(ledger_database, f"ALTER DATABASE {{}} SET default_transaction_isolation = '{isolation}'")
+    drop_connections(ledger_database)
     Books(store)
     outcomes: list[bool] = []
 
@@ -230,6 +235,35 @@ def test_connections_that_do_not_write_are_replaced_once_the_database_does(
     other = PostgresStore(ledger_database.service_url)
     assert (books.lane_id, other.claim_lane()) == (0, 1)
     other.close()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "default_transaction_isolation = 'repeatable read'",
+        "row_security = off",
+        "array_nulls = off",
+        "client_encoding = 'LATIN1'",
+        "client_encoding = 'SQL_ASCII'",
+        "transaction_timeout = '1s'",
+    ],
+)
+def test_what_a_dba_sets_for_the_role_does_not_change_what_the_gateway_does(
+    ledger_database: Database, setting: LiteralString
+) -> None:
+    run(ledger_database, "ALTER ROLE tallystick_app IN DATABASE {} SET " + setting)
+    store = PostgresStore(ledger_database.service_url)
+    books = Books(store)
+    books.enrol(1)
+    books.post((1, books.earn(1)))
+    store.put_cashier(PROGRAM, Cashier("store-1", "lukasz", "Łukasz", active=True, pin_hash=""))
+    assert [one.label for one in store.cashiers(PROGRAM, "store-1")] == ["Łukasz"]
+    with store.snapshot(PROGRAM) as snapshot:
+        # A verification takes as long as it takes.
+        time.sleep(1.5)
+        assert len(list(snapshot.ledger())) == 1
+    assert verify(store).ok
+    store.close()
 
 
 def test_lane_numbers_are_taken_again_after_the_connection_was_lost(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.core.state import Alloc, Hold, HoldStatus, MemberStatus
 from tallystick.service.errors import FailedPrecondition, InvalidInput, StoreUnavailable
 from tallystick.service.ports import TillMember
-from tallystick.storage import open_store, sqlite_connect
+from tallystick.storage import open_store, schema, sqlite_connect
 from tallystick.storage.schema import HEAD, current, head, migrate
 from tallystick.storage.tables import metadata
 from tests.storage.build import command_id, member_id
@@ -310,6 +312,28 @@ def test_a_migration_waits_its_turn_and_says_when_it_did_not_get_one(
     other.execute("ROLLBACK")
     other.close()
     assert migrate(url) == HEAD
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_of_two_migrations_at_once_the_second_finds_what_the_first_did(
+    database: Database, isolation: str
+) -> None:
+    run(
+        database.admin_url,
+        f"ALTER DATABASE {database.name} SET default_transaction_isolation = '{isolation}'",
+    )
+    engine = create_engine(database.owner_url)
+    with ThreadPoolExecutor(2) as pool:
+        with engine.begin() as first:
+            first.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema._MIGRATION_LOCK})
+            both = [pool.submit(migrate, database.owner_url) for _ in range(2)]
+            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            until = time.monotonic() + 30
+            while first.scalar(waiting) != 2:
+                assert time.monotonic() < until, "they do not wait for each other"
+                time.sleep(0.02)
+        assert [one.result(60) for one in both] == [HEAD, HEAD]
+    engine.dispose()
 
 
 def test_a_full_disk_ends_a_migration_with_nothing_changed(

@@ -31,14 +31,21 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": SILENCE_TIMEOUT_S * 1000,
     "application_name": "tallystick",
+    "client_encoding": "UTF8",
 }
 
+# What we rely on, whatever a role, a database or the server sets: row locks that are waited for show what was committed
+# meanwhile at this level alone.
 _SESSION = f"""
 SET statement_timeout = '{STATEMENT_TIMEOUT_S}s';
 SET lock_timeout = '{LOCK_TIMEOUT_S}s';
 SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_TIMEOUT_S}s';
 SET idle_session_timeout = 0;
+SET default_transaction_isolation = 'read committed';
+SET row_security = on;
+SET array_nulls = on;
 SET standard_conforming_strings = on;
+SELECT set_config('transaction_timeout', '0', false) WHERE current_setting('transaction_timeout', true) IS NOT NULL;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
 """
 

@@ -117,13 +117,18 @@ def _newer(revision: str) -> FailedPrecondition:
 
 def _engine(url: str) -> Engine:
     parsed = parse_url(url)
-    engine = create_engine(sqlalchemy_url(parsed))
+    driver_url = sqlalchemy_url(parsed)
     if parsed.backend == SQLITE:
         from tallystick.storage.sqlite_connect import explicit_transactions
 
+        engine = create_engine(driver_url)
         explicit_transactions(engine)
-    assert parsed.backend in (POSTGRES, SQLITE)
-    return engine
+        return engine
+    assert parsed.backend == POSTGRES
+    # Whoever has waited for another migration has to see what it did.
+    return create_engine(
+        driver_url, isolation_level="READ COMMITTED", connect_args={"client_encoding": "UTF8"}
+    )
 
 
 @contextmanager
