@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, TextClause, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CheckConstraint, DefaultClause
@@ -24,6 +25,7 @@ from tallystick.service.ports import TillMember
 from tallystick.storage import open_store, schema, sqlite_connect
 from tallystick.storage.schema import HEAD, current, head, migrate
 from tallystick.storage.tables import metadata
+from tallystick.storage.url import libpq_conninfo, parse_url
 from tests.storage.build import command_id, member_id
 from tests.storage.conftest import BACKENDS
 from tests.support.postgres import Database
@@ -378,6 +380,28 @@ def test_a_url_that_means_nothing_to_us_is_refused_with_the_forms_that_do(url: s
     with pytest.raises(InvalidInput) as failure:
         open_store(url)
     assert "memory:" in failure.value.mend
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("u:a%20b@h/db", {"user": "u", "password": "a b", "host": "h", "dbname": "db"}),
+        ("u:a+b%25%C3%A5@h/db", {"password": "a+b%å"}),
+        ("u@/db?options=-c%20jit%3Doff", {"options": "-c jit=off"}),
+        ("u@/db?host=a:5432&host=b:5433", {"host": "a,b", "port": "5432,5433", "dbname": "db"}),
+        (
+            "u@/db?host=%2Frun%2Fpostgresql&sslmode=verify-full",
+            {"host": "/run/postgresql", "sslmode": "verify-full"},
+        ),
+    ],
+)
+def test_a_url_means_the_same_to_the_service_as_to_a_migration(rest: str, said: dict[str, str]) -> None:
+    url = parse_url(f"postgresql://{rest}").url
+    assert url is not None
+    _, migrating = url.get_dialect()().create_connect_args(url)
+    serving = conninfo_to_dict(libpq_conninfo(url))
+    assert serving.items() >= said.items()
+    assert serving == {key: str(value) for key, value in migrating.items()}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def _require_known_options(url: URL) -> None:
 
     try:
         conninfo_to_dict(libpq_conninfo(url))
-    except ProgrammingError:
+    except (ProgrammingError, ArgumentError):
         raise InvalidInput(
             "The database URL has options behind the '?' that PostgreSQL does not know.",
             mend="Write them as libpq does, for example ?sslmode=require, or leave them out.",
@@ -72,4 +72,9 @@ def sqlalchemy_url(parsed: StoreUrl) -> URL:
 
 def libpq_conninfo(url: URL) -> str:
     """Return the libpq connection string of a PostgreSQL URL."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    from psycopg.conninfo import make_conninfo
+
+    # What SQLAlchemy hands to the driver: as text, libpq reads neither its spaces nor its several hosts.
+    driver_url = url.set(drivername="postgresql+psycopg")
+    _, options = driver_url.get_dialect()().create_connect_args(driver_url)
+    return make_conninfo("", **options)
