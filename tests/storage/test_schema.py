@@ -292,6 +292,16 @@ def test_a_role_that_does_not_own_the_tables_is_told_whose_url_it_takes(
         assert current(database.owner_url) == (existing or None)
 
 
+def test_a_role_without_rights_as_behind_a_restore_before_the_roles_says_so(
+    database: Database,
+) -> None:
+    migrate(database.owner_url)
+    run(database.admin_url, "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tallystick_app")
+    with pytest.raises(FailedPrecondition, match="may not read the tables") as failure:
+        open_store(database.service_url)
+    assert "roles.sql" in failure.value.mend
+
+
 def test_a_file_that_is_no_database_can_neither_be_looked_at_nor_migrated(tmp_path: Path) -> None:
     path = tmp_path / "junk.db"
     path.write_bytes(b"not a database" * 100)

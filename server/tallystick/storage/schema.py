@@ -102,8 +102,20 @@ def check(revision: str | None) -> None:
 
 
 def check_connection(connection: Connection) -> None:
-    """Raise ``FailedPrecondition`` unless the database behind a connection can be served."""
-    check(_revision(connection))
+    """Raise ``FailedPrecondition`` unless the database behind a connection can be served, and by its role."""
+    from sqlalchemy.exc import ProgrammingError
+
+    try:
+        revision = _revision(connection)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _NOT_ALLOWED:
+            raise
+        raise FailedPrecondition(
+            "This role may not read the tables.",
+            mend=f"Serve with the URL of {SERVICE_ROLE}. If the database was restored before deploy/roles.sql had run, "
+            "restore it again: the rights of the roles were left out.",
+        ) from error
+    check(revision)
 
 
 def _newer(revision: str) -> FailedPrecondition:
