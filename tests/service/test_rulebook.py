@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
 from typing import cast
 
-from tallystick.core.ids import Ms, ProgramId
-from tallystick.service.directory import Clock, Directory, Program
+from tallystick.core.ids import CommandId, Ms, ProgramId
+from tallystick.service.directory import Clock, Directory, Program, StoredRuleSet
 from tallystick.service.rulebook import FRESH_S, REFRESH_S, RuleBook
 
 SHOP = ProgramId("shop")
+RULES = {
+    "format": "tallystick/1",
+    "currency": "EUR",
+    "time_zone": "Europe/Stockholm",
+    "earning": {"rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]},
+}
 
 
 class Books:
@@ -17,6 +25,7 @@ class Books:
 
     def __init__(self) -> None:
         self.published = 1
+        self.name = ""
         self.reads = 0
         self.reading: Callable[[], None] = lambda: None
 
@@ -25,6 +34,12 @@ class Books:
         found = Program(program_id, "Shop", Clock.LIVE, self.published, Ms(0))
         self.reading()
         return found
+
+    def rule_set(self, _program_id: ProgramId, version: int) -> StoredRuleSet:
+        text = json.dumps(RULES | {"name": self.name})
+        return StoredRuleSet(
+            version, "00" * 32, text, text, CommandId(str(uuid.UUID(int=version))), Ms(0), "tests"
+        )
 
 
 class Time:
@@ -95,3 +110,19 @@ def test_a_program_whose_rules_were_not_looked_up_is_not_fresh() -> None:
     _, _, book = opened()
     assert version(book) == 1
     assert not book.fresh(SHOP)
+
+
+def test_a_number_that_a_database_has_given_anew_after_it_was_set_back_is_read_anew() -> None:
+    """It lost version 2 with its last commits; what is published then is another version 2."""
+    books, time, book = opened()
+
+    def in_force(number: int, name: str) -> str:
+        books.published, books.name = number, name
+        time.now_s += REFRESH_S + 0.01
+        rules = book.current(SHOP)
+        assert rules is not None
+        return rules.name
+
+    assert in_force(2, "lost") == "lost"
+    assert in_force(1, "before") == "before"
+    assert in_force(2, "after") == "after"

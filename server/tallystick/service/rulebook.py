@@ -49,7 +49,14 @@ class RuleBook:
                 self._programs.clear()
                 self._parsed.clear()
             self._programs[program_id] = (now, program)
+            self._drop_lost(program_id, program.rule_set if program else 0)
         return program
+
+    def _drop_lost(self, program_id: ProgramId, newest: int) -> None:
+        # A database that was set back gives their numbers to other rules.
+        lost = [key for key in self._parsed if key[0] == program_id and key[1] > newest]
+        for key in lost:
+            del self._parsed[key]
 
     def forget(self, program_id: ProgramId) -> None:
         """Look the program up again at the next use: this replica has just changed it."""
