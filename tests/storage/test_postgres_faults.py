@@ -17,7 +17,7 @@ from tallystick.core.entry import EntryKind, Moves
 from tallystick.service.directory import Cashier
 from tallystick.service.errors import FailedPrecondition, NotFound, StoreConflict, StoreUnavailable
 from tallystick.service.ports import InboxState, WriteSet
-from tallystick.storage import cashiers
+from tallystick.storage import cashiers, postgres_connect
 from tallystick.storage.postgres import PostgresStore, PostgresTransaction
 from tallystick.storage.postgres_connect import connect
 from tallystick.storage.postgres_lanes import LANES_MAX
@@ -76,6 +76,19 @@ def test_a_connection_that_dies_within_a_transaction_is_a_conflict_and_the_batch
     assert store.read_known(PROGRAM, [change.command_id]) == {}
     post(cut=False)
     assert books.account(1).active == 100
+
+
+def test_a_read_that_a_lock_kept_waiting_says_so(
+    store: PostgresStore, ledger_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Books(store).enrol(1)
+    monkeypatch.setattr(postgres_connect, "_SESSION", "SET lock_timeout = '50ms'")
+    drop_connections(ledger_database)
+    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as vacuuming:
+        vacuuming.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable, match="lock on what is needed"):
+            store.read_accounts(PROGRAM, [member_id(1)])
+    assert store.read_accounts(PROGRAM, [member_id(1)])
 
 
 def test_a_deadlock_is_a_conflict(store: PostgresStore) -> None:

@@ -346,16 +346,17 @@ class PostgresStore(LedgerReads, SqlDirectory):
     def _reading(
         self, program_id: ProgramId, work: Callable[[PostgresTransaction], T], *, begin: str = ""
     ) -> T:
+        last: StoreConflict | None = None
         for _ in range(READ_ATTEMPTS):
-            with (
-                suppress(StoreConflict),
-                self._in_transaction(self._readers) as connection,
-            ):
-                transaction = PostgresTransaction(connection, program_id, begin=begin)
-                result = work(transaction)
-                transaction.commit()
-                return result
-        raise StoreUnavailable("The connection was lost again and again.")
+            try:
+                with self._in_transaction(self._readers) as connection:
+                    transaction = PostgresTransaction(connection, program_id, begin=begin)
+                    result = work(transaction)
+                    transaction.commit()
+                    return result
+            except StoreConflict as conflict:
+                last = conflict
+        raise StoreUnavailable(f"Reading failed {READ_ATTEMPTS} times: {last}") from last
 
     def _open_writer(self) -> Connection:
         connection = connect(self._conninfo)

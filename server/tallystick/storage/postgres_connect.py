@@ -64,7 +64,6 @@ _RUN_AGAIN = frozenset(
         "40001",  # serialization_failure
         "40P01",  # deadlock_detected
         "23505",  # unique_violation: another replica answered the same command, or wrote the same lane
-        "55P03",  # lock_not_available
         "22012",  # division_by_zero: a write did not change as many rows as it was to
     }
 )
@@ -80,6 +79,7 @@ _GONE = frozenset(
 # connection, resources, operator intervention, system errors, and a standby that does not write
 _AWAY_CLASSES = ("08", "53", "57", "58")
 _READ_ONLY = "25006"
+_LOCKED = "55P03"  # lock_not_available
 
 
 class Connection(psycopg.Connection[Any]):
@@ -204,6 +204,10 @@ def operating_error(error: psycopg.Error, *, connection_lost: bool) -> Tallystic
     state = error.sqlstate or ""
     if connection_lost:
         return StoreConflict("The connection was lost; the batch may be run again.")
+    if state == _LOCKED:
+        return StoreConflict(
+            f"Somebody holds a lock on what is needed ({state}); the batch may be run again."
+        )
     if state in _RUN_AGAIN:
         return StoreConflict(f"Another writer was first ({state}); the batch may be run again.")
     if reads_only(error) or state[:2] in _AWAY_CLASSES:
