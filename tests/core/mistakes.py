@@ -73,6 +73,13 @@ WRONG: list[tuple[str, object, str, str, str]] = [
     ),
     ("earning/rules/1/channel", "fax", "earning.rules[1].channel[0]", "not known", "store, webshop, app"),
     ("earning/rules/1/tier", "golden", "earning.rules[1].tier[0]", "not known", "did you mean 'gold'?"),
+    (
+        "earning/rules/1/experiment",
+        "weekend/duoble",
+        "earning.rules[1].experiment[0]",
+        "not known",
+        "did you mean 'weekend/double'?",
+    ),
     ("earning/rules/1/weekday", ["mon", "day"], "earning.rules[1].weekday[1]", "not known", "mon"),
     (
         "earning/rules/1/hours",

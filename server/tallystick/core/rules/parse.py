@@ -90,13 +90,13 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
             "write three capital letters, for example EUR",
         )
     zone = _zone(root)
+    # What other sections name comes before them.
     tiers = _tiers(root.node("tiers"))
     tier_ids = tuple(level.tier_id for level in tiers.levels) if tiers else ()
     memberships = parse_memberships(root)
     root.names["membership"] = tuple(one.membership_id for one in memberships)
-    earning = _earning(root, zone, tier_ids)
-    # What other sections name comes before them.
     experiments = parse_experiments(root, zone)
+    earning = _earning(root, zone, tier_ids)
     segments = parse_segments(root, tier_ids)
     offered = parse_offers(root, _coupons(root, zone, tier_ids))
     rules = RuleSet(
