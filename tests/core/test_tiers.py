@@ -396,6 +396,27 @@ def test_a_return_after_the_basis_changed_does_not_take_the_tier() -> None:
     assert tier(world) == "silver"
 
 
+@pytest.mark.parametrize("before", ["rolling", "anniversary"])
+def test_what_was_spent_this_year_counts_on_when_the_period_becomes_the_calendar_year(before: str) -> None:
+    world = tiered(before)
+    sell(world, 9_000, "2026-03-01")
+    world.rules = tiered().rules
+    assert sell(world, 1_000, "2026-04-01") == "silver"
+    assert credits_now(world) == 10_000
+
+
+def test_a_review_by_the_calendar_year_finds_what_a_rolling_period_has_counted() -> None:
+    world = tiered("rolling")
+    sale = world.posted(world.sale(30_000, 5_000))
+    world.rules = tiered().rules
+    world.wait_until("2027-02-01")
+    assert tier(world) == "gold"
+    assert sell(world, 100, "2027-02-01") == "gold"
+    world.posted(world.give_back(sale, ReturnLine(2, 1000)))
+    world.wait_until("2028-02-01")
+    assert tier(world) == "silver", "the year before has carried it no more"
+
+
 def test_a_member_of_a_tier_that_is_gone_begins_again_at_the_lowest() -> None:
     world = tiered()
     sell(world, 30_000)

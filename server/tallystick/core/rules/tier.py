@@ -48,8 +48,10 @@ def credits_in_period(tiers: Tiers, state: TierState, day: date, enrolled: date)
     if tiers.period is TierPeriod.ROLLING:
         first = day.toordinal() - tiers.rolling_days + 1
         return sum(credits for at, credits in state.buckets if first <= at <= day.toordinal())
-    start = _period_start(tiers, day, enrolled).toordinal()
-    return sum(credits for at, credits in state.buckets if at == start)
+    start = _period_start(tiers, day, enrolled)
+    # Rules whose periods began on other days have left their credits under those.
+    end = _period_start(tiers, start + timedelta(days=366), enrolled).toordinal()
+    return sum(credits for at, credits in state.buckets if start.toordinal() <= at < end)
 
 
 def add_credits(
