@@ -17,7 +17,7 @@ from tallystick.core.standin import StandIn, stand_in_sale
 from tallystick.service.balances import Balances, Preview
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
-from tests.core.world import at, basket
+from tests.core.world import at, basket, line
 from tests.service.desk import ANN, BEN, CLUB, Desk
 
 TWICE: dict[str, Any] = {"id": "twice", "kind": "multiply", "by": 2}
@@ -80,6 +80,18 @@ def test_who_comes_too_late_gets_the_rest_of_the_points_and_is_told_why(opened: 
     late = campaign.desk.posted(campaign.sale(who=BEN))
     assert (late.moves.active, told(late)) == (20, ["budget_used_up"])
     assert late.detail.coupons == ()
+
+
+def test_who_buys_nothing_of_the_campaign_is_told_nothing_of_it(shared: Store) -> None:
+    brand = {**TWICE, "sku": ["A"], "budget": {"points": 10, "per": "ever"}}
+    with Desk(shared, earning={"rules": [BASE, brand], "exclude": [{"category": "gift card"}]}) as desk:
+        bought = desk.posted(desk.sale(line(2_000, sku="A")))
+        other = desk.posted(desk.sale(line(2_000, sku="B")))
+        settled = desk.posted(desk.settle(line(2_000, sku="B"), earned=20))
+        card = desk.posted(desk.sale(line(2_000, sku="A", categories=("gift card",))))
+        late = desk.posted(desk.sale(line(2_000, sku="B"), line(2_000, sku="A")))
+    assert (gave(bought), told(late)) == (20, ["budget_used_up"])
+    assert told(other) == told(settled) == told(card) == []
 
 
 def test_a_budget_in_money_counts_what_the_points_are_worth(opened: Open) -> None:

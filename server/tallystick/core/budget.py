@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from tallystick.core.basket import Line
 from tallystick.core.coupon import CouponUse
 from tallystick.core.entry import AppliedCoupon, Explanation
 from tallystick.core.ids import Minor
-from tallystick.core.rules.match import Moment, holds_at
+from tallystick.core.rules.match import Moment, fits, holds_at
 from tallystick.core.rules.model import AccrualRule, RuleSet
 from tallystick.core.rules.period import period_start
 from tallystick.core.rules.reward import BUDGET
@@ -59,9 +60,12 @@ def used_up(rules: RuleSet, uses: Sequence[CouponUse], *, away: bool) -> frozens
 
 
 def stop_rules(
-    rules: RuleSet, uses: Sequence[CouponUse], moment: Moment, *, away: bool
+    rules: RuleSet, uses: Sequence[CouponUse], lines: Sequence[Line], moment: Moment, *, away: bool
 ) -> tuple[Moment, tuple[Explanation, ...]]:
-    """Return the moment at which rules without a budget left do not hold, and what is said of those that would."""
+    """Return the moment at which rules without a budget left do not hold, and what is said of those that would.
+
+    ``lines`` are those that earn. Nothing is said of a rule that looks at none of them: it would have given nothing.
+    """
     stopped = used_up(rules, uses, away=away)
     if not stopped:
         return moment, ()
@@ -70,7 +74,9 @@ def stop_rules(
         if away
         else Explanation(rule.rule_id, 0, 0, "budget_used_up")
         for rule in rules.budgets
-        if rule.rule_id in stopped and holds_at(rule.when, moment)
+        if rule.rule_id in stopped
+        and holds_at(rule.when, moment)
+        and any(fits(rule.lines, line) for line in lines)
     )
     return moment._replace(used_up=stopped), told
 

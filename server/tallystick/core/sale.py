@@ -164,9 +164,6 @@ def _with_earn(
     away: bool = False,
 ) -> Priced | Refused:
     """Add what a basket earns to what was taken off it."""
-    stopped: tuple[Explanation, ...] = ()
-    if rules.budgets:
-        moment, stopped = stop_rules(rules, uses, moment, away=away)
     earning, lines = rules.earning, basket.lines
     paid = [line.amount_minor - off for line, off in zip(lines, benefit.discounts, strict=True)]
     eligible = paid
@@ -178,6 +175,10 @@ def _with_earn(
         eligible = [
             0 if excluded(earning, line) else rest for line, rest in zip(lines, eligible, strict=True)
         ]
+    stopped: tuple[Explanation, ...] = ()
+    if rules.budgets:
+        earn = [line for line, rest in zip(lines, eligible, strict=True) if rest]
+        moment, stopped = stop_rules(rules, uses, earn, moment, away=away)
     total = sum([line.amount_minor for line in lines])
     accrual = accrue(earning, lines, eligible, total, moment)
     if accrual.points > POINTS_MAX:
