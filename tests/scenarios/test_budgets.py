@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,11 @@ from tallystick.core.standin import StandIn, stand_in_sale
 from tallystick.service.balances import Balances, Preview
 from tallystick.storage.open import Store
 from tallystick.storage.verify import verify
+from tallystick_till.types import SaleAsk
 from tests.core.world import at, basket, line
+from tests.scenarios.street import Street
 from tests.service.desk import ANN, BEN, CLUB, Desk
+from tests.simulation.line import CALM, Weather
 
 TWICE: dict[str, Any] = {"id": "twice", "kind": "multiply", "by": 2}
 BASE: dict[str, Any] = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
@@ -187,6 +191,52 @@ def test_a_till_without_a_line_gives_nothing_of_it_and_the_gateway_agrees(opened
     assert settled.detail.explanations == till.detail.explanations
     assert told(settled) == ["budget_needs_gateway"]
     assert campaign.buys() == 20, "nothing of it was used"
+
+
+def test_a_till_whose_line_is_up_gives_what_is_left_of_it(tmp_path: Path) -> None:
+    budget = {"points": 250, "per": "ever"}
+    street = Street(tmp_path, earning={"rules": [BASE, {**TWICE, "sku": ["tea"], "budget": budget}]})
+    till, other = street.till("s1"), street.till("s2")
+    ann, ben = street.member(), street.member()
+
+    # Nobody pays with points: only sales that the campaign would give points for wait for the gateway.
+    bought = [street.sale(till, ann, sku="tea"), street.sale(other, ben, sku="tea")]
+    plain = street.sale(till, ann)
+    street.offline(other)
+    away = street.sale(other, ben, sku="tea")
+    bought += [street.sale(till, ann, sku="tea") for _ in range(2)]
+    assert [sale.earned_points for sale in bought] == [200, 200, 200, 100], "the third passes the budget"
+    assert plain.earned_points == 100
+    assert [bool(sale.receipt.qr) for sale in (plain, bought[0])] == [True, False], (
+        "only the plain one is reported"
+    )
+    assert (away.earned_points, away.stand_in) == (100, True), "without a line it gives nothing"
+
+    street.online(other)
+    street.sync(till, other)
+    assert (street.balance(ann), street.balance(ben)) == (200 + 100 + 200 + 100, 200 + 100)
+    assert [told(street.entry(ann, sale)) for sale in (plain, bought[3])] == [[], ["budget_used_up"]]
+    assert told(street.entry(ben, away)) == ["budget_needs_gateway"]
+    assert street.books_are_right()
+    street.close()
+
+
+def test_a_till_that_gets_no_answer_sells_once_and_without_the_campaign(tmp_path: Path) -> None:
+    street = Street(
+        tmp_path, earning={"rules": [BASE, {**TWICE, "budget": {"points": 1_000, "per": "ever"}}]}
+    )
+    till, ann = street.till("s1"), street.member()
+    street.scan(till, ann)
+    till.line.weather = Weather(lose_answer=1.0)
+    done = till.running.sale(SaleAsk(ann.member_id, basket(10_000), sale_id=till.new_id()))
+    till.line.weather = CALM
+    assert (done.earned_points, done.stand_in) == (100, True)
+    street.sync(till)
+    (entry,) = street.entries(ann)
+    assert (entry.command_id, entry.moves.active) == (done.sale_id, 200), "the gateway had counted it by then"
+    assert street.inbox() == []
+    assert street.books_are_right()
+    street.close()
 
 
 def test_sales_that_race_on_several_servers_pass_the_budget_by_one_sale_at_most(shared: Store) -> None:

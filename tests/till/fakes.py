@@ -282,6 +282,7 @@ class FakeGateway:
             available=balance,
             assurance=Assurance(request.assurance - 1),
             counted=True,
+            away=False,
         )
         if isinstance(priced, Refused):
             reason = ledger_pb2.RefusalReason.Value(f"REFUSAL_REASON_{priced.reason.name}")

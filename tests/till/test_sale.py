@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +83,37 @@ def test_a_sale_that_only_earns_does_not_wait_for_the_gateway(world: World) -> N
     assert (done.earned_points, done.burned_points, done.stand_in) == (50, 0, False)
     assert world.gateway.asked == []
     assert advices_on_disk(world) == 1
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> World:
+    """A store whose rules double the points of a campaign with a budget."""
+    base = {"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}
+    twice = {"id": "twice", "kind": "multiply", "by": 2, "budget": {"points": 1_000, "per": "ever"}}
+    return World(tmp_path, earning={"rules": [base, twice]})
+
+
+def test_a_campaign_with_a_budget_asks_the_gateway_although_nothing_is_burned(campaign: World) -> None:
+    campaign.meet()
+    assert campaign.till.quote(campaign.ask()).earned_points == 50, "nobody counts the budget"
+    campaign.line_up()
+    quote = campaign.till.quote(campaign.ask())
+    done = campaign.till.sale(campaign.ask())
+    assert (quote.earned_points, quote.stand_in) == (done.earned_points, done.stand_in) == (100, False)
+    assert (advices_on_disk(campaign), campaign.till.recent(1)[0].state) == (0, "posted")
+
+
+@pytest.mark.parametrize("refuses", ["RATE_LIMITED", ""])
+def test_goods_are_sold_though_the_gateway_refuses_the_campaign(campaign: World, refuses: str) -> None:
+    campaign.line_up()
+    campaign.meet()
+    campaign.gateway.refuses = refuses
+    # The till has not heard of the newest rules yet.
+    campaign.gateway.rules = replace(campaign.gateway.rules, currency="SEK")
+    done = campaign.till.sale(campaign.ask(sale_id=SALE_ID))
+    assert (done.sale_id, done.earned_points, done.stand_in) == (SALE_ID, 50, False)
+    assert advices_on_disk(campaign) == 1
+    assert campaign.till.sale(campaign.ask(sale_id=SALE_ID)) == done
 
 
 def test_a_burn_is_decided_by_the_gateway_while_it_is_there(world: World) -> None:

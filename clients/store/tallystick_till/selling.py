@@ -1,4 +1,4 @@
-"""A sale at the till: asked for where points are spent and the gateway is there, else decided here and reported."""
+"""A sale at the till: asked for where points or a budget are spent and the gateway is there, else decided here."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ class _Plan:
     spend: Spend | None
     reward_ids: tuple[str, ...]
     voucher: VoucherView | None
+    budgeted: bool = False
+    """Whether a rule would give points that only the gateway can count against its budget."""
 
     @property
     def burns(self) -> bool:
@@ -155,7 +157,7 @@ class Seller:
             done = self._ask_gateway(plan, sale_id, request=request)
             if done is not None:
                 return done
-        return self._stand_in(plan, sale_id)
+        return self._stand_in(replace(plan, budgeted=False), sale_id)
 
     def _check_safe(self) -> None:
         """Raise ``CannotSell`` before anything is asked for or taken, when the sale could not be kept anyway."""
@@ -177,11 +179,21 @@ class Seller:
                 rewards = rewards if voucher.reward_id in rewards else (*rewards, voucher.reward_id)
             elif spend is None:
                 spend = Spend(voucher.points, up_to=True)
-        return _Plan(ask, rules, seen, spend, rewards, voucher)
+        plan = _Plan(ask, rules, seen, spend, rewards, voucher)
+        return replace(plan, budgeted=True) if self._is_budgeted(plan) else plan
+
+    def _is_budgeted(self, plan: _Plan) -> bool:
+        if not plan.rules.budgets:
+            return False
+        priced = self._price(replace(plan, spend=None, reward_ids=()), 0)
+        return isinstance(priced, StandIn) and any(
+            why.code == "budget_needs_gateway" for why in priced.detail.explanations
+        )
 
     def _asks_gateway(self, plan: _Plan) -> bool:
         """Return whether the gateway decides. A voucher counts by its signature, so that sale is reported."""
-        return plan.burns and plan.voucher is None and self._link.online and not self._burns.stop_asking()
+        asks = plan.burns or plan.budgeted
+        return asks and plan.voucher is None and self._link.online and not self._burns.stop_asking()
 
     def _exact(self, plan: _Plan, request: bytes) -> _Plan:
         """Say exactly how many points are asked for, as in the request that was sent before, if one was.
@@ -226,6 +238,7 @@ class Seller:
     def _price(self, plan: _Plan, available: int) -> StandIn | Refused:
         """Price by the core. What is limited counts the gateway, or counted when it issued the voucher."""
         bought = plan.voucher.reward_id if plan.voucher is not None else ""
+        asks = self._asks_gateway(plan)
         return stand_in_sale(
             plan.rules,
             basket=plan.ask.basket,
@@ -236,12 +249,16 @@ class Seller:
             reward_ids=plan.reward_ids,
             available=available,
             assurance=plan.seen.assurance,
-            counted=self._asks_gateway(plan) or plan.reward_ids == (bought,),
+            counted=asks or plan.reward_ids == (bought,),
+            away=not (asks and plan.budgeted),
             member_id=plan.seen.member_id,
         )
 
     def _ask_gateway(self, plan: _Plan, sale_id: CommandId, *, request: bytes) -> SaleDone | None:
-        """Let the gateway decide; None when it does not answer, and then it may have decided all the same."""
+        """Let the gateway decide; None when it does not answer, and then it may have decided all the same.
+
+        None, too, when it refuses a sale that spends nothing: goods are sold whatever becomes of a campaign.
+        """
         first = not request
         if first:
             request = bytes_of(self._request(plan, sale_id))
@@ -254,13 +271,15 @@ class Seller:
         except GatewayRefused as error:
             if first:
                 self._sales.drop_asking(sale_id)
-            if self._link.refused(error.reason):
+            if self._link.refused(error.reason) or not plan.burns:
                 return None
             raise SaleRefused(error.reason, str(error), error.details) from error
         self._link.answered()
         decision = response.decision
         if decision.WhichOneof("outcome") != "posted":
             self._sales.drop_asking(sale_id)
+            if not plan.burns:
+                return None
             name = ledger_pb2.RefusalReason.Name(decision.refused.reason)
             raise SaleRefused(
                 name.removeprefix("REFUSAL_REASON_"), decision.refused.message, dict(decision.refused.details)

@@ -49,14 +49,16 @@ def stand_in_sale(
     available: int,
     assurance: Assurance,
     counted: bool = False,
+    away: bool = True,
     member_id: MemberId = NOBODY,
 ) -> StandIn | Refused:
     """Price a sale as the gateway would; ``available`` is the authority less what was burned of it.
 
     Rewards that are counted are refused, unless they are ``counted`` elsewhere: by the gateway, which is asked next, or
-    which has issued a voucher for them. The member says which groups of experiments the sale is in; without one it is
-    in none. ``memberships`` are those that the member has paid for, with the ordinals of their last days. What the sale
-    counts towards challenges is for the gateway to say, and so is what that wins.
+    which has issued a voucher for them. Rules with a budget give nothing while the gateway is ``away``; what is left of
+    one is said by the gateway that is asked next. The member says which groups of experiments the sale is in; without
+    one it is in none. ``memberships`` are those that the member has paid for, with the ordinals of their last days.
+    What the sale counts towards challenges is for the gateway to say, and so is what that wins.
     """
     tallies = tuple(tally_of(*one) for one in memberships)
     tier = TierState(tier_id=tier_id)
@@ -70,7 +72,7 @@ def stand_in_sale(
         reward_ids=reward_ids,
         available=available,
         assurance=assurance,
-        away=True,
+        away=away,
     )
     if isinstance(priced, Refused):
         return priced
