@@ -189,6 +189,30 @@ def test_a_mistake_is_found_with_its_place_and_how_to_mend_it(
     assert hits, found
 
 
+def test_a_number_in_the_place_of_a_text_is_told_to_be_put_in_quotes() -> None:
+    document = document_of(
+        earning={"rules": [{"id": n, "kind": "per_amount", "points": 1, "per_minor": 100} for n in (1, 2)]}
+    )
+    assert [(one.path, one.mend) for one in findings(document)] == [
+        ("earning.rules[0].id", "put it in quotes"),
+        ("earning.rules[1].id", "put it in quotes"),
+    ]
+
+
+def test_nothing_is_said_of_what_only_follows_from_a_number_that_is_written_wrongly() -> None:
+    levels = [{"id": "base", "from": 0}, {"id": "gold", "from": "1.000"}]
+    variants = [{"id": "a", "percent": "33.3"}, {"id": "b", "percent": "66.7"}]
+    document = document_of(
+        tiers={"basis": "spend", "period": "calendar_year", "levels": levels},
+        experiments=[{"id": "thirds", "variants": variants}],
+    )
+    assert [one.path for one in findings(document)] == [
+        "tiers.levels[1].from",
+        "experiments[0].variants[0].percent",
+        "experiments[0].variants[1].percent",
+    ]
+
+
 def test_all_mistakes_are_found_at_once_and_always_in_the_same_order() -> None:
     document = changed("currency", "kr")
     document["earning"]["rules"][0]["points"] = 0

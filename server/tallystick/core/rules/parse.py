@@ -298,7 +298,9 @@ def _tiers(node: Node | None) -> Tiers | None:
             "levels[0].gift", "nobody climbs to the first level", "remove it, or give it to the next one"
         )
     thresholds = [level.threshold for level in levels]
-    if thresholds != sorted(set(thresholds)):
+    # What a level is from that says it wrongly is not known, and so no reason to complain of the next one.
+    readable = all(isinstance(item.take("from"), int) for item in items)
+    if readable and thresholds != sorted(set(thresholds)):
         node.wrong("levels", "each level must be from more than the one before")
     _unique(node, "levels", [level.tier_id for level in levels])
     tiers = Tiers(
@@ -464,5 +466,5 @@ def _offline(node: Node | None) -> Offline:
 
 def _unique(node: Node, key: str, ids: Sequence[str]) -> None:
     for at, one in enumerate(ids):
-        if one in ids[:at]:
+        if one and one in ids[:at]:
             node.wrong(f"{key}[{at}].id", f"'{one}' is there already", "give each its own id")

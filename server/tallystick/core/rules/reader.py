@@ -96,7 +96,8 @@ class Node:
                 self.wrong(key, "is missing", f"add '{key}:' with a text")
             return default or ""
         if not isinstance(value, str) or not 0 < len(value) <= longest:
-            self.wrong(key, f"must be a text of 1 to {longest} characters, not {_shown(value)}")
+            mend = "put it in quotes" if isinstance(value, int) else ""
+            self.wrong(key, f"must be a text of 1 to {longest} characters, not {_shown(value)}", mend)
             return default or ""
         return value
 
