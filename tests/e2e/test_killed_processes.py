@@ -107,7 +107,7 @@ def test_a_postgresql_killed_under_load_loses_nothing_acknowledged_and_the_serve
             load.wait_for(BETWEEN)
             told = load.stop()
             stop_gracefully(installation)
-        assert told.failed == {}
+        assert told.failed == {}, installation.server.log()
         assert_nothing_lost(told, database.admin_url)
 
 

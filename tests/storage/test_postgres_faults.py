@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from tallystick.core.entry import EntryKind, Moves
 from tallystick.service.directory import Cashier
 from tallystick.service.errors import FailedPrecondition, NotFound, StoreConflict, StoreUnavailable
 from tallystick.service.ports import InboxState, WriteSet
-from tallystick.storage import cashiers, postgres_connect
+from tallystick.storage import cashiers, postgres, postgres_connect, postgres_lanes
 from tallystick.storage.postgres import PostgresStore, PostgresTransaction
-from tallystick.storage.postgres_connect import connect
+from tallystick.storage.postgres_connect import Connection, connect
 from tallystick.storage.postgres_lanes import LANES_MAX
 from tallystick.storage.schema import migrate
 from tallystick.storage.verify import verify
@@ -277,6 +278,37 @@ def test_what_a_dba_sets_for_the_role_does_not_change_what_the_gateway_does(
         assert len(list(snapshot.ledger())) == 1
     assert verify(store).ok
     store.close()
+
+
+DIES = "SELECT pg_terminate_backend(pg_backend_pid())"
+
+
+@pytest.mark.parametrize("when", ["set_up", "first_used", "lanes_taken"])
+def test_a_connection_that_dies_before_anything_was_sent_on_it_is_a_database_that_is_away(
+    store: PostgresStore, ledger_database: Database, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """As those do that are opened while PostgreSQL is killed: callers try again, and hear of no fault of ours."""
+    books = Books(store)
+    books.enrol(1)
+    drop_connections(ledger_database)
+    if when == "set_up":
+        monkeypatch.setattr(postgres_connect, "_BATCH_SESSION", DIES)
+    elif when == "lanes_taken":
+        monkeypatch.setattr(postgres_lanes, "_TRY_LOCK", f"{DIES} WHERE ($1::int, $2::int) IS NOT NULL")
+    else:
+
+        def short_lived(conninfo: str) -> Connection:
+            connection = connect(conninfo)
+            drop_connections(ledger_database)
+            assert select.select([connection.pgconn.socket], [], [], 10.0)[0]
+            return connection
+
+        monkeypatch.setattr(postgres, "connect", short_lived)
+    with pytest.raises(StoreUnavailable, match="The database is away"):
+        books.post((1, books.earn(1)))
+    monkeypatch.undo()
+    books.post((1, books.earn(1)))
+    assert books.account(1).active == 100
 
 
 def test_lane_numbers_are_taken_again_after_the_connection_was_lost(

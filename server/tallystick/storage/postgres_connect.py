@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -133,7 +133,8 @@ def literal(value: object) -> str:
 def connect(conninfo: str) -> Connection:
     """Return a connection for batches: what runs on it are calls. Raises ``StoreUnavailable``."""
     connection = _connect(conninfo, RawCursor, autocommit=True)
-    connection.execute(_BATCH_SESSION, prepare=False)
+    with away_named():
+        connection.execute(_BATCH_SESSION, prepare=False)
     return connection
 
 
@@ -143,15 +144,22 @@ def connect_plain(conninfo: str, *, autocommit: bool = False) -> Connection:
 
 
 def _connect(conninfo: str, cursor: type[Cursor[Any]], *, autocommit: bool) -> Connection:
-    try:
+    with away_named():
         connection = Connection.connect(conninfo, autocommit=True, cursor_factory=cursor)
         connection.execute(_SESSION)
-    except psycopg.Error as error:
-        raise StoreUnavailable(f"The database is away: {error}".strip()) from error
     # Canonical text is what the core knows as an id; making a UUID object of each costs more than the row.
     connection.adapters.register_loader("uuid", TextLoader)
     connection.autocommit = autocommit
     return connection
+
+
+@contextmanager
+def away_named() -> Iterator[None]:
+    """Raise ``StoreUnavailable`` for what a driver says before anything of a caller's was sent."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"The database is away: {error}".strip()) from error
 
 
 def close(connection: Connection) -> None:
@@ -171,16 +179,17 @@ def alive(connection: Connection) -> bool:
 
 
 def require_open(connection: Connection) -> None:
-    """Raise ``psycopg.OperationalError`` when the server has closed an idle connection, without asking it anything.
+    """Raise ``StoreUnavailable`` when the server has closed an idle connection, without asking it anything.
 
     A server that ends or is killed leaves that on the socket; one whose machine vanished is found by the next batch,
     which is then run again on another connection.
     """
-    # Its last words come first, then the end, which reading on raises.
-    while select.select([connection.pgconn.socket], [], [], 0)[0]:
-        connection.pgconn.consume_input()
-    if connection.pgconn.status != psycopg.pq.ConnStatus.OK:
-        raise psycopg.OperationalError("the server has closed the connection")
+    with away_named():
+        # Its last words come first, then the end, which reading on raises.
+        while select.select([connection.pgconn.socket], [], [], 0)[0]:
+            connection.pgconn.consume_input()
+        if connection.pgconn.status != psycopg.pq.ConnStatus.OK:
+            raise psycopg.OperationalError("the server has closed the connection")
 
 
 def lost(error: psycopg.Error) -> bool:

@@ -7,7 +7,7 @@ import threading
 import psycopg
 
 from tallystick.service.errors import FailedPrecondition
-from tallystick.storage.postgres_connect import Connection, close, connect
+from tallystick.storage.postgres_connect import Connection, away_named, close, connect
 
 LANES_MAX = 64
 """Most lanes of one database, over all its processes."""
@@ -79,5 +79,6 @@ class LaneLocks:
 
 
 def _try_lock(connection: Connection, lane: int) -> bool:
-    row = connection.execute(_TRY_LOCK, (str(_LOCK_CLASS), str(lane))).fetchone()
+    with away_named():
+        row = connection.execute(_TRY_LOCK, (str(_LOCK_CLASS), str(lane))).fetchone()
     return row == (True,)
