@@ -28,7 +28,7 @@ from tallystick.storage.tables import metadata
 from tallystick.storage.url import libpq_conninfo, parse_url
 from tests.storage.build import command_id, member_id
 from tests.storage.conftest import BACKENDS
-from tests.support.postgres import Database
+from tests.support.postgres import Database, PostgresCluster
 
 
 @pytest.fixture(params=BACKENDS[1:])
@@ -360,6 +360,17 @@ def test_a_full_disk_ends_a_migration_with_nothing_changed(
     with pytest.raises(StoreUnavailable, match="full"):
         migrate(url)
     assert current(url) == "0001"
+
+
+def test_a_new_database_that_cannot_hold_every_name_is_not_migrated(postgres: PostgresCluster) -> None:
+    database = postgres.create_database(encoding="LATIN1")
+    try:
+        with pytest.raises(FailedPrecondition, match="LATIN1") as refused:
+            migrate(database.owner_url)
+        assert "--encoding UTF8" in refused.value.mend
+        assert current(database.owner_url) is None
+    finally:
+        postgres.drop_database(database)
 
 
 def test_a_role_that_may_not_make_the_service_role_says_so(database: Database) -> None:

@@ -251,12 +251,12 @@ class PostgresCluster:
                 statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
                 connection.execute(statement.format(sql.Identifier(role), sql.Literal(role_password)))
 
-    def create_database(self, *, template: str | None = None) -> Database:
+    def create_database(self, *, template: str | None = None, encoding: str = "UTF8") -> Database:
         """Creates a database of the owner role: empty, or a copy of `template`, which nobody may be using."""
         name = f"tallystick_test_{os.getpid()}_{next(_database_numbers)}_{secrets.token_hex(3)}"
         with self._connect() as connection:
-            statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(OWNER_ROLE), sql.Identifier(template or "template1")
+            statement = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} ENCODING {}").format(
+                *map(sql.Identifier, (name, OWNER_ROLE, template or "template0")), sql.Literal(encoding)
             )
             connection.execute(statement)
         return Database(

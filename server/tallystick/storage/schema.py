@@ -30,6 +30,7 @@ SERVICE_ROLE = "tallystick_app"
 
 _MIGRATION_LOCK = 7_461_828_001
 _VERSION_TABLE = "alembic_version"
+_HOLD_ALL_TEXTS = ("UTF8", "SQL_ASCII")  # the latter keeps the bytes that it is given, and they are UTF-8
 _NOT_ALLOWED = "42501"  # insufficient_privilege
 
 
@@ -59,8 +60,9 @@ def migrate(url: str, *, service_role: str = SERVICE_ROLE) -> str:
 
     The whole way is one transaction, and only one process at a time goes it. On PostgreSQL ``url`` names the role
     that owns the tables; ``service_role`` is granted what the service needs and is made (with LOGIN, without a
-    password) when it is missing. Raises ``FailedPrecondition`` when the role may not do it, or when the database is
-    newer than the program, and ``StoreUnavailable`` when the database is away, full, or written by somebody else.
+    password) when it is missing. Raises ``FailedPrecondition`` when the role may not do it, when the database is
+    newer than the program, or when a new one cannot hold every text, and ``StoreUnavailable`` when the database is
+    away, full, or written by somebody else.
     """
     from alembic import command  # only the command line migrates; serving starts faster without it
 
@@ -76,6 +78,8 @@ def migrate(url: str, *, service_role: str = SERVICE_ROLE) -> str:
             before = _revision(connection)
             if before is not None and before not in _known_revisions():
                 raise _newer(before)
+            if before is None and postgres:
+                _require_all_texts(connection)
             if before != HEAD:
                 role = _ensure_role(connection, service_role) if postgres else ""
                 command.upgrade(_config(connection, role), HEAD)
@@ -211,6 +215,15 @@ def _known_revisions() -> set[str]:
     from alembic.script import ScriptDirectory
 
     return {script.revision for script in ScriptDirectory.from_config(_config(None, "")).walk_revisions()}
+
+
+def _require_all_texts(connection: Connection) -> None:
+    encoding = str(connection.scalar(text("SHOW server_encoding")))
+    if encoding not in _HOLD_ALL_TEXTS:
+        raise FailedPrecondition(
+            f"The database's encoding is {encoding}, which cannot hold every name.",
+            mend="Make it anew with createdb --template template0 --encoding UTF8, then run: tallystick migrate",
+        )
 
 
 def _ensure_role(connection: Connection, name: str) -> str:
