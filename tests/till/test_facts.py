@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 
 from tallystick.v1 import advice_pb2 as pb
 from tallystick.v1 import store_pb2
 from tallystick.wire.advices import id_bytes
-from tallystick_till.ports import Known
+from tallystick_till.errors import SaleRefused
+from tallystick_till.ports import GatewayAway, Known
 from tests.till.premises import ANNA, START_MS
 from tests.till.test_outbox import answer, batch_of
 from tests.till.world import World
@@ -105,6 +107,25 @@ def test_who_asks_while_news_come_is_not_shown_burned_points_again(
     monkeypatch.setattr(world.till.db, "write", looked_into)
     tell(world, seq=11, active=181)
     assert shown == [181]
+
+
+def test_a_till_that_stands_in_goes_by_the_news_that_came_while_it_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.line_up()
+    world.meet()
+    world.till.sale(world.ask(9000, burn=900))
+
+    def slow(_request: object) -> NoReturn:
+        tell(world, seq=11, active=181)
+        raise GatewayAway("too slow")
+
+    monkeypatch.setattr(world.gateway, "post_sale", slow)
+    with pytest.raises(SaleRefused) as no:
+        world.till.sale(world.ask(burn=400))
+    assert no.value.reason == "INSUFFICIENT_POINTS"
+    world.line_up()
+    assert world.till.sale(world.ask(burn=100)).balance_points == 181 - 100 + 49
 
 
 def test_what_the_gateway_tells_of_a_balance_includes_what_it_has_answered(world: World) -> None:

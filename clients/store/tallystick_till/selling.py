@@ -157,6 +157,8 @@ class Seller:
             done = self._ask_gateway(plan, sale_id, request=request)
             if done is not None:
                 return done
+            # News that came meanwhile hold what this till did, and what the scan was told does not.
+            plan = replace(plan, seen=self._people.seen(plan.seen.member_id) or plan.seen)
         return self._stand_in(replace(plan, budgeted=False), sale_id)
 
     def _check_safe(self) -> None:
