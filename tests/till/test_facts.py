@@ -140,6 +140,20 @@ def test_what_the_gateway_tells_of_a_balance_includes_what_it_has_answered(world
     assert world.till.sale(world.ask()).balance_points == 1050 + 50 + 50
 
 
+@pytest.mark.parametrize("burn", [0, 300])
+def test_a_receipt_of_what_the_gateway_decided_counts_what_still_waits_to_go_up(
+    world: World, burn: int
+) -> None:
+    world.meet()
+    waits = world.till.sale(world.ask(burn=burn))
+    world.line_up()
+    world.meet()
+    asked = world.till.sale(world.ask(9000, burn=600))
+    assert asked.stand_in is False
+    assert asked.balance_points == waits.balance_points - 600 + 84
+    assert world.points() == asked.balance_points
+
+
 def test_leased_points_are_shown_though_the_balance_does_not_hold_them(world: World) -> None:
     world.hub.leases[ANNA] = 250
     assert world.points() == 1250

@@ -24,7 +24,7 @@ from tallystick_till.checks import check_ask, checked_id, refusal_of, stand_in_r
 from tallystick_till.clock import TillClock
 from tallystick_till.db import TillDb
 from tallystick_till.errors import NO_RULES, OUTBOX_CORRUPT, CannotSell, SaleRefused
-from tallystick_till.facts import Facts, sale_points
+from tallystick_till.facts import Facts, Told, sale_points
 from tallystick_till.giving_back import GivingBack
 from tallystick_till.identify import People, Seen
 from tallystick_till.link import Link
@@ -334,7 +334,9 @@ class Seller:
                 ),
             )
             kept = replace(priced, met=met(posted.challenges_met))
-            balance = entry.balance_after.active + leased
+            # What this till has done and not reported yet is not in the gateway's balance.
+            told = Told(entry.balance_after.active, self._facts.answered_ids(plan.seen.member_id))
+            balance = self._facts.shown(plan.seen.member_id, told, leased=leased)
             answer = self._answer(kept, plan, authority, balance=balance, qr="", stand_in=False)
             self._sales.keep(tx, kept, answer, ask_hash(plan.ask))
         return answer
