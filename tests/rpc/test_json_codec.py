@@ -70,6 +70,14 @@ def test_a_text_that_is_no_message_is_a_value_error(text: bytes) -> None:
         read(text)
 
 
+def test_many_small_objects_are_refused_before_they_keep_everybody_waiting() -> None:
+    """A quarter of a mebibyte of them, which any member's page may send, took a second of the process."""
+    lines = b'{"basket":{"lines":[%b]}}'
+    with pytest.raises(ValueError, match="too many objects"):
+        read(lines % b",".join([b"{}"] * 80_000))
+    assert len(read(lines % b",".join([b'{"categories":["[{","]}"]}'] * 1_000)).basket.lines) == 1_000
+
+
 def test_no_request_has_a_map_whose_keys_would_be_taken_for_names_of_fields() -> None:
     """Two keys of a map may differ in nothing but their spelling."""
     modules = [

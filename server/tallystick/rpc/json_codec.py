@@ -13,6 +13,10 @@ from google.protobuf.message import Message
 
 from tallystick.rpc.service import RECURSION_MAX
 
+OBJECTS_MAX = 10_000
+"""Most objects and arrays of one text, ten times what the largest request has: all that fit would keep a process busy
+for a second."""
+
 _OPENERS = re.compile(rb"[\[{]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _UNDERSCORES = re.compile(r"_(.?)")
@@ -31,11 +35,12 @@ class FieldMalformed(ValueError):
 
 
 def message_from_json(message_class: type[Message], payload: bytes) -> Message:
-    """Read a message; ValueError when the text is not one, nests too deep or names a field twice (in any spelling).
+    """Read a message; ValueError when the text is not one, holds too many objects, nests too deep or names a field
+    twice (in any spelling).
 
     ``FieldMalformed`` when it is known which field is at fault.
     """
-    _require_shallow(payload)
+    _require_simple(payload)
     value = json.loads(payload.decode("utf-8") or "{}", object_pairs_hook=_no_doubles)
     if not isinstance(value, dict):
         raise ValueError("a message is a JSON object")
@@ -55,13 +60,16 @@ def message_to_json(message: Message) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
-def _require_shallow(payload: bytes) -> None:
+def _require_simple(payload: bytes) -> None:
     # Arrays count as well, so twice the limit; a text with fewer brackets cannot nest deeper than that.
     depth_max = 2 * RECURSION_MAX
     if len(_OPENERS.findall(payload)) <= depth_max:
         return
+    brackets = _BRACKETS.findall(_STRINGS.sub(b"", payload))
+    if len(brackets) > 2 * OBJECTS_MAX:
+        raise ValueError("too many objects")
     depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", payload)):
+    for bracket in brackets:
         depth += 1 if bracket in {b"{", b"["} else -1
         if depth > depth_max:
             raise ValueError("nested too deep")
