@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -27,6 +28,7 @@ from tallystick.service.watch_session import Session
 from tallystick.storage.memory import MemoryStore
 from tallystick.storage.open import open_store
 from tallystick.storage.schema import migrate
+from tallystick.v1 import advice_pb2
 from tallystick.v1 import store_pb2 as pb
 from tests.core.world import at
 from tests.service.desk import ANN, BEN, CLUB
@@ -520,5 +522,36 @@ def test_a_database_that_was_set_back_ends_the_streams_and_the_tills_learn_what_
         clock = SetClock(at("2026-01-15T12:00"))
         with closing(open_store(database.service_url, now_ms=clock)) as store:
             shop = Shop(store, keys, clock)
+            run(work(shop, database))
+            shop.close()
+
+
+def rules_in_force(news: pb.StoreNews) -> list[str]:
+    """Return the names of the rule sets that a till is to go by; there is one."""
+    grants = [advice_pb2.RuleSetGrant.FromString(signed.body) for signed in news.rule_sets]
+    return [json.loads(grant.canonical)["name"] for grant in grants if grant.current]
+
+
+def test_tills_go_by_the_rules_that_got_the_number_of_others_which_a_database_has_lost(
+    postgres: PostgresCluster, keys: KeyDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_news, "NEWS_EVERY_S", 0.2)
+
+    async def work(shop: Shop, database: Database) -> None:
+        async with shop.watching() as till:
+            standby = await in_thread(Copy, database)
+            await in_thread(lambda: shop.publish(name="Lost"))
+            await eventually(lambda: rules_in_force(till.store) == ["Lost"])
+            await in_thread(standby.take_over)
+            await eventually(lambda: rules_in_force(till.store) == ["First"])
+            number = await in_thread(lambda: shop.publish(name="Anew"))
+            await eventually(lambda: rules_in_force(till.store) != ["First"])
+            assert (number, rules_in_force(till.store)) == (2, ["Anew"])
+
+    with postgres.database() as database:
+        migrate(database.owner_url)
+        clock = SetClock(at("2026-01-15T12:00"))
+        with closing(open_store(database.service_url, now_ms=clock)) as store:
+            shop = Shop(store, keys, clock, name="First")
             run(work(shop, database))
             shop.close()

@@ -106,6 +106,9 @@ class ProgramShelf:
     def _read_rules(self) -> None:
         program = self._store.program(self.program_id)
         current = program.rule_set if program else 0
+        if current < self._version:
+            # A database that was set back gives their numbers to other rules; all is taken up from the first one on.
+            self._version, self._newest, self.tier_numbers = 0, [], {}
         if current != self._version:
             self._take_new_versions(current)
         if not current:
