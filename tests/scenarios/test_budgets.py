@@ -221,6 +221,22 @@ def test_a_till_whose_line_is_up_gives_what_is_left_of_it(tmp_path: Path) -> Non
     street.close()
 
 
+def test_a_sale_with_a_voucher_is_reported_and_gets_nothing_of_it_as_the_reference_says(
+    tmp_path: Path,
+) -> None:
+    street = Street(
+        tmp_path, earning={"rules": [BASE, {**TWICE, "budget": {"points": 1_000, "per": "ever"}}]}
+    )
+    till, ann = street.till("s1"), street.member(300)
+    sale = street.sale(till, ann, voucher=street.voucher(ann, "s1", 100))
+    street.sync(till)
+    entry = street.entry(ann, sale)
+    assert (sale.earned_points, entry.moves.issued) == (99, -99)
+    assert told(entry)[-1] == "budget_needs_gateway"
+    assert street.books_are_right()
+    street.close()
+
+
 def test_a_till_that_gets_no_answer_sells_once_and_without_the_campaign(tmp_path: Path) -> None:
     street = Street(
         tmp_path, earning={"rules": [BASE, {**TWICE, "budget": {"points": 1_000, "per": "ever"}}]}
