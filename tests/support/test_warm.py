@@ -72,7 +72,7 @@ def test_pipes_can_be_written_read_and_closed(module: str) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(b"one\n")
-    assert process.stdout.read(4) == b"ONE\n"
+    assert process.stdout.readline() == b"ONE\n"
     assert process.poll() is None
     process.stdin.close()
     assert process.stdout.read() == b""
@@ -82,19 +82,35 @@ def test_pipes_can_be_written_read_and_closed(module: str) -> None:
 
 def test_signals_reach_it_alone(module: str) -> None:
     asleep = Warm(module, ["sleep"], env={})
-    with pytest.raises(subprocess.TimeoutExpired):
-        asleep.wait(0.05)
     interrupted = Warm(module, ["interrupted"], env={}, stdout=subprocess.PIPE)
-    assert interrupted.stdout is not None
-    assert interrupted.stdout.read(4) == b"now\n"
-    interrupted.send_signal(signal.SIGINT)
-    assert interrupted.wait(WAIT_S) == 3
-    interrupted.stdout.close()
-    assert asleep.poll() is None
-    asleep.kill()
-    assert asleep.wait(WAIT_S) == -signal.SIGKILL
-    asleep.terminate()
-    assert not psutil.pid_exists(asleep.pid)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            asleep.wait(0.05)
+        assert interrupted.stdout is not None
+        assert interrupted.stdout.readline() == b"now\n"
+        interrupted.send_signal(signal.SIGINT)
+        assert interrupted.wait(WAIT_S) == 3
+        interrupted.stdout.close()
+        assert asleep.poll() is None
+        asleep.kill()
+        assert asleep.wait(WAIT_S) == -signal.SIGKILL
+        asleep.terminate()
+        assert not psutil.pid_exists(asleep.pid)
+    finally:
+        asleep.kill()
+        interrupted.kill()
+
+
+def test_the_end_of_one_that_nobody_waits_for_harms_no_other(module: str) -> None:
+    forgotten = Warm(module, ["sleep"], env={})
+    pid = forgotten.pid
+    del forgotten
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + WAIT_S
+    while psutil.pid_exists(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert run_warm(module, ["env"], env={}, timeout_s=WAIT_S).returncode == 0
 
 
 def test_it_holds_nothing_open_that_is_not_its_own(module: str) -> None:

@@ -20,6 +20,7 @@ import selectors
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +117,9 @@ class Server:
             if pid == 0:
                 return
             end = self._ends.pop(pid)
-            os.write(end, str(os.waitstatus_to_exitcode(status)).encode())
+            # Nobody may wait for it any more.
+            with suppress(BrokenPipeError):
+                os.write(end, str(os.waitstatus_to_exitcode(status)).encode())
             os.close(end)
 
 
