@@ -31,7 +31,7 @@ DEMO = ProgramId("demo")
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    clock = SetClock(at("2026-01-15T12:00"))
+    clock = SetClock()
     keys = create_key_dir(tmp_path / "keys", now_s=at("2026-01-01T00:00") // 1000)
     opened = Shop(MemoryStore(now_ms=clock), keys, clock, program_id=DEMO)
     opened.add_till(TILL_ID)

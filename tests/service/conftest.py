@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.security.key_dir import KeyDir, create_key_dir
+from tests.core.world import at
 from tests.service.front_door import FrontDoor
 from tests.service.paper_till import Shop
 
@@ -25,3 +27,9 @@ def door(tmp_path: Path) -> Iterator[FrontDoor]:
     made = FrontDoor(tmp_path)
     yield made
     made.gateway.close()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyDir:
+    """The keys of a gateway, for the tests of a module."""
+    return create_key_dir(tmp_path_factory.mktemp("keys") / "keys", now_s=at("2026-01-01T00:00") // 1000)

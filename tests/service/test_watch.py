@@ -25,7 +25,6 @@ from tallystick.service.ports import WriteSet
 from tallystick.storage.memory import MemoryStore
 from tallystick.v1 import advice_pb2
 from tallystick.v1 import store_pb2 as pb
-from tests.core.world import at
 from tests.service.desk import ANN, BEN, CLUB
 from tests.service.watcher import (
     OTHER_STORE,
@@ -36,6 +35,7 @@ from tests.service.watcher import (
     SetClock,
     Shop,
     members_of,
+    memory_shop,
 )
 
 DAY_MS = 86_400_000
@@ -48,20 +48,9 @@ LEVELS = [{"id": "tin", "from": 0}, {"id": "bronze", "from": 100}, {"id": "gold"
 RESHUFFLED = {**TIERS, "levels": LEVELS}
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyDir:
-    return create_key_dir(tmp_path_factory.mktemp("keys") / "keys", now_s=at("2026-01-01T00:00") // 1000)
-
-
 @pytest.fixture
 def shop(keys: KeyDir) -> Iterator[Shop]:
-    clock = SetClock(at("2026-01-15T12:00"))
-    opened = Shop(MemoryStore(now_ms=clock), keys, clock)
-    opened.add_till()
-    # Beyond the overlap in which changes of members are told again.
-    opened.pass_time(60_000)
-    yield opened
-    opened.close()
+    yield from memory_shop(keys)
 
 
 def kinds(responses: list[pb.WatchResponse]) -> list[str]:
@@ -87,7 +76,7 @@ def test_the_stores_news_come_first_then_the_time_then_everybody(shop: Shop) -> 
 
 
 def test_a_program_without_members_is_an_empty_snapshot(keys: KeyDir) -> None:
-    clock = SetClock(at("2026-01-15T12:00"))
+    clock = SetClock()
     store = MemoryStore(now_ms=clock)
     shop = Shop(store, keys, clock)
     try:
@@ -163,7 +152,7 @@ def test_no_more_rule_sets_are_sent_than_fit(shop: Shop, monkeypatch: pytest.Mon
 
 
 def test_a_tiers_number_never_changes_its_meaning(keys: KeyDir) -> None:
-    clock = SetClock(at("2026-01-15T12:00"))
+    clock = SetClock()
     shop = Shop(MemoryStore(now_ms=clock), keys, clock, tiers=TIERS)
     try:
         shop.posted(shop.sale(6_000))
@@ -179,7 +168,7 @@ def test_a_tiers_number_never_changes_its_meaning(keys: KeyDir) -> None:
 
 
 def test_a_new_tier_is_told_before_the_first_member_in_it(keys: KeyDir) -> None:
-    clock = SetClock(at("2026-01-15T12:00"))
+    clock = SetClock()
     shop = Shop(MemoryStore(now_ms=clock), keys, clock, tiers=TIERS)
     try:
         cursor = shop.picture().cursor

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import random
 import threading
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.core.advice import TillStatus
-from tallystick.core.ids import MemberId
 from tallystick.core.state import MemberStatus
-from tallystick.security.key_dir import KeyDir, create_key_dir
+from tallystick.security.key_dir import KeyDir
 from tallystick.service import follower as follower_module
-from tallystick.service import store_news, watch, watch_session
+from tallystick.service import store_news, watch
 from tallystick.service.errors import Overloaded, StoreUnavailable
 from tallystick.service.follower import Feed, Follower
 from tallystick.service.ports import WriteSet
 from tallystick.service.watch_session import Session
-from tallystick.storage.memory import MemoryStore
-from tallystick.storage.open import open_store
-from tallystick.storage.schema import migrate
-from tallystick.v1 import advice_pb2
 from tallystick.v1 import store_pb2 as pb
-from tests.core.world import at
 from tests.service.desk import ANN, BEN, CLUB
 from tests.service.watcher import (
     OTHER_STORE,
@@ -38,38 +28,20 @@ from tests.service.watcher import (
     STORE,
     TILL,
     Picture,
-    SetClock,
     Shop,
     eventually,
+    in_thread,
+    memory_shop,
+    run,
 )
-from tests.support.postgres import Database, PostgresCluster
-from tests.support.set_back import Copy
 
 SOON_S = 1.5
 """Generous for one look at the journal on a machine that does other things as well."""
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyDir:
-    return create_key_dir(tmp_path_factory.mktemp("keys") / "keys", now_s=at("2026-01-01T00:00") // 1000)
-
-
 @pytest.fixture
 def shop(keys: KeyDir) -> Iterator[Shop]:
-    clock = SetClock(at("2026-01-15T12:00"))
-    opened = Shop(MemoryStore(now_ms=clock), keys, clock)
-    opened.add_till()
-    opened.pass_time(60_000)
-    yield opened
-    opened.close()
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 30))
-
-
-def in_thread(work: Any, *arguments: Any) -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+    yield from memory_shop(keys)
 
 
 def count_calls(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
@@ -380,178 +352,3 @@ def _caught_up(shop: Shop) -> Session:
     for _ in session.begin(pb.WatchRequest(protocol=1)):
         pass
     return session
-
-
-def busy(shop: Shop, seed: int, seconds: float, members: list[MemberId]) -> None:
-    """Sell, block, open and enrol at random for a while."""
-    dice = random.Random(seed)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        chance = dice.random()
-        if chance < 0.8:
-            chosen = [
-                shop.earn(dice.randint(1, 9), member=dice.choice(members)) for _ in range(dice.randint(1, 5))
-            ]
-            shop.send(*chosen)
-        elif chance < 0.93:
-            status = dice.choice([MemberStatus.OPEN, MemberStatus.BLOCKED])
-            shop.store.set_status(CLUB, dice.choice(members), status)
-        else:
-            members.append(shop.join(f"{dice.random()}@example.org"))
-
-
-async def _come_and_go(shop: Shop, till: Picture, seed: int, done: asyncio.Event) -> None:
-    """Watch, go away at a random moment, also in the middle of a snapshot, and come back, until all is done."""
-    dice = random.Random(seed)
-    while not done.is_set():
-        request = pb.WatchRequest(cursor=till.cursor, protocol=1)
-        stream = shop.gateway.watch.stream(CLUB, STORE, f"t{seed}", request)
-        try:
-            async with asyncio.timeout(dice.uniform(0.02, 0.5)):
-                async for response in stream:
-                    till.take(response)
-        except TimeoutError:
-            await stream.aclose()
-    async with shop.watching(till):
-        await asyncio.sleep(1.0)
-
-
-def quiescence(shops: list[Shop], monkeypatch: pytest.MonkeyPatch, seed: int, *, members_count: int) -> None:
-    """Whatever happens, and whenever tills come and go: in the end each has the picture that the store has.
-
-    With many members most change once only: then no later change makes up for one that was missed.
-    """
-    monkeypatch.setattr(watch_session, "MEMBERS_MAX", members_count // 5)
-    members = [ANN, BEN, *(shops[0].join() for _ in range(members_count))]
-    for shop in shops:
-        # Beyond the overlap, in which all who have just joined would be told again.
-        shop.pass_time(60_000)
-
-    async def work() -> None:
-        done = asyncio.Event()
-        tills = [Picture() for _ in range(4)]
-        watching = [
-            asyncio.create_task(_come_and_go(shops[number % len(shops)], till, number, done))
-            for number, till in enumerate(tills)
-        ]
-        writers = [in_thread(busy, shop, seed + number, 2.0, members) for number, shop in enumerate(shops)]
-        await asyncio.gather(*writers)
-        done.set()
-        await asyncio.gather(*watching)
-        truth = shops[0].truth()
-        assert len(truth) == len(set(members))
-        for till in tills:
-            assert till.states() == truth
-            assert till.kinds.count("members") > 0
-
-    run(work())
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_after_all_is_quiet_every_tills_picture_is_the_stores(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    quiescence([shop], monkeypatch, seed, members_count=2_000)
-
-
-def _two_gateways(url: str, keys: KeyDir) -> Iterator[list[Shop]]:
-    clock = SetClock(at("2026-01-15T12:00"))
-    stores = [open_store(url, now_ms=clock) for _ in range(2)]
-    shops = [Shop(store, keys, clock) for store in stores]
-    yield shops
-    for shop in shops:
-        shop.close()
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture
-def on_sqlite(ledger_file: Path, keys: KeyDir) -> Iterator[list[Shop]]:
-    yield from _two_gateways(f"sqlite:///{ledger_file}", keys)
-
-
-@pytest.fixture
-def on_postgres(ledger_database: Database, keys: KeyDir) -> Iterator[list[Shop]]:
-    yield from _two_gateways(ledger_database.service_url, keys)
-
-
-@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
-def test_what_another_process_changes_reaches_the_till(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, backend: str
-) -> None:
-    here, there = request.getfixturevalue(f"on_{backend}")
-
-    async def work() -> None:
-        async with here.watching() as till:
-            await in_thread(there.posted, there.earn(70))
-            await eventually(lambda: till.state(ANN).active_points == 70)
-            await in_thread(there.store.set_status, CLUB, BEN, MemberStatus.BLOCKED)
-            await eventually(lambda: till.state(BEN).status == 1)
-            assert till.states() == there.truth()
-
-    run(work())
-    quiescence([here, there], monkeypatch, 3, members_count=40)
-
-
-def test_a_database_that_was_set_back_ends_the_streams_and_the_tills_learn_what_is_left(
-    postgres: PostgresCluster, keys: KeyDir
-) -> None:
-    till = Picture()
-
-    async def lost(shop: Shop, database: Database) -> None:
-        async with shop.watching(till):
-            standby = await in_thread(Copy, database)
-            await in_thread(shop.posted, shop.earn(70))
-            await in_thread(shop.posted, shop.earn(5))
-            await eventually(lambda: till.state(ANN).active_points == 75)
-            await in_thread(standby.take_over)
-            await eventually(lambda: not any(one.feeds for one in shop.gateway.watch._followers.values()))
-            await asyncio.sleep(0.05)
-
-    async def work(shop: Shop, database: Database) -> None:
-        with pytest.raises(StoreUnavailable):
-            await lost(shop, database)
-        async with shop.watching(till):
-            await eventually(lambda: till.state(ANN).active_points == 0)
-            await in_thread(shop.posted, shop.earn(30, member=BEN))
-            await eventually(lambda: till.state(BEN).active_points == 30)
-            assert till.states() == shop.truth()
-
-    with postgres.database() as database:
-        migrate(database.owner_url)
-        clock = SetClock(at("2026-01-15T12:00"))
-        with closing(open_store(database.service_url, now_ms=clock)) as store:
-            shop = Shop(store, keys, clock)
-            run(work(shop, database))
-            shop.close()
-
-
-def rules_in_force(news: pb.StoreNews) -> list[str]:
-    """Return the names of the rule sets that a till is to go by; there is one."""
-    grants = [advice_pb2.RuleSetGrant.FromString(signed.body) for signed in news.rule_sets]
-    return [json.loads(grant.canonical)["name"] for grant in grants if grant.current]
-
-
-def test_tills_go_by_the_rules_that_got_the_number_of_others_which_a_database_has_lost(
-    postgres: PostgresCluster, keys: KeyDir, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_news, "NEWS_EVERY_S", 0.2)
-
-    async def work(shop: Shop, database: Database) -> None:
-        async with shop.watching() as till:
-            standby = await in_thread(Copy, database)
-            await in_thread(lambda: shop.publish(name="Lost"))
-            await eventually(lambda: rules_in_force(till.store) == ["Lost"])
-            await in_thread(standby.take_over)
-            await eventually(lambda: rules_in_force(till.store) == ["First"])
-            number = await in_thread(lambda: shop.publish(name="Anew"))
-            await eventually(lambda: rules_in_force(till.store) != ["First"])
-            assert (number, rules_in_force(till.store)) == (2, ["Anew"])
-
-    with postgres.database() as database:
-        migrate(database.owner_url)
-        clock = SetClock(at("2026-01-15T12:00"))
-        with closing(open_store(database.service_url, now_ms=clock)) as store:
-            shop = Shop(store, keys, clock, name="First")
-            run(work(shop, database))
-            shop.close()

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,11 @@ from tallystick.security.keys import generate_signing_key, public_jwk
 from tallystick.security.scan_tags import scan_tag, store_tag
 from tallystick.service.directory import Device, DeviceStatus, IdentifierRow, Member
 from tallystick.service.gateway import Gateway, open_gateway
+from tallystick.storage.memory import MemoryStore
 from tallystick.storage.open import Store
 from tallystick.v1 import options_pb2
 from tallystick.v1 import store_pb2 as pb
+from tests.core.world import at
 from tests.service.desk import ANN, Desk
 
 ISSUER = "https://tallystick.test"
@@ -30,6 +32,7 @@ STORE, OTHER_STORE = "s1", "s2"
 TILL = "01940000-0000-7000-8000-0000000000d1"
 OTHER_TILL = "01940000-0000-7000-8000-0000000000d2"
 ASK = pb.WatchRequest(protocol=1)
+BEGIN_MS = at("2026-01-15T12:00")
 WAIT_S = 8.0
 
 State = tuple[int, int, str, int, bytes]
@@ -39,7 +42,7 @@ State = tuple[int, int, str, int, bytes]
 class SetClock:
     """The time of the shop; a test moves it."""
 
-    now: Ms = Ms(0)
+    now: Ms = BEGIN_MS
 
     def __call__(self) -> Ms:
         return self.now
@@ -217,6 +220,25 @@ class Shop(Desk):
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
             await stream.aclose()
+
+
+def memory_shop(keys: KeyDir) -> Iterator[Shop]:
+    """A shop with one till, and its store in memory."""
+    clock = SetClock()
+    opened = Shop(MemoryStore(now_ms=clock), keys, clock)
+    opened.add_till()
+    # Beyond the overlap in which changes of members are told again.
+    opened.pass_time(60_000)
+    yield opened
+    opened.close()
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 30))
+
+
+def in_thread(work: Any, *arguments: Any) -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
 async def eventually(holds: Callable[[], bool], *tasks: asyncio.Task[None]) -> None:
