@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tallystick.config import Settings, SettingsRefused, describe, load, split_address
+from tallystick.config.settings import Settings, SettingsRefused, describe, split_address
+from tallystick.config.sources import load
 
 ROOT = Path(__file__).parents[2]
 

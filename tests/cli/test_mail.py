@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tallystick.cli.mail import open_mailer, public_face
-from tallystick.config import Settings, load
+from tallystick.config.settings import Settings
+from tallystick.config.sources import load
 from tallystick.core.ids import Ms
 from tallystick.mail.smtp import SmtpMailer
 from tallystick.service.mailer import CodeMail

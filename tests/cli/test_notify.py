@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tallystick.cli.notice_wiring import notice_settings
-from tallystick.config import SettingsRefused, load
+from tallystick.config.settings import SettingsRefused
+from tallystick.config.sources import load
 from tallystick.service.notification_ports import Way
 from tests.cli.shell import Shell
 from tests.mail.servers import Inbox, mail_server

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from tallystick.cli.wiring import configure_logging
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 from tallystick.rpc import access_log
 from tallystick.rpc.access_log import AccessLog, JsonFormatter, LogSettings
 from tallystick.rpc.call import Call

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from tallystick.cli.output import CommandFailed
-from tallystick.config import ENV_PREFIX, FOREIGN_VARIABLES, Settings
+from tallystick.config.settings import ENV_PREFIX, Settings
+from tallystick.config.sources import FOREIGN_VARIABLES
 from tallystick.core.record import record
 
 START_TIMEOUT_S = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallystick.cli.output import CommandFailed
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 
 if TYPE_CHECKING:
     from tallystick.events.delivery import Deliveries

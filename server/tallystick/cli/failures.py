@@ -7,7 +7,7 @@ import errno
 from tallystick.cards.refused import PassRefused
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.cli.retail.rows import FileRefused
-from tallystick.config import SettingsRefused
+from tallystick.config.settings import SettingsRefused
 from tallystick.security.errors import SecurityError
 from tallystick.service.errors import InvalidInput, TallystickError
 

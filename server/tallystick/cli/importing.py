@@ -25,7 +25,7 @@ from tallystick.cli.profile import Profile, load_profile
 from tallystick.cli.programs import shipped_rules
 from tallystick.cli.retail.plan import Plan, make_plan
 from tallystick.cli.retail.rows import read_rows
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 from tallystick.core.ids import Ms, ProgramId
 
 if TYPE_CHECKING:

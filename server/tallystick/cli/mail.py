@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 
 if TYPE_CHECKING:
     from tallystick.mail.log_mailer import LogMailer

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, cast
 
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 from tallystick.core.record import record
 
 if TYPE_CHECKING:

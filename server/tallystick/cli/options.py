@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tallystick.cli.output import Printer
-from tallystick.config import Settings, load
+from tallystick.config.settings import Settings
+from tallystick.config.sources import load
 
 if TYPE_CHECKING:
     from tallystick.cli.client import Client

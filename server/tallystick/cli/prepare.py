@@ -11,7 +11,7 @@ from tallystick.cli.output import CommandFailed
 from tallystick.cli.profile import Profile, has_profile, load_profile, save_profile
 from tallystick.cli.programs import shipped_rules
 from tallystick.cli.register import ensure_program, register_device
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 from tallystick.core.ids import MemberId, ProgramId
 from tallystick.core.record import record
 from tallystick.service.directory import DeviceStatus, Directory

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tallystick.cli.output import EXIT_USAGE, CommandFailed
 from tallystick.cli.profile import Profile, save_profile
-from tallystick.config import Settings
+from tallystick.config.settings import Settings
 from tallystick.core.ids import Ms, ProgramId
 from tallystick.security.keys import fingerprint, generate_signing_key, public_jwk
 from tallystick.service.directory import Clock, Device, DeviceStatus, Directory, Program

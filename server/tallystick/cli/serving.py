@@ -20,7 +20,7 @@ from tallystick.cli.options import (
     settings_from,
 )
 from tallystick.cli.output import EXIT_USAGE
-from tallystick.config import Settings, describe, split_address
+from tallystick.config.settings import Settings, describe, split_address
 
 if TYPE_CHECKING:
     from tallystick.cli.prepare import Prepared

@@ -17,7 +17,7 @@ from tallystick.cli.remote import Remote, with_remote
 from tallystick.cli.versions import IN_FORCE, published_rules
 
 if TYPE_CHECKING:
-    from tallystick.config import Settings
+    from tallystick.config.settings import Settings
     from tallystick.core.rules.model import RuleSet
     from tallystick.reports.comparison import Comparison, Group, Projection
     from tallystick.reports.history import History

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallystick.config import Settings, split_address
+from tallystick.config.settings import Settings, split_address
 from tallystick.core.record import record
 
 if TYPE_CHECKING:

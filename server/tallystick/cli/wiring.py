@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tallystick.cli.output import CommandFailed
-from tallystick.config import Settings, split_address
+from tallystick.config.settings import Settings, split_address
 from tallystick.core.ids import Ms
 from tallystick.security.errors import KeyDirRefused
 from tallystick.security.key_dir import RELOAD_EVERY_S, KeyDir, create_key_dir, load_key_dir

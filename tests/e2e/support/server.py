@@ -14,7 +14,8 @@ from tallystick.cli.prepare import DEMO_PROGRAM, prepare
 from tallystick.cli.profile import Profile, load_profile
 from tallystick.cli.register import register_device
 from tallystick.cli.wiring import opened_gateway
-from tallystick.config import Settings, load
+from tallystick.config.settings import Settings
+from tallystick.config.sources import load
 from tallystick.core.ids import MemberId
 from tallystick.core.state import MemberStatus
 from tallystick.security.keys import SigningKey
