@@ -83,6 +83,17 @@ async def fail(context: Context, fault: Fault) -> None:
     await context.abort(fault.code, "fault", trailers)
 
 
+def profile_of(server: str, **files: Path) -> Profile:
+    return Profile(
+        server=server,
+        program_id="demo",
+        device_id="device-1",
+        role="till",
+        issuer="tallystick",
+        **{name: str(path) for name, path in files.items()},
+    )
+
+
 def talk(
     fake: FakeServer, conversation: Callable[[Client], Awaitable[None]], *, patience_s: float = 5.0
 ) -> None:
@@ -104,14 +115,7 @@ def talk(
         )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        profile = Profile(
-            server=f"127.0.0.1:{port}",
-            program_id="demo",
-            device_id="device-1",
-            role="till",
-            issuer="tallystick",
-        )
-        async with Client(profile, KEY, patience_s=patience_s) as client:
+        async with Client(profile_of(f"127.0.0.1:{port}"), KEY, patience_s=patience_s) as client:
             await conversation(client)
         await server.stop(None)
 
@@ -201,14 +205,7 @@ def told_of_no_connection(
         fake = grpc.aio.server()
         bound = fake.add_secure_port("0.0.0.0:0", server) if server else fake.add_insecure_port("0.0.0.0:0")
         await fake.start()
-        profile = Profile(
-            server=f"{host}:{port or bound}",
-            program_id="demo",
-            device_id="device-1",
-            role="till",
-            issuer="tallystick",
-            **{name: str(path) for name, path in paths.items()},
-        )
+        profile = profile_of(f"{host}:{port or bound}", **paths)
         async with Client(profile, KEY, patience_s=0.3) as client:
             with pytest.raises(CallFailed) as failed:
                 await ask(client)

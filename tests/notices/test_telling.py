@@ -93,22 +93,17 @@ def test_an_order_that_was_held_and_captured_is_told_as_any_other_sale(club: Clu
     club.buys(ada, 4_000)
     club.turn()
     club.mail.sent.clear()
-    order = {
+    hold_id = club.hold(ada, 30, Caller(WEBSHOP), channel="CHANNEL_WEBSHOP")
+    club.turn()
+    assert club.mail.sent == []
+    capture = {
+        "command_id": new_id(),
         "member_id": ada,
+        "hold_id": hold_id,
         "basket": basket_of(1_000),
         "origin": origin_of(channel="CHANNEL_WEBSHOP"),
     }
-    spends = {
-        "command_id": new_id(),
-        "spend": {"points": 30},
-        "ttl_s": 900,
-        "assurance": "ASSURANCE_SERVER_CODE",
-    }
-    hold = club.send(ParseDict({**order, **spends}, ledger_pb2.HoldRequest()), Caller(WEBSHOP))
-    club.turn()
-    assert club.mail.sent == []
-    capture = {"command_id": new_id(), "hold_id": hold.decision.posted.entry.hold_id}
-    club.send(ParseDict({**order, **capture}, ledger_pb2.CaptureRequest()), Caller(WEBSHOP))
+    club.send(ParseDict(capture, ledger_pb2.CaptureRequest()), Caller(WEBSHOP))
     club.turn()
     assert sorted(club.mail.titles) == ["Points earned: 9", "Points spent: 30"]
 
@@ -136,17 +131,9 @@ def test_a_checkout_that_comes_to_nothing_is_no_news_of_a_reward(club: Club) -> 
     ada = club.join(EMAIL)
     club.buys(ada, 6_000)
     club.turn()
-    hold = {
-        "command_id": new_id(),
-        "member_id": ada,
-        "basket": basket_of(1_000),
-        "spend": {"points": 30},
-        "ttl_s": 900,
-        "assurance": "ASSURANCE_SERVER_CODE",
-        "origin": origin_of(channel="CHANNEL_WEBSHOP"),
-    }
-    assert club.send(ParseDict(hold, ledger_pb2.HoldRequest()), Caller(WEBSHOP)).decision.HasField("posted")
-    void = {"command_id": new_id(), "member_id": ada, "hold_id": hold["command_id"], "origin": hold["origin"]}
+    hold_id = club.hold(ada, 30, Caller(WEBSHOP), channel="CHANNEL_WEBSHOP")
+    origin = origin_of(channel="CHANNEL_WEBSHOP")
+    void = {"command_id": new_id(), "member_id": ada, "hold_id": hold_id, "origin": origin}
     assert club.send(ParseDict(void, ledger_pb2.VoidRequest()), Caller(WEBSHOP)).decision.HasField("posted")
     club.turn()
     club.wait(days=2)

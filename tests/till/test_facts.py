@@ -80,22 +80,26 @@ def test_what_was_parked_counts_until_the_members_next_entry(world: World) -> No
     assert world.points() == 1050
 
 
-def test_a_burn_that_the_gateway_posted_counts_until_the_snapshot_has_it(world: World) -> None:
+@pytest.fixture
+def burned(world: World) -> None:
+    """A till that has burned 900 of 1000 points at the gateway, whose news do not say so yet."""
     world.line_up()
     world.meet()
     world.till.sale(world.ask(9000, burn=900))
+
+
+@pytest.mark.usefixtures("burned")
+def test_a_burn_that_the_gateway_posted_counts_until_the_snapshot_has_it(world: World) -> None:
     world.line_down()
     assert world.points() == 1000 - 900 + 81
     tell(world, seq=11, active=181)
     assert world.points() == 181
 
 
+@pytest.mark.usefixtures("burned")
 def test_who_asks_while_news_come_is_not_shown_burned_points_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.line_up()
-    world.meet()
-    world.till.sale(world.ask(9000, burn=900))
     write, shown = world.till.db.write, []
 
     @contextmanager
@@ -109,12 +113,10 @@ def test_who_asks_while_news_come_is_not_shown_burned_points_again(
     assert shown == [181]
 
 
+@pytest.mark.usefixtures("burned")
 def test_a_till_that_stands_in_goes_by_the_news_that_came_while_it_asked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.line_up()
-    world.meet()
-    world.till.sale(world.ask(9000, burn=900))
 
     def slow(_request: object) -> NoReturn:
         tell(world, seq=11, active=181)

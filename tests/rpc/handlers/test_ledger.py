@@ -262,10 +262,7 @@ def test_a_voided_hold_gives_its_points_back(world: World) -> None:
     member = world.enrol()
     world.sell(member, 30_000)
     base = {"member_id": member, "origin": ORIGIN}
-    spend = {"spend": {"points": 100}, "ttl_s": 600, "assurance": "ASSURANCE_STATIC_CARD"}
-    hold_id = new_id()
-    world.send(message_of("Hold", {**base, **spend, "command_id": hold_id}))
-    body = {**base, "command_id": new_id(), "hold_id": hold_id}
+    body = {**base, "command_id": new_id(), "hold_id": world.hold(member, 100)}
     assert world.send(message_of("Void", body)).decision.posted.entry.kind == pb.ENTRY_KIND_VOID
     assert world.balance(member).active == 300
 

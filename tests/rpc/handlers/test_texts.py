@@ -103,15 +103,7 @@ def test_the_statement_tells_each_entry_by_the_rules_that_judged_it(world: World
 def test_a_capture_says_why(world: World) -> None:
     ann = world.enrol()
     world.sell(ann, 9_000)
-    hold_id = new_id()
-    body = {
-        "member_id": ann,
-        "spend": {"points": 50},
-        "ttl_s": 60,
-        "assurance": "ASSURANCE_STATIC_CARD",
-        "origin": origin_of(),
-    }
-    world.send(message_of("Hold", {**body, "command_id": hold_id}))
+    hold_id = world.hold(ann, 50)
     capture = {"command_id": new_id(), "member_id": ann, "hold_id": hold_id, "origin": origin_of()}
     request = ParseDict({**capture, "language_code": "en"}, pb.CaptureRequest())
     said = texts(world.send(request, Caller(TILL)).decision.posted.entry.explanations)

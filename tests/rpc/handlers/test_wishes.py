@@ -108,21 +108,6 @@ def order(world: World, member_id: str, amount: int = 5_000, **origin: Any) -> A
     return world.sell(member_id, amount, WEB, **{"channel": "CHANNEL_WEBSHOP", **origin})
 
 
-def hold(world: World, member_id: str) -> str:
-    body = {
-        "command_id": new_id(),
-        "member_id": member_id,
-        "basket": basket_of(5_000),
-        "spend": {"points": 10},
-        "ttl_s": 86_400,
-        "assurance": "ASSURANCE_STATIC_CARD",
-        "origin": origin_of(channel="CHANNEL_WEBSHOP"),
-    }
-    decision = world.send(ParseDict(body, ledger_pb2.HoldRequest()), WEB).decision
-    assert decision.HasField("posted"), decision
-    return str(body["command_id"])
-
-
 def remind(world: World, letters: Letters) -> int:
     program = world.store.program(SHOP)
     assert program is not None
@@ -265,7 +250,7 @@ class TestAbandonedBasket:
         ann = person(world)
         world.sell(ann, 5_000)
         note(world, ann)
-        held = hold(world, ann)
+        held = world.hold(ann, 10, WEB, amount_minor=5_000, ttl_s=86_400, channel="CHANNEL_WEBSHOP")
         later(world, hours=12)
         void = {"command_id": new_id(), "member_id": ann, "hold_id": held, "origin": origin_of()}
         assert not note(world, ann, 6_000, at_ms=world.now_ms - 12 * HOUR_MS)

@@ -258,6 +258,31 @@ class World:
         """Post a sale and return its decision."""
         return self.send(sale_request(member_id, amount_minor, **more), caller).decision
 
+    def hold(
+        self,
+        member_id: str,
+        points: int,
+        caller: Caller | None = None,
+        *,
+        amount_minor: int = 1_000,
+        ttl_s: int = 600,
+        assurance: str = "ASSURANCE_STATIC_CARD",
+        **origin: Any,
+    ) -> str:
+        """Set points aside for an order, and return the id of the hold."""
+        body = {
+            "command_id": new_id(),
+            "member_id": member_id,
+            "basket": basket_of(amount_minor),
+            "spend": {"points": points},
+            "ttl_s": ttl_s,
+            "assurance": assurance,
+            "origin": origin_of(**origin),
+        }
+        decision = self.send(ParseDict(body, ledger_pb2.HoldRequest()), caller).decision
+        assert decision.HasField("posted"), decision
+        return str(decision.posted.entry.hold_id)
+
 
 def open_till(world: World, store_id: str = "s1", label: str = "Till") -> tuple[PaperTill, Caller]:
     """Enrol a till that writes advices, and return it with its token."""
