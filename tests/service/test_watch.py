@@ -19,7 +19,7 @@ from tallystick.security.keys import verify_key_from_jwk
 from tallystick.security.scan_tags import scan_tag, store_tag
 from tallystick.service import changes as changes_module
 from tallystick.service import member_states, store_news, watch_session
-from tallystick.service.changes import Cursors, Place
+from tallystick.service.changes import Cursors
 from tallystick.service.directory import Cashier, DeviceStatus
 from tallystick.service.ports import WriteSet
 from tallystick.storage.memory import MemoryStore
@@ -226,21 +226,26 @@ def test_a_change_that_appears_late_with_an_earlier_instant_is_not_missed(shop: 
 def test_a_cursor_that_is_no_use_leads_to_everything_and_never_to_an_error(
     shop: Shop, tmp_path: Path
 ) -> None:
+    shop.posted(shop.earn(1))
     good = shop.picture().cursor
     other_keys = create_key_dir(tmp_path / "keys", now_s=shop.now // 1000 - 60)
     cursors = Cursors(lambda: shop.keys.tag_key)
     place = cursors.read(CLUB, STORE, good)
     assert place is not None
+    ((lane, seq),) = place.lanes.items()
     useless = {
         "damaged": good[:-1] + bytes([good[-1] ^ 1]),
         "cut": good[:20],
         "longer": good + b"x",
         "rubbish": b"\x01" * 100,
-        "another format": b"\x02" + good[1:],
+        "another format": b"\x01" + good[1:],
         "another store's": shop.picture(store_id=OTHER_STORE).cursor,
         "another program's": cursors.make(ProgramId("other"), STORE, place),
         "of other keys": Cursors(lambda: other_keys.tag_key).make(CLUB, STORE, place),
-        "of a database that was rolled back": cursors.make(CLUB, STORE, Place({0: 99}, place.changed_ms)),
+        "of a database that was set back": cursors.make(CLUB, STORE, replace(place, lanes={lane: seq + 1})),
+        "of one that has grown again since": cursors.make(
+            CLUB, STORE, replace(place, marks={lane: bytes(8)})
+        ),
     }
     for name, cursor in useless.items():
         assert kinds(shop.told(cursor)) == ["store", "heartbeat", "snapshot"], name

@@ -10,13 +10,13 @@ from contextlib import closing, contextmanager
 import pytest
 
 from tallystick.security.key_dir import KeyDir
-from tallystick.service import store_news
+from tallystick.service import store_news, watch
 from tallystick.service.errors import StoreUnavailable
 from tallystick.storage.open import open_store
 from tallystick.storage.schema import migrate
 from tallystick.v1 import advice_pb2
 from tallystick.v1 import store_pb2 as pb
-from tests.service.desk import ANN, BEN
+from tests.service.desk import ANN, BEN, CLUB
 from tests.service.watcher import Picture, SetClock, Shop, eventually, in_thread, run
 from tests.support.postgres import Database, PostgresCluster
 from tests.support.set_back import Copy
@@ -57,6 +57,40 @@ def test_a_database_that_was_set_back_ends_the_streams_and_the_tills_learn_what_
             await in_thread(shop.posted, shop.earn(30, member=BEN))
             await eventually(lambda: till.state(BEN).active_points == 30)
             assert till.states() == shop.truth()
+
+    with shop_on(postgres, keys) as (shop, database):
+        run(work(shop, database))
+
+
+def test_a_database_that_was_set_back_and_has_grown_again_ends_the_streams_as_well(
+    postgres: PostgresCluster, keys: KeyDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have taken the lane, and sold as much as was lost, before this one looks again."""
+    monkeypatch.setattr(watch, "FOLLOW_EVERY_S", 3_600.0)
+    till = Picture()
+
+    async def lost(shop: Shop, database: Database) -> None:
+        async with shop.watching(till):
+            standby = await in_thread(Copy, database)
+            await in_thread(shop.posted, shop.earn(70))
+            await eventually(lambda: till.state(ANN).active_points == 70)
+            heads = shop.store.read_journal_heads(CLUB)
+            await in_thread(standby.take_over)
+            with closing(open_store(database.service_url, now_ms=shop.clock)) as store:
+                other = Shop(store, keys, shop.clock)
+                await in_thread(other.posted, other.earn(30, member=BEN))
+                other.close()
+            assert shop.store.read_journal_heads(CLUB) == heads
+            await in_thread(shop.posted, shop.earn(1, member=BEN))
+            await eventually(lambda: not any(one.feeds for one in shop.gateway.watch._followers.values()))
+            await asyncio.sleep(0.05)
+
+    async def work(shop: Shop, database: Database) -> None:
+        with pytest.raises(StoreUnavailable):
+            await lost(shop, database)
+        async with shop.watching(till):
+            await eventually(lambda: till.states() == shop.truth())
+        assert (till.state(ANN).active_points, till.state(BEN).active_points) == (0, 31)
 
     with shop_on(postgres, keys) as (shop, database):
         run(work(shop, database))

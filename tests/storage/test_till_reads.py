@@ -91,6 +91,11 @@ def test_the_journal_is_read_behind_each_lanes_position(books: Books) -> None:
     assert told({}, limit=2) == [(mine, 1), (its, 1)]
     assert told({mine: 1, its: 2, 77: 5}, limit=1) == [(mine, 2)]
     assert books.store.read_journal_heads(OTHER_PROGRAM) == {}
+    hashes = {(row.lane_id, row.lane_seq): row.hash for row in [*ours, *theirs] if row is not None}
+    found = books.store.read_journal_hashes(PROGRAM, {mine: 2, its: 2})
+    assert found == {mine: hashes[mine, 2], its: hashes[its, 2]}
+    assert books.store.read_journal_hashes(PROGRAM, {mine: 4, its: 1, 77: 1}) == {its: hashes[its, 1]}
+    assert books.store.read_journal_hashes(OTHER_PROGRAM, {mine: 1}) == {}
     assert read(OTHER_PROGRAM, after={}, limit=9) == []
 
 

@@ -117,7 +117,6 @@ def test_who_asks_while_news_come_is_not_shown_burned_points_again(
 def test_a_till_that_stands_in_goes_by_the_news_that_came_while_it_asked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     def slow(_request: object) -> NoReturn:
         tell(world, seq=11, active=181)
         raise GatewayAway("too slow")

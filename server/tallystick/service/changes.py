@@ -6,6 +6,7 @@ import hmac
 import struct
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 from typing import Protocol
 
 from tallystick.core.chain import REF_BYTES
@@ -27,11 +28,12 @@ OVERLAP_MS = 10_000
 
 CURSOR_BYTES_MAX = 4_096
 
-_FORMAT = 1
+_FORMAT = 2
 _TAG_BYTES = 16
 _PURPOSE = b"tallystick watch cursor v1"
 _CHANGED = struct.Struct(">Q")
-_LANE = struct.Struct(">IQ")
+_MARK_BYTES = 8
+_LANE = struct.Struct(f">IQ{_MARK_BYTES}s")
 _HEAD_BYTES = 1 + _TAG_BYTES + _CHANGED.size
 _UUID_BYTES = 16
 
@@ -44,10 +46,14 @@ class WatchStore(LedgerReader, Directory, Protocol):
 class Place:
     """How far somebody has seen: the last journal row of each lane, and the instant up to which members' own changes
     (status, identifiers) were looked for.
+
+    ``marks`` are the first bytes of those rows' hashes: a database that was set back may hold others at their numbers.
+    A place that is kept in the database itself needs none.
     """
 
     lanes: Mapping[int, int]
     changed_ms: Ms
+    marks: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @record(frozen=True, slots=True)
@@ -75,18 +81,22 @@ class ChangeLog:
     def here(self) -> Place:
         """Return the place of this moment: whatever is read afterwards has all that came before it."""
         now_ms = self._now_ms()
-        return Place(self._store.read_journal_heads(self._program_id), now_ms)
+        return self._moved(Place({}, now_ms), self._store.read_journal_heads(self._program_id))
 
     def reaches(self, place: Place) -> bool:
         """Return whether it is worth reading on from a place: it is of this journal, and not too far behind."""
-        heads = self._store.read_journal_heads(self._program_id)
-        if _ahead(place, heads):
+        if self.lost(place):
             return False
+        heads = self._store.read_journal_heads(self._program_id)
         return sum(heads.values()) - sum(place.lanes.values()) <= BEHIND_MAX
 
     def lost(self, place: Place) -> bool:
-        """Return whether the journal ends before a place: the database was set back to an earlier instant."""
-        return _ahead(place, self._store.read_journal_heads(self._program_id))
+        """Return whether the journal does not lead through a place: the database was set back to an earlier instant."""
+        found = self._marks(place.lanes)
+        return any(
+            lane_id not in found or place.marks.get(lane_id, found[lane_id]) != found[lane_id]
+            for lane_id in place.lanes
+        )
 
     def since(self, place: Place) -> Changes:
         """Return the next round of what has changed since a place."""
@@ -102,10 +112,23 @@ class ChangeLog:
                 count += len(payload) // REF_BYTES
             more = len(rows) == JOURNAL_PAGE
         by_entries = frozenset(MemberId(str(uuid.UUID(bytes=raw))) for raw in found)
+        to = self._moved(place, lanes)
         if more:
-            return Changes(by_entries, (), count, Place(lanes, place.changed_ms), True)
+            return Changes(by_entries, (), count, to, True)
         changed, seen_ms = self._changed_since(Ms(max(0, place.changed_ms - OVERLAP_MS)), now_ms)
-        return Changes(by_entries, tuple(changed), count, Place(lanes, seen_ms), seen_ms < now_ms)
+        return Changes(by_entries, tuple(changed), count, replace(to, changed_ms=seen_ms), seen_ms < now_ms)
+
+    def _moved(self, place: Place, lanes: Mapping[int, int]) -> Place:
+        marks = self._marks(
+            {lane_id: seq for lane_id, seq in lanes.items() if seq != place.lanes.get(lane_id)}
+        )
+        # A lane that has lost that row meanwhile stays where it was, and is found to be lost there or read again.
+        moved = {lane_id: lanes[lane_id] for lane_id in marks}
+        return Place({**place.lanes, **moved}, place.changed_ms, {**place.marks, **marks})
+
+    def _marks(self, lanes: Mapping[int, int]) -> dict[int, bytes]:
+        hashes = self._store.read_journal_hashes(self._program_id, lanes) if lanes else {}
+        return {lane_id: row_hash[:_MARK_BYTES] for lane_id, row_hash in hashes.items()}
 
     def _changed_since(self, since: Ms, now_ms: Ms) -> tuple[list[tuple[Ms, MemberId]], Ms]:
         """Members changed since an instant, about a round of them, and up to when that is all of them."""
@@ -123,10 +146,6 @@ class ChangeLog:
                 return found, seen_ms
 
 
-def _ahead(place: Place, heads: Mapping[int, int]) -> bool:
-    return any(seq > heads.get(lane_id, 0) for lane_id, seq in place.lanes.items())
-
-
 class Cursors:
     """Places as texts that only the store of a program takes back; one that was touched is nobody's."""
 
@@ -135,7 +154,9 @@ class Cursors:
 
     def make(self, program_id: ProgramId, store_id: str, place: Place) -> bytes:
         """Return the cursor of a place."""
-        lanes = b"".join(_LANE.pack(*lane) for lane in sorted(place.lanes.items()))
+        lanes = b"".join(
+            _LANE.pack(lane_id, seq, place.marks[lane_id]) for lane_id, seq in sorted(place.lanes.items())
+        )
         payload = _CHANGED.pack(place.changed_ms) + lanes
         cursor = bytes([_FORMAT]) + self._tag(program_id, store_id, payload) + payload
         assert len(cursor) <= CURSOR_BYTES_MAX, "a database has far fewer lanes"
@@ -149,7 +170,9 @@ class Cursors:
         if not hmac.compare_digest(tag, self._tag(program_id, store_id, payload)):
             return None
         (changed_ms,) = _CHANGED.unpack_from(payload)
-        return Place(dict(_LANE.iter_unpack(payload[_CHANGED.size :])), Ms(changed_ms))
+        rows = list(_LANE.iter_unpack(payload[_CHANGED.size :]))
+        lanes = {lane_id: seq for lane_id, seq, _ in rows}
+        return Place(lanes, Ms(changed_ms), {lane_id: mark for lane_id, _, mark in rows})
 
     def _tag(self, program_id: ProgramId, store_id: str, payload: bytes) -> bytes:
         message = length_prefixed((_PURPOSE, program_id.encode(), store_id.encode(), payload))

@@ -302,6 +302,10 @@ class LedgerReader(CouponReader, SegmentReader, Protocol):
         """Return each lane's last position in the journal."""
         ...
 
+    def read_journal_hashes(self, program_id: ProgramId, at: Mapping[int, int]) -> dict[int, bytes]:
+        """Return the hash of the journal row at one position of each lane; a lane without that row is absent."""
+        ...
+
     def read_changed_members(
         self, program_id: ProgramId, *, since: Ms, after: tuple[Ms, str] | None, limit: int
     ) -> list[tuple[Ms, MemberId]]:

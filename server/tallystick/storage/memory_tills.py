@@ -92,6 +92,11 @@ class MemoryTills:
         """Return each lane's last position."""
         return {lane_id: max(rows) for lane_id, rows in self._tables.journal.items() if rows}
 
+    def journal_hashes(self, at: Mapping[int, int]) -> dict[int, bytes]:
+        """Return the hash of the row at one position of each lane, where there is one."""
+        rows = {lane_id: self._tables.journal.get(lane_id, {}).get(seq) for lane_id, seq in at.items()}
+        return {lane_id: row.hash for lane_id, row in rows.items() if row is not None}
+
     def journal_behind(self, after: Mapping[int, int], *, limit: int) -> list[tuple[int, int, bytes]]:
         """Return (lane_id, lane_seq, payload) of the rows behind each lane's position; lanes share the page."""
         return [

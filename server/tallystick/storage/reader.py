@@ -82,6 +82,8 @@ class Reads(Protocol):
 
     def journal_heads(self) -> dict[int, int]: ...
 
+    def journal_hashes(self, at: Mapping[int, int]) -> dict[int, bytes]: ...
+
     def journal_behind(self, after: Mapping[int, int], *, limit: int) -> list[tuple[int, int, bytes]]: ...
 
     def changed_members(self, *, after: tuple[Ms, str], limit: int) -> list[tuple[Ms, MemberId]]: ...
@@ -236,6 +238,10 @@ class LedgerReads(ABC):
     def read_journal_heads(self, program_id: ProgramId) -> dict[int, int]:
         """Return each lane's last position in the journal."""
         return self._read(program_id, lambda reads: reads.journal_heads())
+
+    def read_journal_hashes(self, program_id: ProgramId, at: Mapping[int, int]) -> dict[int, bytes]:
+        """Return the hash of the journal row at one position of each lane; a lane without that row is absent."""
+        return self._read(program_id, lambda reads: reads.journal_hashes(at))
 
     def read_changed_members(
         self, program_id: ProgramId, *, since: Ms, after: tuple[Ms, str] | None, limit: int

@@ -46,6 +46,7 @@ class TillStatements:
     lease_tills: str
     lost: str
     journal_heads: str
+    journal_hash: str
     journal_behind: str
     members_changed: str
     accounts_page: str
@@ -100,6 +101,7 @@ TILL_TEMPLATES = {
         "SELECT lane_id, (SELECT max(j.lane_seq) FROM journal j "
         "WHERE j.program_id = $1 AND j.lane_id = lane.lane_id) FROM lane WHERE lane_id IS NOT NULL"
     ),
+    "journal_hash": "SELECT hash FROM journal WHERE program_id = $1 AND lane_id = $2 AND lane_seq = $3",
     "journal_behind": (
         "SELECT lane_id, lane_seq, payload FROM journal WHERE program_id = $1 AND lane_id = $2 AND lane_seq > $3 "
         "ORDER BY lane_seq LIMIT $4"
@@ -198,6 +200,14 @@ class SqlTillReads(ABC):
     def journal_heads(self) -> dict[int, int]:
         """Return each lane's last position."""
         return dict(map(tuple, self._rows(self.statements.journal_heads)))
+
+    def journal_hashes(self, at: Mapping[int, int]) -> dict[int, bytes]:
+        """Return the hash of the row at one position of each lane, where there is one."""
+        return {
+            lane_id: bytes(row_hash)
+            for lane_id, lane_seq in at.items()
+            for (row_hash,) in self._rows(self.statements.journal_hash, lane_id, lane_seq)
+        }
 
     def journal_behind(self, after: Mapping[int, int], *, limit: int) -> list[tuple[int, int, bytes]]:
         """Return (lane_id, lane_seq, payload) of the rows behind each lane's position; lanes share the page."""
