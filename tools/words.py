@@ -18,7 +18,7 @@ from typing import Any
 
 from tallystick.core.entry import Refusal
 from tallystick.core.rules.action import DAYS
-from tallystick.core.rules.parse import RULE_KINDS
+from tallystick.core.rules.earning import RULE_KINDS
 from tallystick.words.catalogue import COUNT, FORMS, LANGUAGES, PLAIN, catalogue
 from tools.protos import ROOT
 

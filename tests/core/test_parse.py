@@ -199,6 +199,43 @@ def test_a_number_in_the_place_of_a_text_is_told_to_be_put_in_quotes() -> None:
     ]
 
 
+def test_points_have_to_last_until_they_can_be_spent() -> None:
+    document = changed("earning/pending_days", 63)
+    for expiry, is_wrong in [
+        ({"kind": "months", "months": 2}, True),
+        ({"kind": "months", "months": 3}, False),
+        ({"kind": "end_of_month", "months": 1}, True),
+        ({"kind": "end_of_month", "months": 2}, False),
+        ({"kind": "end_of_year"}, False),
+        ({"kind": "never"}, False),
+    ]:
+        found = parse_rules({**document, "expiry": expiry}, version=7, sha256="ab")
+        said = [(one.path, one.message) for one in found] if isinstance(found, list) else []
+        assert said == [("earning.pending_days", "is longer than points last")] * is_wrong, expiry
+
+
+def test_what_was_published_before_somebody_looked_for_a_mistake_goes_on() -> None:
+    document = changed("earning/exclude", [{"category": "toys"}])
+    found = parse_rules(document, version=7, sha256="ab")
+    assert isinstance(found, list)
+    assert [one.path for one in found] == ["earning.rules[1]"]
+    rules = parse_rules(document, version=7, sha256="ab", published=True)
+    assert isinstance(rules, RuleSet)
+    assert rules.earning.exclude[0].categories == {"toys"}
+    # What cannot be read is no rule set, whoever has published it.
+    document["earning"]["rules"][0]["points"] = "many"
+    found = parse_rules(document, version=7, sha256="ab", published=True)
+    assert isinstance(found, list)
+    assert [one.path for one in found] == ["earning.rules[0].points"]
+
+
+def test_a_name_of_what_the_rule_set_has_none_of_says_so() -> None:
+    document = changed("earning/rules/1/membership", "club")
+    del document["memberships"]
+    found = [one for one in findings(document) if one.path == "earning.rules[1].membership[0]"]
+    assert [one.mend for one in found] == ["describe it in this rule set, or remove it here"]
+
+
 def test_nothing_is_said_of_what_only_follows_from_a_number_that_is_written_wrongly() -> None:
     levels = [{"id": "base", "from": 0}, {"id": "gold", "from": "1.000"}]
     variants = [{"id": "a", "percent": "33.3"}, {"id": "b", "percent": "66.7"}]

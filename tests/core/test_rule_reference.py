@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tallystick.core.rules import parse, scanning
+from tallystick.core.rules import earning, parse, scanning
 from tallystick.core.rules.challenge import CHALLENGES_MAX
 from tallystick.core.rules.membership import MEMBERSHIPS_MAX
 from tallystick.core.rules.model import RuleSet
@@ -48,7 +48,7 @@ def keys(value: Any) -> set[str]:
 
 def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \|", PAGE, re.MULTILINE)
-    kinds = {*parse.RULE_KINDS, "typed", "static_card", "server_code", "rotating_code", "device_code"}
+    kinds = {*earning.RULE_KINDS, "typed", "static_card", "server_code", "rotating_code", "device_code"}
     kinds |= set(scanning.SCAN_KINDS)
     known = keys(FULL) | {"by", "per_minor", "years", "id", "from", "kind"}
     in_cells = set(re.findall(r"`([a-z_]+)`", PAGE))
@@ -59,7 +59,7 @@ def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        ("list of at most 200", f"list of at most {parse.RULES_MAX}"),
+        ("list of at most 200", f"list of at most {earning.RULES_MAX}"),
         ("list of at most 200 |", f"list of at most {REWARDS_MAX} |"),
         ("list of at most 50", f"list of at most {scanning.SCAN_RULES_MAX}"),
         ("list of at most 50 | none | [targets", f"list of at most {CHALLENGES_MAX} | none | [targets"),
@@ -68,7 +68,7 @@ def test_every_key_of_the_language_is_on_the_page_and_no_other() -> None:
             f"list of at most {MEMBERSHIPS_MAX} | none | [what is paid",
         ),
         ("list of 1 to 20", f"list of 1 to {parse.LEVELS_MAX}"),
-        ("finer than 10^-12", f"finer than 10^-{len(str(parse.DENOMINATOR_MAX)) - 1}"),
+        ("finer than 10^-12", f"finer than 10^-{len(str(earning.DENOMINATOR_MAX)) - 1}"),
     ],
 )
 def test_limits_on_the_page_are_those_of_the_parser(said: str, found: str) -> None:

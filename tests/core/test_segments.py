@@ -183,9 +183,9 @@ WRONG: list[tuple[dict[str, Any], str, str, str]] = [
     ({"offers": [{**OFFER, "experiment": "e/c"}]}, "offers[0].experiment[0]", "not known", "did you mean"),
     (
         {"experiments": [], "offers": [{**OFFER, "experiment": "e/a"}]},
-        "offers[0].experiment",
-        "there is none",
-        "experiments",
+        "offers[0].experiment[0]",
+        "not known",
+        "describe it in this rule set",
     ),
     (
         {"experiments": [{"id": "e", "variants": [{"id": "a", "percent": 60}]}]},
@@ -204,7 +204,7 @@ WRONG: list[tuple[dict[str, Any], str, str, str]] = [
     (
         {"experiments": [{**SPLIT, "from": "2026-02-01", "until": "2026-01-01"}]},
         "experiments[0].until",
-        "before 'from'",
+        "after 'from'",
         "never run",
     ),
     (

@@ -9,15 +9,20 @@ from typing import cast
 
 from tallystick.core.ids import CommandId, Ms, ProgramId
 from tallystick.service.directory import Clock, Directory, Program, StoredRuleSet
+from tallystick.service.programs import CheckedText, check_text
 from tallystick.service.rulebook import FRESH_S, REFRESH_S, RuleBook
 
 SHOP = ProgramId("shop")
-RULES = {
+RULES: dict[str, object] = {
     "format": "tallystick/1",
     "currency": "EUR",
     "time_zone": "Europe/Stockholm",
     "earning": {"rules": [{"id": "base", "kind": "per_amount", "points": 1, "per_minor": 100}]},
 }
+
+
+WINE = {"id": "wine", "kind": "per_item", "points": 1, "category": "wine"}
+POINTLESS: dict[str, object] = {**RULES, "earning": {"rules": [WINE], "exclude": [{"category": "wine"}]}}
 
 
 class Books:
@@ -27,6 +32,7 @@ class Books:
         self.published = 1
         self.name = ""
         self.reads = 0
+        self.rules = RULES
         self.reading: Callable[[], None] = lambda: None
 
     def program(self, program_id: ProgramId) -> Program:
@@ -36,7 +42,7 @@ class Books:
         return found
 
     def rule_set(self, _program_id: ProgramId, version: int) -> StoredRuleSet:
-        text = json.dumps(RULES | {"name": self.name})
+        text = json.dumps(self.rules | {"name": self.name})
         return StoredRuleSet(
             version, "00" * 32, text, text, CommandId(str(uuid.UUID(int=version))), Ms(0), "tests"
         )
@@ -126,3 +132,15 @@ def test_a_number_that_a_database_has_given_anew_after_it_was_set_back_is_read_a
     assert in_force(2, "lost") == "lost"
     assert in_force(1, "before") == "before"
     assert in_force(2, "after") == "after"
+
+
+def test_rules_that_were_published_before_somebody_looked_for_a_mistake_in_them_are_gone_by() -> None:
+    books, _, book = opened()
+    books.rules = POINTLESS
+    text = json.dumps(POINTLESS | {"name": "Club"})
+    assert isinstance(check_text(text), list)
+    assert isinstance(check_text(text, published=True), CheckedText)
+    books.name = "Club"
+    rules = book.current(SHOP)
+    assert rules is not None
+    assert [rule.rule_id for rule in rules.earning.rules] == ["wine"]

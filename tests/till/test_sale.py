@@ -353,3 +353,10 @@ def test_a_sale_to_somebody_with_two_cards_at_the_counter_takes_the_latest_scan(
     with pytest.raises(SaleRefused) as refused:
         world.till.sale(world.ask(burn=300))
     assert refused.value.reason == "ABOVE_ASSURANCE_CAP"
+
+
+def test_rules_that_would_not_be_published_today_are_sold_by(tmp_path: Path) -> None:
+    rule = {"id": "wine", "kind": "per_item", "points": 1, "category": "wine"}
+    world = World(tmp_path, earning={"rules": [rule], "exclude": [{"category": "wine"}]})
+    world.meet()
+    assert world.till.sale(world.ask()).earned_points == 0

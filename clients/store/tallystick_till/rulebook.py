@@ -150,7 +150,8 @@ def _parsed(version: int, canonical: str) -> RuleSet | None:
         document = json.loads(canonical)
     except ValueError:
         return None
-    found = parse_rules(document, version=version, sha256=hashlib.sha256(canonical.encode()).hexdigest())
+    sha256 = hashlib.sha256(canonical.encode()).hexdigest()
+    found = parse_rules(document, version=version, sha256=sha256, published=True)
     return found if isinstance(found, RuleSet) else None
 
 

@@ -75,7 +75,7 @@ def simulate(
     other = None
     if against:
         text = published_rules(remote, 0)[1] if against == IN_FORCE else read_rules(against)
-        other = parsed(against, text)
+        other = parsed(against, text, published=against == IN_FORCE)
         _check_currency(rules, candidate, against, other)
     if sales == LEDGER:
         settings = settings_from(remote.config, data_dir=remote.data_dir, database=database)
@@ -109,20 +109,21 @@ def _can_write(path: Path) -> bool:
     return not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)
 
 
-def parsed(name: str, text: str) -> RuleSet:
+def parsed(name: str, text: str, *, published: bool = False) -> RuleSet:
     """Return a rule set's frozen form. Raises ``CommandFailed`` with the first finding."""
     from tallystick.core.rules.parse import parse_rules
     from tallystick.service.programs import check_text
     from tallystick.service.rule_text import read_document
 
-    checked = check_text(text)
+    checked = check_text(text, published=published)
     if isinstance(checked, list):
         first = checked[0]
         raise CommandFailed(
             f"{name}:{first.place.line}:{first.place.column}: {first.finding.path}: {first.finding.message}",
             mend="`tallystick program validate` lists everything that is wrong",
         )
-    rules = parse_rules(read_document(text).value, version=0, sha256=checked.sha256)
+    document = read_document(text).value
+    rules = parse_rules(document, version=0, sha256=checked.sha256, published=published)
     assert not isinstance(rules, list), "what was checked parses"
     return rules
 

@@ -34,15 +34,18 @@ class CheckedText:
     sha256: str
 
 
-def check_text(text: str) -> CheckedText | list[LocatedFinding]:
-    """Read and check a rule set's text; return it, or everything that is wrong in the order of the text."""
+def check_text(text: str, *, published: bool = False) -> CheckedText | list[LocatedFinding]:
+    """Read and check a rule set's text; return it, or everything that is wrong in the order of the text.
+
+    Of one that is ``published`` already, what is tolerated is not said to be wrong.
+    """
     try:
         document = read_document(text)
     except TextRefused as error:
         return [LocatedFinding(error.place, error.finding)]
     canonical = canonical_json(document.value)
     sha256 = hashlib.sha256(canonical.encode()).hexdigest()
-    parsed = parse_rules(document.value, version=0, sha256=sha256)
+    parsed = parse_rules(document.value, version=0, sha256=sha256, published=published)
     if isinstance(parsed, RuleSet):
         return CheckedText(canonical, sha256)
     return _located(document, parsed)

@@ -96,7 +96,9 @@ class RuleBook:
         stored = self._directory.rule_set(program_id, version)
         if stored is None:
             return None
-        rules = parse_rules(json.loads(stored.canonical), version=version, sha256=stored.sha256)
+        rules = parse_rules(
+            json.loads(stored.canonical), version=version, sha256=stored.sha256, published=True
+        )
         if not isinstance(rules, RuleSet):
             found = "; ".join(f"{finding.path}: {finding.message}" for finding in rules)
             raise AssertionError(

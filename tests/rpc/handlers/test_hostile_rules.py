@@ -20,7 +20,7 @@ CONTRADICTIONS = {
     ),
     "a reward that is over before it begins": (
         RULES.replace(REWARD, f'{REWARD}, from: "2026-06-01", until: "2026-05-01"'),
-        "lies before 'from'",
+        "does not lie after 'from'",
         "never hold",
     ),
     "a coupon twice": (

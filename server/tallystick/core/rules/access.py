@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -57,11 +56,3 @@ def parse_access(node: Node, lines: Selector, who: Condition, zone: ZoneInfo) ->
         node.wrong("opens_at", "is not after 'early_from'", "nobody would be early")
     node.done()
     return access
-
-
-def check_access(root: Node, rules: Sequence[Access]) -> None:
-    """Report ids that two rules have."""
-    ids = [rule.access_id for rule in rules]
-    for at, one in enumerate(ids):
-        if one and one in ids[:at]:
-            root.wrong(f"access[{at}].id", f"'{one}' is there already", "give each its own id")

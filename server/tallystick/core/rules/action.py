@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tallystick.core.record import record
@@ -80,14 +79,6 @@ def parse_action(node: Node, when: Condition) -> Action:
         )
     node.done()
     return action
-
-
-def check_actions(root: Node, actions: Sequence[Action]) -> None:
-    """Report ids that two actions have."""
-    ids = [action.action_id for action in actions]
-    for at, one in enumerate(ids):
-        if one and one in ids[:at]:
-            root.wrong(f"actions[{at}].id", f"'{one}' is there already", "give each its own id")
 
 
 def _check_by_itself(node: Node, when: Condition) -> None:

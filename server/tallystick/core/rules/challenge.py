@@ -161,14 +161,6 @@ def parse_challenge(node: Node, lines: Selector, when: Condition, zone: ZoneInfo
     return challenge
 
 
-def check_challenges(root: Node, challenges: Sequence[Challenge]) -> None:
-    """Report ids that two challenges have."""
-    ids = [one.challenge_id for one in challenges]
-    for at, one in enumerate(ids):
-        if one in ids[:at]:
-            root.wrong(f"challenges[{at}].id", f"'{one}' is there already", "give each its own id")
-
-
 def _award(node: Node) -> tuple[int, str]:
     award = node.node("award", needed="say what is won: award: {points: 500} or award: {badge: explorer}")
     if award is None:

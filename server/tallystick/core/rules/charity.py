@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Sequence
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 from tallystick.core.ids import AMOUNT_MINOR_MAX
 from tallystick.core.record import record
+from tallystick.core.rules.conditions import parse_condition, parse_selector
 from tallystick.core.rules.index import Selector
 from tallystick.core.rules.model import Condition
 from tallystick.core.rules.reader import Node
@@ -54,12 +56,7 @@ class Charity:
         return next((one for one in self.projects if one.project_id == project_id), None)
 
 
-def parse_charity(
-    node: Node | None,
-    *,
-    selector: Callable[[Node], Selector],
-    condition: Callable[[Node], Condition],
-) -> Charity | None:
+def parse_charity(node: Node | None, zone: ZoneInfo, tier_ids: Sequence[str]) -> Charity | None:
     """Return the section, None where there is none; what is wrong with it is added to the node's findings."""
     if node is None:
         return None
@@ -76,20 +73,13 @@ def parse_charity(
     ids = [one.project_id for one in projects]
     if not projects:
         node.wrong("projects", "is empty", "name at least one project, or remove 'charity:'")
-    for at, name in enumerate(ids):
-        if name and name in ids[:at]:
-            node.wrong(f"projects[{at}].id", f"'{name}' is there already", "give each its own id")
-    shares = [_share(one, ids, selector, condition) for one in node.nodes("share", most=SHARES_MAX)]
+    node.unique("projects", ids)
+    shares = [_share(one, ids, zone, tier_ids) for one in node.nodes("share", most=SHARES_MAX)]
     node.done()
     return Charity(tuple(projects), tuple(shares))
 
 
-def _share(
-    node: Node,
-    ids: list[str],
-    selector: Callable[[Node], Selector],
-    condition: Callable[[Node], Condition],
-) -> Share:
+def _share(node: Node, ids: Sequence[str], zone: ZoneInfo, tier_ids: Sequence[str]) -> Share:
     project_id = node.text("project", longest=64)
     if project_id and project_id not in ids:
         close = difflib.get_close_matches(project_id, ids, 1)
@@ -104,6 +94,8 @@ def _share(
     by_piece = node.choice("each", ("sale", "piece"), "sale") == "piece"
     if by_piece and ppm:
         node.wrong("each", "only goes with minor", "remove it: a percentage is of the price")
-    share = Share(project_id, minor, ppm, by_piece, selector(node), condition(node))
+    share = Share(
+        project_id, minor, ppm, by_piece, parse_selector(node), parse_condition(node, zone, tier_ids)
+    )
     node.done()
     return share

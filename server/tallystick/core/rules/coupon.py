@@ -6,7 +6,6 @@ Like rewards, coupons take something off the lines that they fit; unlike them th
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -83,17 +82,6 @@ def parse_coupon(node: Node, lines: Selector, when: Condition) -> Coupon:
         node.wrong("show", "only goes with a shared code", "remove it: members see unique codes of their own")
     node.done()
     return coupon
-
-
-def check_coupons(root: Node, coupons: Sequence[Coupon]) -> None:
-    """Report ids and shared codes that two coupons have."""
-    for what, names in (
-        ("id", [one.coupon_id for one in coupons]),
-        ("code", [one.spelled for one in coupons]),
-    ):
-        for at, name in enumerate(names):
-            if name and name in names[:at]:
-                root.wrong(f"coupons[{at}].{what}", f"'{name}' is there already", f"give each its own {what}")
 
 
 def _worth(node: Node, kind: str) -> dict[str, Any]:

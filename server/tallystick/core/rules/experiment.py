@@ -101,11 +101,7 @@ def parse_experiments(root: Node, zone: ZoneInfo) -> tuple[Experiment, ...]:
 
 def named_groups(node: Node) -> frozenset[str]:
     """Return the groups that a mapping names as "experiment/variant"; one that is not there is reported."""
-    known = node.names.get("experiment")
-    if known == () and node.has("experiment"):
-        node.wrong("experiment", "names a variant, and there is none", "describe it below 'experiments:'")
-        return NO_GROUPS
-    return frozenset(node.texts("experiment", known))
+    return frozenset(node.texts("experiment", node.names.get("experiment")))
 
 
 def parse_holdout(root: Node) -> int:
@@ -137,6 +133,6 @@ def _experiment(node: Node, zone: ZoneInfo) -> Experiment:
         node.instant("until", zone, NEVER_MS),
     )
     if experiment.from_ms >= experiment.until_ms:
-        node.wrong("until", "lies before 'from'", "the experiment would never run")
+        node.wrong("until", "does not lie after 'from'", "the experiment would never run")
     node.done()
     return experiment

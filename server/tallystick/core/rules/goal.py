@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 from tallystick.core.ids import NEVER_MS, Ms
@@ -82,11 +81,3 @@ def parse_goal(node: Node, lines: Selector, when: Condition) -> Goal:
         node.wrong("return_days", "does not go with at_once", "remove one of the two")
     node.done()
     return goal
-
-
-def check_goals(root: Node, goals: Sequence[Goal]) -> None:
-    """Report ids that two goals have."""
-    ids = [one.goal_id for one in goals]
-    for at, one in enumerate(ids):
-        if one and one in ids[:at]:
-            root.wrong(f"goals[{at}].id", f"'{one}' is there already", "give each its own id")

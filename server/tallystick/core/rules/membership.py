@@ -83,12 +83,8 @@ def membership_of(key: str) -> str:
 def parse_memberships(root: Node) -> tuple[Membership, ...]:
     """Return the memberships of a rule set; what is wrong with them is added to the findings."""
     found = tuple(_membership(node) for node in root.nodes("memberships", most=MEMBERSHIPS_MAX))
-    for what, names in (("id", [one.membership_id for one in found]), ("sku", [one.sku for one in found])):
-        for at, name in enumerate(names):
-            if name and name in names[:at]:
-                root.wrong(
-                    f"memberships[{at}].{what}", f"'{name}' is there already", f"give each its own {what}"
-                )
+    root.unique("memberships", [one.membership_id for one in found])
+    root.unique("memberships", [one.sku for one in found], what="sku")
     return found
 
 

@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from tallystick.core.basket import Channel
-from tallystick.core.ids import AMOUNT_MINOR_MAX, NEVER_MS, POINTS_MAX, Ms
+from tallystick.core.ids import POINTS_MAX
 from tallystick.core.money import PPM
-from tallystick.core.rules.access import ACCESS_MAX, Access, check_access, parse_access
-from tallystick.core.rules.action import ACTIONS_MAX, Action, check_actions, parse_action
-from tallystick.core.rules.budget import parse_budget
-from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, check_challenges, parse_challenge
+from tallystick.core.rules.access import ACCESS_MAX, Access, parse_access
+from tallystick.core.rules.action import ACTIONS_MAX, Action, parse_action
+from tallystick.core.rules.challenge import CHALLENGES_MAX, Challenge, parse_challenge
 from tallystick.core.rules.charity import parse_charity
-from tallystick.core.rules.coupon import COUPONS_MAX, check_coupons, parse_coupon
-from tallystick.core.rules.experiment import named_groups, parse_experiments, parse_holdout
-from tallystick.core.rules.goal import GOALS_MAX, Goal, check_goals, parse_goal
-from tallystick.core.rules.index import Selector
-from tallystick.core.rules.match import ANY_LINE, ANY_SALE
+from tallystick.core.rules.conditions import parse_condition, parse_selector
+from tallystick.core.rules.coupon import COUPONS_MAX, parse_coupon
+from tallystick.core.rules.earning import parse_earning
+from tallystick.core.rules.experiment import parse_experiments, parse_holdout
+from tallystick.core.rules.goal import GOALS_MAX, Goal, parse_goal
 from tallystick.core.rules.membership import parse_memberships
 from tallystick.core.rules.model import (
-    AccrualRule,
     Burning,
-    Combine,
-    Condition,
     Coupon,
     Downgrade,
-    Earning,
     Expiry,
     ExpiryKind,
     Holds,
@@ -41,7 +34,6 @@ from tallystick.core.rules.model import (
     Offline,
     Returns,
     Reward,
-    Rounding,
     RuleSet,
     SpentPolicy,
     TierBasis,
@@ -54,28 +46,30 @@ from tallystick.core.rules.partner import PARTNERS_MAX, parse_partners
 from tallystick.core.rules.reader import Finding, Node
 from tallystick.core.rules.referral import parse_referral
 from tallystick.core.rules.reminders import parse_reminders
-from tallystick.core.rules.reward import REWARDS_MAX, check_rewards, parse_reward
+from tallystick.core.rules.reward import REWARDS_MAX, parse_reward
 from tallystick.core.rules.scanning import parse_scanning
 from tallystick.core.rules.segment import parse_segments
 from tallystick.core.rules.transfers import parse_transfers
 from tallystick.core.rules.watch import parse_watch
 
 FORMAT = "tallystick/1"
-RULES_MAX = 200
 LEVELS_MAX = 20
 GIFT_POINTS_MAX = 10**9
-DENOMINATOR_MAX = 10**12
 DAY_S = 86_400
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-CHANNELS = {"store": Channel.STORE, "webshop": Channel.WEBSHOP, "app": Channel.APP}
-RULE_KINDS = ("per_amount", "per_item", "per_sale", "multiply")
+NEVER_DAYS = 10**6
 
 
-def parse_rules(document: object, *, version: int, sha256: str) -> RuleSet | list[Finding]:
-    """Return the rule set, or everything that is wrong with the document (never an empty list)."""
+def parse_rules(
+    document: object, *, version: int, sha256: str, published: bool = False
+) -> RuleSet | list[Finding]:
+    """Return the rule set, or everything that is wrong with the document (never an empty list).
+
+    One that is ``published`` goes on in spite of findings that are tolerated: a program that has learned to look for
+    more must not stop the sales of who has published.
+    """
     findings: list[Finding] = []
     rules = read_rules(Node(document, "", findings), version=version, sha256=sha256)
-    return findings or rules
+    return [one for one in findings if not (published and one.tolerated)] or rules
 
 
 def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
@@ -96,9 +90,14 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
     memberships = parse_memberships(root)
     root.names["membership"] = tuple(one.membership_id for one in memberships)
     experiments = parse_experiments(root, zone)
-    earning = _earning(root, zone, tier_ids)
+    earning = parse_earning(root, zone, tier_ids)
     segments = parse_segments(root, tier_ids)
     offered = parse_offers(root, _coupons(root, zone, tier_ids))
+    expiry = _expiry(root.node("expiry"))
+    if earning.pending_days > _longest_days(expiry):
+        root.wrong(
+            "earning.pending_days", "is longer than points last", "they would never be spent", tolerated=True
+        )
     rules = RuleSet(
         version=version,
         sha256=sha256,
@@ -106,7 +105,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         currency=currency,
         zone=zone,
         earning=earning,
-        expiry=_expiry(root.node("expiry")),
+        expiry=expiry,
         tiers=tiers,
         burning=_burning(root.node("burning")),
         rewards=_rewards(root, zone, tier_ids),
@@ -128,11 +127,7 @@ def read_rules(root: Node, *, version: int, sha256: str) -> RuleSet:
         segments=segments,
         offers=offered.offers,
         holdout_percent=parse_holdout(root),
-        charity=parse_charity(
-            root.node("charity"),
-            selector=_selector,
-            condition=lambda node: _condition(node, zone, tier_ids),
-        ),
+        charity=parse_charity(root.node("charity"), zone, tier_ids),
         goals=_goals(root, zone, tier_ids),
         partners=parse_partners(root.nodes("partners", most=PARTNERS_MAX)),
     )
@@ -149,122 +144,6 @@ def _zone(root: Node) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _earning(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Earning:
-    node = root.node("earning", needed="say what a basket earns below 'earning:'")
-    if node is None:
-        return Earning(rules=(), denominator=1)
-    combine = Combine(node.choice("combine", [choice.value for choice in Combine], "highest"))
-    rules = [_accrual_rule(item, zone, tier_ids) for item in node.nodes("rules", most=RULES_MAX)]
-    _unique(node, "rules", [rule.rule_id for rule in rules])
-    if any(rule.kind == "multiply" for rule in rules) and not any(
-        rule.kind in ("per_amount", "per_item") for rule in rules
-    ):
-        node.wrong("rules", "there is nothing to multiply", "add a rule with kind per_amount or per_item")
-    earning = Earning(
-        rules=tuple(rules),
-        denominator=_denominator(node, rules, combine),
-        exclude=tuple(_selector(item, closed=True) for item in node.nodes("exclude", most=RULES_MAX)),
-        rounding=Rounding(node.choice("rounding", [choice.value for choice in Rounding], "down")),
-        combine=combine,
-        net_of_tax=node.choice("amount", ("gross", "net"), "gross") == "net",
-        minimum_minor=node.integer("minimum_minor", 0, high=AMOUNT_MINOR_MAX),
-        points_max=node.integer("points_max", 0, high=POINTS_MAX),
-        on_points_part=node.flag("on_points_part"),
-        pending_days=node.integer("pending_days", 0, high=366),
-    )
-    node.done()
-    return earning
-
-
-def _accrual_rule(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> AccrualRule:
-    kind = node.choice("kind", RULE_KINDS)
-    factor = Fraction(1)
-    points, per_minor = 0, 1
-    if kind == "multiply":
-        factor = node.ratio("by", low=Fraction(1), high=Fraction(100))
-    else:
-        points = node.integer("points", low=1, high=10**9)
-    if kind == "per_amount":
-        per_minor = node.integer("per_minor", low=1, high=10**9)
-    rule_id, budget = node.text("id", longest=64), parse_budget(node.node("budget"))
-    when = _condition(node, zone, tier_ids)
-    rule = AccrualRule(
-        rule_id=rule_id,
-        kind=kind,
-        points=points,
-        per_minor=per_minor,
-        num=factor.numerator,
-        den=factor.denominator,
-        lines=_selector(node),
-        when=replace(when, budget_of=rule_id) if budget else when,
-        budget=budget,
-    )
-    node.done()
-    return rule
-
-
-def _denominator(node: Node, rules: Sequence[AccrualRule], combine: Combine) -> int:
-    """Return a number that makes every rule's share of points a whole multiple of 1 / denominator."""
-    unit = math.lcm(*(rule.per_minor for rule in rules), *(1000 for rule in rules if rule.kind == "per_item"))
-    factors = [rule.den for rule in rules if rule.kind == "multiply"]
-    unit *= math.prod(factors) if combine is Combine.PRODUCT else math.lcm(*factors)
-    if unit > DENOMINATOR_MAX:
-        node.wrong(
-            "rules", "the amounts and factors have no common fraction of a point", "use rounder numbers"
-        )
-    return unit
-
-
-def _selector(node: Node, *, closed: bool = False) -> Selector:
-    selector = Selector(
-        skus=frozenset(node.texts("sku")),
-        categories=frozenset(node.texts("category")),
-        brands=frozenset(node.texts("brand")),
-    )
-    if closed:
-        node.done()
-        if selector == ANY_LINE:
-            node.wrong("", "excludes everything", "name a sku, category or brand")
-    return ANY_LINE if selector == ANY_LINE else selector
-
-
-def _condition(node: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> Condition:
-    condition = Condition(
-        stores=frozenset(node.texts("store")),
-        channels=frozenset(int(CHANNELS[name]) for name in node.texts("channel", tuple(CHANNELS))),
-        tiers=frozenset(node.texts("tier", tier_ids)),
-        weekdays=frozenset(WEEKDAYS.index(day) for day in node.texts("weekday", WEEKDAYS)),
-        minutes=tuple(_minutes(node, text) for text in node.texts("hours")),
-        from_ms=node.instant("from", zone, Ms(0)),
-        until_ms=node.instant("until", zone, NEVER_MS),
-        memberships=frozenset(node.texts("membership", node.names.get("membership", ()))),
-        groups=named_groups(node),
-    )
-    if condition.from_ms >= condition.until_ms:
-        node.wrong("until", "lies before 'from'", "the rule would never hold")
-    return ANY_SALE if condition == ANY_SALE else condition
-
-
-def _minutes(node: Node, text: str) -> tuple[int, int]:
-    """Read "08:00-12:30"; the end is not part of it, "24:00" ends the day."""
-    try:
-        start, end = (_minute(part) for part in text.split("-"))
-    except ValueError:
-        start, end = 0, 0
-    if not 0 <= start < end <= 24 * 60:
-        node.wrong(
-            "hours", f"'{text}' is not a span of one day", 'write hours: "08:00-12:00"; split it at midnight'
-        )
-    return start, end
-
-
-def _minute(text: str) -> int:
-    hours, minutes = text.strip().split(":")
-    if not (len(hours) == 2 and len(minutes) == 2 and int(minutes) < 60):
-        raise ValueError(text)
-    return int(hours) * 60 + int(minutes)
-
-
 def _expiry(node: Node | None) -> Expiry:
     if node is None:
         return Expiry()
@@ -276,6 +155,19 @@ def _expiry(node: Node | None) -> Expiry:
         count = node.integer("years", 0, high=10)
     node.done()
     return Expiry(kind, count)
+
+
+def _longest_days(expiry: Expiry) -> int:
+    """Return a number of days that no point lives longer than, and some about as long."""
+    match expiry.kind:
+        case ExpiryKind.NEVER:
+            return NEVER_DAYS
+        case ExpiryKind.MONTHS:
+            return 31 * expiry.count
+        case ExpiryKind.END_OF_MONTH:
+            return 31 * (expiry.count + 1)
+        case ExpiryKind.END_OF_YEAR:
+            return 366 * (expiry.count + 1)
 
 
 def _tiers(node: Node | None) -> Tiers | None:
@@ -302,7 +194,7 @@ def _tiers(node: Node | None) -> Tiers | None:
     readable = all(isinstance(item.take("from"), int) for item in items)
     if readable and thresholds != sorted(set(thresholds)):
         node.wrong("levels", "each level must be from more than the one before")
-    _unique(node, "levels", [level.tier_id for level in levels])
+    node.unique("levels", [level.tier_id for level in levels])
     tiers = Tiers(
         levels=tuple(levels),
         basis=TierBasis(node.choice("basis", [choice.value for choice in TierBasis])),
@@ -365,47 +257,56 @@ def _percent(node: Node, key: str, default: Fraction) -> int:
 
 def _rewards(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Reward, ...]:
     nodes = root.nodes("rewards", most=REWARDS_MAX)
-    rewards = tuple(parse_reward(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
-    check_rewards(root, rewards)
+    rewards = tuple(
+        parse_reward(node, parse_selector(node), parse_condition(node, zone, tier_ids)) for node in nodes
+    )
+    root.unique("rewards", [one.reward_id for one in rewards])
     return rewards
 
 
 def _coupons(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Coupon, ...]:
     nodes = root.nodes("coupons", most=COUPONS_MAX)
-    coupons = tuple(parse_coupon(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
-    check_coupons(root, coupons)
+    coupons = tuple(
+        parse_coupon(node, parse_selector(node), parse_condition(node, zone, tier_ids)) for node in nodes
+    )
+    root.unique("coupons", [one.coupon_id for one in coupons])
+    root.unique("coupons", [one.spelled for one in coupons], what="code")
     return coupons
 
 
 def _actions(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Action, ...]:
     nodes = root.nodes("actions", most=ACTIONS_MAX)
-    actions = tuple(parse_action(node, _condition(node, zone, tier_ids)) for node in nodes)
-    check_actions(root, actions)
+    actions = tuple(parse_action(node, parse_condition(node, zone, tier_ids)) for node in nodes)
+    root.unique("actions", [one.action_id for one in actions])
     return actions
 
 
 def _access(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Access, ...]:
     nodes = root.nodes("access", most=ACCESS_MAX)
     rules = tuple(
-        parse_access(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+        parse_access(node, parse_selector(node), parse_condition(node, zone, tier_ids), zone)
+        for node in nodes
     )
-    check_access(root, rules)
+    root.unique("access", [one.access_id for one in rules])
     return rules
 
 
 def _goals(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Goal, ...]:
     nodes = root.nodes("goals", most=GOALS_MAX)
-    goals = tuple(parse_goal(node, _selector(node), _condition(node, zone, tier_ids)) for node in nodes)
-    check_goals(root, goals)
+    goals = tuple(
+        parse_goal(node, parse_selector(node), parse_condition(node, zone, tier_ids)) for node in nodes
+    )
+    root.unique("goals", [one.goal_id for one in goals])
     return goals
 
 
 def _challenges(root: Node, zone: ZoneInfo, tier_ids: Sequence[str]) -> tuple[Challenge, ...]:
     nodes = root.nodes("challenges", most=CHALLENGES_MAX)
     challenges = tuple(
-        parse_challenge(node, _selector(node), _condition(node, zone, tier_ids), zone) for node in nodes
+        parse_challenge(node, parse_selector(node), parse_condition(node, zone, tier_ids), zone)
+        for node in nodes
     )
-    check_challenges(root, challenges)
+    root.unique("challenges", [one.challenge_id for one in challenges])
     return challenges
 
 
@@ -462,9 +363,3 @@ def _offline(node: Node | None) -> Offline:
     )
     node.done()
     return offline
-
-
-def _unique(node: Node, key: str, ids: Sequence[str]) -> None:
-    for at, one in enumerate(ids):
-        if one and one in ids[:at]:
-            node.wrong(f"{key}[{at}].id", f"'{one}' is there already", "give each its own id")

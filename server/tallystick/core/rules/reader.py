@@ -21,11 +21,16 @@ UNLIMITED = "unlimited"
 
 @record(frozen=True, slots=True)
 class Finding:
-    """Something wrong with a rule set: where (``earning.rules[2].points``), what, and how to mend it."""
+    """Something wrong with a rule set: where (``earning.rules[2].points``), what, and how to mend it.
+
+    One that is ``tolerated`` keeps a rule set from being published, and lets one be that was published before anybody
+    looked for it.
+    """
 
     path: str
     message: str
     mend: str = ""
+    tolerated: bool = False
 
 
 class Node:
@@ -53,9 +58,15 @@ class Node:
         """Return the path of a key."""
         return f"{self.path}.{key}" if self.path and key else self.path or key
 
-    def wrong(self, key: str, message: str, mend: str = "") -> None:
+    def wrong(self, key: str, message: str, mend: str = "", *, tolerated: bool = False) -> None:
         """Add a finding about a key."""
-        self.findings.append(Finding(self.at(key), message, mend))
+        self.findings.append(Finding(self.at(key), message, mend, tolerated))
+
+    def unique(self, key: str, names: Sequence[str], *, what: str = "id") -> None:
+        """Report each item of a list that has the name of an earlier one; one without a name has nobody's."""
+        for at, name in enumerate(names):
+            if name and name in names[:at]:
+                self.wrong(f"{key}[{at}].{what}", f"'{name}' is there already", f"give each its own {what}")
 
     def has(self, key: str) -> bool:
         """Return whether a key is there."""
@@ -155,9 +166,7 @@ class Node:
                 self.wrong(f"{key}[{at}]", f"must be a text, not {_shown(item)}", mend)
                 return ()
             if allowed is not None and item not in allowed:
-                close = difflib.get_close_matches(item, allowed, 1)
-                mend = f"did you mean '{close[0]}'?" if close else f"choose among: {', '.join(allowed)}"
-                self.wrong(f"{key}[{at}]", f"{_shown(item)} is not known here", mend)
+                self.wrong(f"{key}[{at}]", f"{_shown(item)} is not known here", _choice(item, allowed))
                 return ()
         return tuple(items)
 
@@ -228,3 +237,14 @@ class Node:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _choice(item: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(item, allowed, 1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return (
+        f"choose among: {', '.join(allowed)}"
+        if allowed
+        else "describe it in this rule set, or remove it here"
+    )

@@ -6,7 +6,7 @@ products are bought by themselves, without a basket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -77,14 +77,6 @@ def parse_reward(node: Node, lines: Selector, when: Condition) -> Reward:
         node.wrong("", f"a reward of kind {kind} has no basket", "remove sku, category and brand")
     node.done()
     return reward
-
-
-def check_rewards(root: Node, rewards: Sequence[Reward]) -> None:
-    """Report ids that two rewards have."""
-    ids = [reward.reward_id for reward in rewards]
-    for at, one in enumerate(ids):
-        if one and one in ids[:at]:
-            root.wrong(f"rewards[{at}].id", f"'{one}' is there already", "give each its own id")
 
 
 def _worth(node: Node, kind: str) -> dict[str, Any]:

@@ -70,10 +70,7 @@ def parse_scanning(node: Node | None) -> Scanning:
     if node is None:
         return Scanning()
     rules = tuple(_scan_rule(item) for item in node.nodes("rules", most=SCAN_RULES_MAX))
-    names = [rule.name for rule in rules]
-    for at, name in enumerate(names):
-        if name in names[:at]:
-            node.wrong(f"rules[{at}].name", f"'{name}' is there already", "give each its own name")
+    node.unique("rules", [rule.name for rule in rules], what="name")
     standard = node.texts("standard", STANDARD_KINDS) if node.has("standard") else STANDARD_KINDS
     node.done()
     return Scanning(rules, tuple(kind for kind in STANDARD_KINDS if kind in standard))
