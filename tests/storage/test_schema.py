@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -326,6 +328,27 @@ def test_a_migration_waits_its_turn_and_says_when_it_did_not_get_one(
     assert migrate(url) == HEAD
 
 
+@contextmanager
+def another_migration(url: str) -> Iterator[Callable[[int], None]]:
+    """Another migration of a database, until the block ends; what it gives waits until so many wait for it."""
+    engine = create_engine(url)
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    with engine.begin() as first:
+        first.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema._MIGRATION_LOCK})
+
+        def until_waiting(count: int) -> None:
+            until = time.monotonic() + 30
+            while first.scalar(waiting) != count:
+                assert time.monotonic() < until, "they do not wait for each other"
+                time.sleep(0.02)
+
+        yield until_waiting
+    engine.dispose()
+
+
 @pytest.mark.parametrize("isolation", ["read committed", "serializable"])
 def test_of_two_migrations_at_once_the_second_finds_what_the_first_did(
     database: Database, isolation: str
@@ -334,18 +357,28 @@ def test_of_two_migrations_at_once_the_second_finds_what_the_first_did(
         database.admin_url,
         f"ALTER DATABASE {database.name} SET default_transaction_isolation = '{isolation}'",
     )
-    engine = create_engine(database.owner_url)
     with ThreadPoolExecutor(2) as pool:
-        with engine.begin() as first:
-            first.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": schema._MIGRATION_LOCK})
+        with another_migration(database.owner_url) as until_waiting:
             both = [pool.submit(migrate, database.owner_url) for _ in range(2)]
-            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-            until = time.monotonic() + 30
-            while first.scalar(waiting) != 2:
-                assert time.monotonic() < until, "they do not wait for each other"
-                time.sleep(0.02)
+            until_waiting(2)
         assert [one.result(60) for one in both] == [HEAD, HEAD]
-    engine.dispose()
+
+
+def test_a_migration_that_loses_its_connection_does_not_say_that_somebody_else_writes(
+    database: Database,
+) -> None:
+    with ThreadPoolExecutor(1) as pool, another_migration(database.owner_url) as until_waiting:
+        lost = pool.submit(migrate, database.owner_url)
+        until_waiting(1)
+        run(
+            database.admin_url,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event = 'advisory'",
+        )
+        with pytest.raises(StoreUnavailable, match="connection to the database was lost") as failure:
+            lost.result(60)
+    assert "run it again" in failure.value.mend.lower()
+    assert migrate(database.owner_url) == HEAD
 
 
 def test_a_full_disk_ends_a_migration_with_nothing_changed(
@@ -355,7 +388,8 @@ def test_a_full_disk_ends_a_migration_with_nothing_changed(
     url = f"sqlite:///{tmp_path / 'full.db'}"
     migrate(url)
     monkeypatch.undo()
-    pages = sqlite3.connect(tmp_path / "full.db").execute("PRAGMA page_count").fetchone()[0]
+    with closing(sqlite3.connect(tmp_path / "full.db")) as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
     monkeypatch.setattr(sqlite_connect, "_PRAGMAS", (f"PRAGMA max_page_count = {pages}",))
     with pytest.raises(StoreUnavailable, match="full"):
         migrate(url)
@@ -363,14 +397,11 @@ def test_a_full_disk_ends_a_migration_with_nothing_changed(
 
 
 def test_a_new_database_that_cannot_hold_every_name_is_not_migrated(postgres: PostgresCluster) -> None:
-    database = postgres.create_database(encoding="LATIN1")
-    try:
+    with postgres.database(encoding="LATIN1") as database:
         with pytest.raises(FailedPrecondition, match="LATIN1") as refused:
             migrate(database.owner_url)
         assert "--encoding UTF8" in refused.value.mend
         assert current(database.owner_url) is None
-    finally:
-        postgres.drop_database(database)
 
 
 def test_a_role_that_may_not_make_the_service_role_says_so(database: Database) -> None:

@@ -276,9 +276,9 @@ class PostgresCluster:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database.name)))
 
     @contextmanager
-    def database(self, *, template: str | None = None) -> Iterator[Database]:
+    def database(self, *, template: str | None = None, encoding: str = "UTF8") -> Iterator[Database]:
         """A database for the length of a `with` block."""
-        database = self.create_database(template=template)
+        database = self.create_database(template=template, encoding=encoding)
         try:
             yield database
         finally:

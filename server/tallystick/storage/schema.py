@@ -42,7 +42,8 @@ def head() -> str:
 def current(url: str) -> str | None:
     """Return the revision of a database, or None where nothing has been migrated yet.
 
-    Raises ``StoreUnavailable`` when the database is away, ``InvalidInput`` for a URL without a schema (memory).
+    Raises ``StoreUnavailable`` when the database is away, ``FailedPrecondition`` when the role may not look,
+    ``InvalidInput`` for a URL without a schema (memory).
     """
     parsed = parse_url(url)
     if parsed.backend == SQLITE and not Path(parsed.path).exists():
@@ -181,7 +182,12 @@ def _fault(error: DBAPIError) -> TallystickError | None:
             f"This role may not change the schema: {said.diag.message_primary}.",
             mend="Run tallystick migrate with the URL of the role that owns the tables.",
         )
-    return operating_error(said, connection_lost=lost(said))
+    if lost(said):
+        # Should it have been the answer to COMMIT that was lost, everything is done: nobody knows.
+        return StoreUnavailable(
+            "The connection to the database was lost.", mend="Run it again: it goes on from what is there."
+        )
+    return operating_error(said, connection_lost=False)
 
 
 def _connect(engine: Engine) -> Connection:
