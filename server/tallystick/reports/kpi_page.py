@@ -61,14 +61,10 @@ def figures(found: Kpis, total_minor: int) -> list[tuple[str, str, str]]:
     ]
     if lift is None:
         reached, out = found.reached.members, found.held_out.members
-        why = f"{in_words(None)}: {out:,} in the holdout, {reached:,} whom offers reach"
-        rows.append(
-            (
-                "incremental sales",
-                "not known",
-                why if reached + out else "set holdout_percent in the rule set",
-            )
-        )
+        why = "set holdout_percent in the rule set"
+        if reached or out:
+            why = f"{in_words(lift)}: {out:,} in the holdout, {reached:,} whom offers reach"
+        rows.append(("incremental sales", "not known", why))
     else:
         low, high = amount(lift.low_minor), amount(lift.high_minor)
         rows += [

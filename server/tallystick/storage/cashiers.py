@@ -8,7 +8,7 @@ from tallystick.core.ids import Ms, ProgramId
 from tallystick.service.directory import CASHIERS_MAX, Cashier
 from tallystick.storage import tables as t
 from tallystick.storage.rows import Row
-from tallystick.storage.sessions import SqlSession
+from tallystick.storage.sessions import SqlSession, in_turn
 
 _CASHIER = tuple(t.cashier.c[name] for name in Cashier.__dataclass_fields__)
 
@@ -26,13 +26,12 @@ class SqlCashiers(SqlSession):
         own = _own(program_id, cashier.store_id, cashier.cashier_id)
         values = {column.name: getattr(cashier, column.name) for column in _CASHIER}
         values |= {"program_id": program_id, "active": int(cashier.active)}
-        in_turn = select(t.program.c.rule_set).where(t.program.c.program_id == program_id).with_for_update()
         count = select(func.count()).select_from(t.cashier).where(*_own(program_id, cashier.store_id))
 
         def work(connection: Connection) -> bool:
             if connection.execute(update(t.cashier).where(*own).values(values)).rowcount:
                 return True
-            connection.execute(in_turn)
+            connection.execute(in_turn(program_id))
             if (connection.scalar(count) or 0) >= CASHIERS_MAX:
                 return False
             connection.execute(insert(t.cashier).values(values))

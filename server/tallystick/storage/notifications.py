@@ -37,7 +37,7 @@ from tallystick.service.notification_ports import (
 )
 from tallystick.storage import tables as t
 from tallystick.storage.rows import Row
-from tallystick.storage.sessions import SqlSession
+from tallystick.storage.sessions import SqlSession, in_turn
 
 FORGET_PAGE = 1_000
 WAITING, FAILED, SENT = int(NoteState.WAITING), int(NoteState.FAILED), int(NoteState.SENT)
@@ -124,12 +124,11 @@ class SqlNotificationQueue(SqlSession):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        in_turn = select(t.program.c.rule_set).where(t.program.c.program_id == program_id).with_for_update()
 
         def work(connection: Connection) -> list[Notification]:
             # One after the other: else two processes could each take one message of the same member. At the program,
             # as one whose rules tell of no entries has no place in its journal.
-            connection.execute(in_turn)
+            connection.execute(in_turn(program_id))
             first: dict[MemberId, Notification] = {}
             for row in connection.execute(due):
                 note = _note_from_row(row)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select
+from sqlalchemy import Connection, Engine, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tallystick.core.ids import ProgramId
 from tallystick.service.errors import StoreConflict, StoreUnavailable, TallystickError
+from tallystick.storage import tables as t
 from tallystick.storage.clock import Now
 from tallystick.storage.reader import PAGE_MAX
 from tallystick.storage.rows import Row
@@ -24,6 +25,11 @@ from tallystick.storage.rows import Row
 ATTEMPTS_MAX = 3
 
 T = TypeVar("T")
+
+
+def in_turn(program_id: ProgramId) -> Select[Any]:
+    """Lock a program's row: transactions of one program that do so go one after the other."""
+    return select(t.program.c.rule_set).where(t.program.c.program_id == program_id).with_for_update()
 
 
 class SqlSession(ABC):

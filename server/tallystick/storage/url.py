@@ -39,8 +39,9 @@ def parse_url(text: str) -> StoreUrl:
             raise InvalidInput("A SQLite URL names a file.", mend="Use sqlite:///path/to/file.db, or memory:")
         return StoreUrl(SQLITE, path=url.database)
     if url.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        url = url.set(drivername="postgresql+psycopg")
         _require_known_options(url)
-        return StoreUrl(POSTGRES, url=url.set(drivername="postgresql+psycopg"))
+        return StoreUrl(POSTGRES, url=url)
     raise InvalidInput(f"There is no store for {url.drivername!r} databases.", mend=f"Use {_FORMS}")
 
 
@@ -48,10 +49,9 @@ def _require_known_options(url: URL) -> None:
     if not url.query:
         return
     from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
 
     try:
-        conninfo_to_dict(libpq_conninfo(url))
+        libpq_conninfo(url)
     except (ProgrammingError, ArgumentError):
         raise InvalidInput(
             "The database URL has options behind the '?' that PostgreSQL does not know.",
@@ -71,10 +71,9 @@ def sqlalchemy_url(parsed: StoreUrl) -> URL:
 
 
 def libpq_conninfo(url: URL) -> str:
-    """Return the libpq connection string of a PostgreSQL URL."""
+    """Return the libpq connection string of a PostgreSQL URL; ``psycopg.ProgrammingError`` when libpq takes it not."""
     from psycopg.conninfo import make_conninfo
 
     # What SQLAlchemy hands to the driver: as text, libpq reads neither its spaces nor its several hosts.
-    driver_url = url.set(drivername="postgresql+psycopg")
-    _, options = driver_url.get_dialect()().create_connect_args(driver_url)
+    _, options = url.get_dialect()().create_connect_args(url)
     return make_conninfo("", **options)
