@@ -40,7 +40,7 @@ if word == "env":
 WAIT_S = 20.0
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The module that is run, below the directory that it is run in."""
     (tmp_path / "warm_program.py").write_text(PROGRAM)
