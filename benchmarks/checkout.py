@@ -33,7 +33,7 @@ from tallystick.security.tokens import access_profile, new_token_id, sign_access
 from tallystick.storage.open import open_store
 from tallystick.storage.schema import migrate
 from tallystick.v1 import ledger_pb2, ledger_pb2_grpc, types_pb2
-from tests.support.postgres import PostgresCluster, PostgresServer
+from tests.support.postgres import PostgresCluster, PostgresServer, libpq
 
 LINES = 50
 MEMBERS = 2_000
@@ -66,7 +66,7 @@ def main() -> None:
         store = open_store(database.service_url)
         publish(store)
         store.close()
-        populate_postgres(str(database.admin_url).replace("postgresql+psycopg://", "postgresql://"), MEMBERS)
+        populate_postgres(libpq(database.admin_url), MEMBERS)
         keys = create_key_dir(Path(home) / "keys", now_s=now_ms() // 1000)
         with gateway_process(database.service_url, Path(home)) as server:
             figures = _measure(server, Path(home), _tokens(keys), args.seconds)

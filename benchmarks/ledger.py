@@ -46,7 +46,7 @@ from tallystick.security.tokens import access_profile, new_token_id, sign_access
 from tallystick.storage.open import open_store
 from tallystick.storage.schema import migrate
 from tallystick.v1 import ledger_pb2
-from tests.support.postgres import Database, PostgresCluster, PostgresServer, installation
+from tests.support.postgres import Database, PostgresCluster, PostgresServer, installation, libpq
 
 TPCB_SCALE = 20
 CLIENTS = 16
@@ -112,7 +112,7 @@ def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
 def _postgres(url: str) -> Iterator[PostgresBench]:
     with ExitStack() as stack:
         if url:
-            cluster = PostgresCluster(url.replace("postgresql+psycopg://", "postgresql://"))
+            cluster = PostgresCluster(libpq(url))
             server = None
         else:
             server = stack.enter_context(PostgresServer(durable=True))
@@ -126,7 +126,7 @@ class PostgresBench:
     def __init__(self, cluster: PostgresCluster, database: Database) -> None:
         self._cluster = cluster
         self._url = database
-        self._admin = str(database.admin_url).replace("postgresql+psycopg://", "postgresql://")
+        self._admin = libpq(database.admin_url)
 
     def run(self, parts: set[str], args: argparse.Namespace) -> dict[str, Any]:
         """Run the parts, those that are compared in turn, so that a slower moment meets both."""

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tallystick.storage.open import open_store
@@ -131,7 +130,7 @@ def test_while_the_database_is_away_callers_are_told_so_at_once_and_when_to_come
 @contextmanager
 def all_accounts_locked(database: Database) -> Iterator[None]:
     """Let every command that comes in wait for the database."""
-    with psycopg.connect(database.admin_url.replace("postgresql+psycopg", "postgresql")) as connection:
+    with database.as_admin() as connection:
         connection.execute("SELECT 1 FROM account FOR UPDATE")
         yield
 

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 
 from tallystick.core.command import Command
@@ -157,7 +156,7 @@ def test_whoever_wants_many_coupons_in_any_order_never_waits_in_a_circle(
             if isinstance(answer.decision, Posted) and told(answer) == "SALE"
         )
         assert uses == sum(desk.counted(f"c{n}")[0] for n in range(6)) + desk.counted("one")[0] > 300
-    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as admin:
+    with ledger_database.as_admin() as admin:
         found = admin.execute(
             "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         ).fetchone()

@@ -27,6 +27,7 @@ from tests.storage.build import (
     member_id,
     till,
 )
+from tests.support.postgres import libpq
 
 MEMBERS = 6
 
@@ -106,7 +107,7 @@ def run_in_sqlite(path: Path, statement: str) -> None:
 
 
 def run_in_postgres(url: str, statement: str) -> None:
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+    with psycopg.connect(libpq(url), autocommit=True) as admin:
         for table, check in (("ledger", "balanced"), ("lot", "remaining"), ("hold", "used")):
             admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {table}_{check}_check")
         admin.execute(statement)

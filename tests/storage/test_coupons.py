@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from tallystick.core.ids import Ms
@@ -225,7 +224,7 @@ def test_books_with_coupons_agree_on_postgresql_and_a_wrong_total_is_named(
     ledger_database: Database,
 ) -> None:
     sold(ledger_database.service_url)
-    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+    with ledger_database.as_admin(autocommit=True) as admin:
         admin.execute("UPDATE coupon_count SET used = used + 1 WHERE coupon_id = 'birthday'")
     report = verify(ledger_database.service_url, CLUB)
     assert [str(problem) for problem in report.problems] == [

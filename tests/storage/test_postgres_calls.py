@@ -13,12 +13,12 @@ from tallystick.storage import postgres_connect
 from tallystick.storage.postgres import PostgresStore
 from tallystick.storage.postgres_connect import Connection, close, connect
 from tests.storage.build import Books
-from tests.support.postgres import Database
+from tests.support.postgres import Database, libpq
 
 
 @pytest.fixture
 def connection(ledger_database: Database) -> Iterator[Connection]:
-    opened = connect(ledger_database.service_url.replace("+psycopg", ""))
+    opened = connect(libpq(ledger_database.service_url))
     yield opened
     close(opened)
 

@@ -25,7 +25,7 @@ from tallystick.storage.postgres_lanes import LANES_MAX
 from tallystick.storage.schema import migrate
 from tallystick.storage.verify import verify
 from tests.storage.build import NOW, PROGRAM, Books, Change, inbox_item, member_id, till
-from tests.support.postgres import Database, PostgresCluster, PostgresServer
+from tests.support.postgres import Database, PostgresCluster, PostgresServer, libpq
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def store(ledger_database: Database) -> Iterator[PostgresStore]:
 
 def drop_connections(database: Database) -> int:
     """End every session of the service, as a failing network or a restart would."""
-    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+    with database.as_admin(autocommit=True) as admin:
         ended = admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND usename = 'tallystick_app'"
@@ -85,7 +85,7 @@ def test_a_read_that_a_lock_kept_waiting_says_so(
     Books(store).enrol(1)
     monkeypatch.setattr(postgres_connect, "_SESSION", "SET lock_timeout = '50ms'")
     drop_connections(ledger_database)
-    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as vacuuming:
+    with ledger_database.as_admin() as vacuuming:
         vacuuming.execute("LOCK TABLE account IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(StoreUnavailable, match="lock on what is needed"):
             store.read_accounts(PROGRAM, [member_id(1)])
@@ -139,14 +139,14 @@ def test_locks_are_taken_in_the_order_of_ids_whatever_order_rows_lie_in(ledger_d
 
 
 def lockable(database: Database) -> set[object]:
-    with psycopg.connect(database.admin_url.replace("+psycopg", "")) as admin:
+    with database.as_admin() as admin:
         rows = admin.execute("SELECT member_id::text FROM account FOR UPDATE SKIP LOCKED").fetchall()
     return {row[0] for row in rows}
 
 
 def run(database: Database, statement: LiteralString) -> None:
     """Run a statement as the superuser; ``{}`` is the name of the database."""
-    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+    with database.as_admin(autocommit=True) as admin:
         admin.execute(sql.SQL(statement).format(sql.Identifier(database.name)))
 
 
@@ -165,7 +165,7 @@ def test_personal_data_that_comes_during_an_erasure_waits_and_is_refused(
             outcomes.append("stored")
 
     late = threading.Thread(target=put)
-    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as erasing:
+    with ledger_database.as_admin() as erasing:
         erasing.execute("UPDATE member SET status = 3")
         late.start()
         late.join(0.5)
@@ -191,7 +191,7 @@ def test_a_cashier_waits_for_another_who_may_take_the_last_place(
         )
 
     second = threading.Thread(target=put)
-    with psycopg.connect(ledger_database.admin_url.replace("+psycopg", "")) as first:
+    with ledger_database.as_admin() as first:
         first.execute("SELECT 1 FROM program FOR UPDATE")
         first.execute("INSERT INTO cashier VALUES (%s, 'store-1', 'ann', 'Ann', 1, '', 0, 0)", [PROGRAM])
         second.start()
@@ -405,7 +405,7 @@ def test_a_look_up_by_id_is_planned_through_the_key_while_the_table_is_empty(
     ledger_database: Database, statement: str, kinds: LiteralString, values: LiteralString, key: str
 ) -> None:
     run(ledger_database, "ANALYZE")
-    session = connect(ledger_database.service_url.replace("+psycopg", ""))
+    session = connect(libpq(ledger_database.service_url))
     try:
         session.execute(f"PREPARE look_up ({kinds}) AS {getattr(PostgresTransaction.statements, statement)}")
         plan = "\n".join(row[0] for row in session.execute(f"EXPLAIN EXECUTE look_up ({values})"))
@@ -415,7 +415,7 @@ def test_a_look_up_by_id_is_planned_through_the_key_while_the_table_is_empty(
 
 
 def seq_scans(database: Database) -> dict[object, object]:
-    with psycopg.connect(database.admin_url.replace("+psycopg", ""), autocommit=True) as admin:
+    with database.as_admin(autocommit=True) as admin:
         rows = admin.execute(
             "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname IN "
             "('account', 'ledger', 'lot', 'hold', 'journal', 'refusal', 'identifier', 'member', 'device', "

@@ -44,7 +44,7 @@ from tests.storage.build import (
     member_id,
     program,
 )
-from tests.support.postgres import Database, PostgresCluster
+from tests.support.postgres import Database, PostgresCluster, libpq
 
 THIRD_PROGRAM = ProgramId("ostvik")
 APPEND_ONLY = ("ledger", "journal", "refusal", "rule_set", "coupon_batch")
@@ -127,7 +127,7 @@ def fill(url: str) -> None:
 
 @pytest.fixture
 def service(filled: Database) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with psycopg.connect(filled.service_url.replace("+psycopg", ""), autocommit=True) as connection:
+    with psycopg.connect(libpq(filled.service_url), autocommit=True) as connection:
         yield connection
 
 
@@ -146,7 +146,7 @@ def run_as(
 
 
 def test_every_table_with_a_program_forces_row_security(filled: Database) -> None:
-    with psycopg.connect(filled.admin_url.replace("+psycopg", "")) as admin:
+    with filled.as_admin() as admin:
         rows = admin.execute(
             "SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity AND relkind = 'r'"
         ).fetchall()
@@ -154,7 +154,7 @@ def test_every_table_with_a_program_forces_row_security(filled: Database) -> Non
 
 
 def test_the_postings_are_shown_with_the_rights_of_the_reader(filled: Database) -> None:
-    with psycopg.connect(filled.admin_url.replace("+psycopg", "")) as admin:
+    with filled.as_admin() as admin:
         row = admin.execute("SELECT reloptions FROM pg_class WHERE relname = 'posting'").fetchone()
     assert row == (["security_invoker=true"],)
 

@@ -27,7 +27,7 @@ from functools import cache
 from importlib import util
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 import psycopg
@@ -234,6 +234,10 @@ class Database:
     admin_url: str
     """The superuser, for what neither may do."""
 
+    def as_admin(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        """Connect as the superuser."""
+        return psycopg.connect(libpq(self.admin_url), autocommit=autocommit)
+
 
 class PostgresCluster:
     """Makes and drops databases on a running server, given the connection string of a superuser of it.
@@ -296,7 +300,7 @@ def cluster() -> Iterator[PostgresCluster]:
     """
     url = os.environ.get(DATABASE_URL_VARIABLE)
     if url:
-        yield PostgresCluster(_conninfo_of(url), role_password="tallystick-test")
+        yield PostgresCluster(libpq(url), role_password="tallystick-test")
         return
     with PostgresServer() as server:
         yield PostgresCluster(server.conninfo)
@@ -321,7 +325,7 @@ def database_url(
     return url.render_as_string(hide_password=False)
 
 
-def _conninfo_of(url: str) -> str:
+def libpq(url: str) -> str:
     """The libpq form of a SQLAlchemy or libpq URL."""
     return make_conninfo(url.replace("postgresql+psycopg://", "postgresql://", 1))
 

@@ -6,8 +6,9 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
-from tests.support.postgres import Database
+from tests.support.postgres import Database, libpq
 
 
 class Copy:
@@ -15,7 +16,7 @@ class Copy:
 
     def __init__(self, database: Database) -> None:
         self._name = database.name
-        self._server = database.admin_url.replace("+psycopg", "").rsplit("/", 1)[0]
+        self._server = make_conninfo(libpq(database.admin_url), dbname="postgres")
         self._run("ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         self._run("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {text}")
         self._run("CREATE DATABASE {copy} TEMPLATE {name}")
@@ -26,6 +27,6 @@ class Copy:
         self._run("ALTER DATABASE {copy} RENAME TO {name}")
 
     def _run(self, statement: LiteralString) -> None:
-        with psycopg.connect(f"{self._server}/postgres", autocommit=True) as admin:
+        with psycopg.connect(self._server, autocommit=True) as admin:
             name, copy = sql.Identifier(self._name), sql.Identifier(f"{self._name}_copy")
             admin.execute(sql.SQL(statement).format(name=name, copy=copy, text=sql.Literal(self._name)))

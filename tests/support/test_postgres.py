@@ -14,7 +14,14 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.support.postgres import Database, PostgresCluster, PostgresServer, installation, readable_copy
+from tests.support.postgres import (
+    Database,
+    PostgresCluster,
+    PostgresServer,
+    installation,
+    libpq,
+    readable_copy,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +32,6 @@ server.start()
 print(server.port, flush=True)
 time.sleep(600)
 """
-
-
-def libpq(url: str) -> str:
-    return url.replace("+psycopg", "", 1)
 
 
 def test_the_owner_makes_tables_and_the_service_role_may_not(database: Database) -> None:
@@ -48,7 +51,7 @@ def test_row_level_security_binds_the_service_role_and_not_the_superuser(databas
         owner.execute("GRANT SELECT ON thing TO tallystick_app")
     with psycopg.connect(libpq(database.service_url)) as service:
         assert service.execute("SELECT count(*) FROM thing").fetchone() == (0,)
-    with psycopg.connect(libpq(database.admin_url)) as admin:
+    with database.as_admin() as admin:
         assert admin.execute("SELECT count(*) FROM thing").fetchone() == (1,)
 
 

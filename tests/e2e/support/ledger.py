@@ -18,6 +18,7 @@ from tallystick.storage.open import Store, open_store
 from tallystick.storage.snapshot import LedgerRow
 from tallystick.storage.verify import verify
 from tests.e2e.support import plan
+from tests.support.postgres import libpq
 
 RULES = {
     "format": "tallystick/1",
@@ -57,7 +58,7 @@ def prepare(store: Store) -> None:
 def enrol_members(admin_url: str, *, count: int) -> None:
     """Make the first members of the plan by one statement; the superuser is above row level security."""
     values = {"count": count, "program": plan.PROGRAM, "now": plan.NOON_MS, "never": 253_402_300_800_000}
-    with psycopg.connect(admin_url.replace("postgresql+psycopg", "postgresql")) as connection:
+    with psycopg.connect(libpq(admin_url)) as connection:
         connection.execute(_MEMBERS_SQL, values)
 
 
