@@ -74,12 +74,12 @@ class Lived:
 
 def rules_at_both_ends(document: dict[str, Any]) -> tuple[RuleSet, RuleSet]:
     """Return the rules as the gateway reads them in the retailer's text, and as a till does in what was signed."""
-    checked = check_text(yaml.safe_dump(document, sort_keys=False))
+    checked = check_text(yaml.safe_dump(document, sort_keys=False), published=True)
     assert isinstance(checked, CheckedText), checked
     signed = canonical_json(document)
     assert checked.canonical == signed, "the text says what was drawn"
     both = [
-        parse_rules(json.loads(text), version=1, sha256=checked.sha256)
+        parse_rules(json.loads(text), version=1, sha256=checked.sha256, published=True)
         for text in (checked.canonical, signed)
     ]
     gateway, till = both
