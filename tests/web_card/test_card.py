@@ -156,6 +156,8 @@ def test_an_answer_that_was_on_its_way_does_not_hide_what_was_changed_meanwhile(
     card.sign_up()
     card.tap("lock")
     expect(card.at("lock")).to_have_attribute("aria-checked", "true")
+    # Busy until the phone has kept what it shows: the page that is opened next has nothing else to show for a while.
+    expect(card.at("lock")).to_have_attribute("aria-busy", "false")
     late: list[tuple[Route, APIResponse]] = []
 
     def keep(route: Route) -> None:
