@@ -133,9 +133,19 @@ class Maker:
                 values.append(self._value(field, rules.items))
 
     def _value(self, field: FieldDescriptor, rules: validate_pb2.FieldRules) -> Any:
-        choices, keeps = _choices(field, rules)
-        good = [choice for choice in choices if keeps(choice)]
+        choices, good = _CHOICES.get(field.full_name) or _CHOICES.setdefault(
+            field.full_name, _sorted_choices(field, rules)
+        )
         return self._random.choice(good if good and self._good() else choices)
+
+
+_CHOICES: dict[str, tuple[list[Any], list[Any]]] = {}
+"""By field: the values for it, and those of them that probably keep its rules."""
+
+
+def _sorted_choices(field: FieldDescriptor, rules: validate_pb2.FieldRules) -> tuple[list[Any], list[Any]]:
+    choices, keeps = _choices(field, rules)
+    return choices, [choice for choice in choices if keeps(choice)]
 
 
 def _choices(
