@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from functools import cache
 
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -97,7 +98,7 @@ def _method(service: Service, descriptor: MethodDescriptor, faults: list[str]) -
         found.append(f"{name}: streams of requests are not served")
     if public and streams:
         found.append(f"{name}: a stream belongs to a device, so its method is not public")
-    if _depth(descriptor.input_type, ()) > RECURSION_MAX:
+    if _depth(descriptor.input_type) > RECURSION_MAX:
         found.append(f"{name}: {descriptor.input_type.full_name} nests deeper than {RECURSION_MAX} messages")
     faults += found
     if found:
@@ -115,7 +116,8 @@ def _method(service: Service, descriptor: MethodDescriptor, faults: list[str]) -
     )
 
 
-def _depth(message: Descriptor, path: tuple[Descriptor, ...]) -> int:
+@cache
+def _depth(message: Descriptor, path: tuple[Descriptor, ...] = ()) -> int:
     """How deep a message of this type can nest. A type that holds itself counts as deeper than any limit.
 
     The binary parser has no limit of ours to set. It need not have one: it builds messages of known types only,
