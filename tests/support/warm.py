@@ -50,6 +50,7 @@ class Warm:
         stdin: int | IO[Any] = subprocess.DEVNULL,
         stdout: int | IO[Any] = subprocess.DEVNULL,
         stderr: int | IO[Any] = subprocess.DEVNULL,
+        server: WarmServer | None = None,
     ) -> None:
         self.args = [module, *arguments]
         self.stdin: IO[bytes] | None = None
@@ -77,7 +78,9 @@ class Warm:
                     for one in (stdin, stdout, stderr)
                 ]
                 command = {"module": module, "arguments": list(arguments), "env": dict(env)}
-                self.pid = _server().fork(command | {"cwd": str(cwd or Path.cwd())}, [*streams, their_end])
+                self.pid = (server or _server()).fork(
+                    command | {"cwd": str(cwd or Path.cwd())}, [*streams, their_end]
+                )
         finally:
             for one in theirs:
                 os.close(one)
@@ -115,11 +118,16 @@ class Warm:
 
 
 def run_warm(
-    module: str, arguments: Sequence[str], *, env: Mapping[str, str], timeout_s: float
+    module: str,
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    timeout_s: float,
+    server: WarmServer | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a module to its end, with nothing to read. Raises ``subprocess.TimeoutExpired``, and kills it then."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = Warm(module, arguments, env=env, stdout=out, stderr=err)
+        process = Warm(module, arguments, env=env, stdout=out, stderr=err, server=server)
         try:
             code = process.wait(timeout_s)
         finally:
@@ -129,17 +137,17 @@ def run_warm(
         return subprocess.CompletedProcess(process.args, code, out.read().decode(), err.read().decode())
 
 
-class _Server:
-    """The interpreter that is forked: one for each process that runs tests, from the first use on."""
+class WarmServer:
+    """An interpreter that is forked, with some modules loaded; without a name, those that most commands load."""
 
-    def __init__(self) -> None:
+    def __init__(self, *loaded: str, env: Mapping[str, str] | None = None) -> None:
         self._lock = threading.Lock()
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.warm_server", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.support.warm_server", str(theirs.fileno()), *loaded],
                 cwd=ROOT,
-                env=os.environ | {RUN_NAME: RUN},
+                env={**(os.environ if env is None else env), RUN_NAME: RUN},
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )
@@ -159,18 +167,20 @@ class _Server:
 
     def close(self) -> None:
         """End it, and with it all that it has started."""
+        atexit.unregister(self.close)
         self._door.close()
         self._process.wait(START_S)
 
 
-_servers: list[_Server] = []
+# One for each process that runs tests, from the first use on.
+_servers: list[WarmServer] = []
 _starting = threading.Lock()
 
 
-def _server() -> _Server:
+def _server() -> WarmServer:
     with _starting:
         if not _servers:
-            _servers.append(_Server())
+            _servers.append(WarmServer())
     return _servers[0]
 
 

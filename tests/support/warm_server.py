@@ -1,8 +1,9 @@
 """Loads the project's modules once, and forks a process for each command: what `tests.support.warm` talks to.
 
-    python -m tests.support.warm_server SOCKET
+    python -m tests.support.warm_server SOCKET [MODULE...]
 
-SOCKET is the number of an open socket that keeps messages apart. A command comes as JSON with four file descriptors:
+Loads the modules that are named instead of the project's own. SOCKET is the number of an open socket that keeps
+messages apart. A command comes as JSON with four file descriptors:
 standard input, output and error, and a pipe. The answer is the process id; when that process ends, its exit code goes
 into the pipe, as `subprocess` gives it. When the socket ends, so does this program, and the kernel kills what it has
 started.
@@ -136,7 +137,7 @@ def become(command: Command) -> None:
 def main() -> None:
     """Serve; the processes that are forked come out here as well."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    for name in LOADED:
+    for name in sys.argv[2:] or LOADED:
         importlib.import_module(name)
     threads = list(Path("/proc/self/task").iterdir())
     assert len(threads) == 1, "a module has started a thread, which a fork would lose"

@@ -16,7 +16,7 @@ from typing import IO, Self
 
 import psutil
 
-from tests.support.warm import RUN, RUN_NAME, Warm, server_pid
+from tests.support.warm import RUN, RUN_NAME, Warm, WarmServer, server_pid
 
 ROOT = Path(__file__).parents[3]
 CHILD = ROOT / "tests" / "support" / "child.py"
@@ -26,14 +26,21 @@ STOP_S = 20.0
 class Child:
     """One process; as a context manager it is killed at the end when it still runs.
 
-    A module of this tree starts warm; anything else, an installed program too, as it always does.
+    A module of this tree starts warm, from ``warm`` when that is given; anything else, an installed program too, as it
+    always does.
 
     Standard output is a pipe to read lines from; standard error goes to a file in ``place`` that is called after
     ``name``, and so do temporary files. The kernel kills the process when this one dies.
     """
 
     def __init__(
-        self, command: Sequence[str], *, place: Path, name: str, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        *,
+        place: Path,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        warm: WarmServer | None = None,
     ) -> None:
         self._log = place / f"{name}.log"
         self._text = b""
@@ -44,7 +51,7 @@ class Child:
             if list(command[:2]) == [sys.executable, "-m"]:
                 module, *arguments = command[2:]
                 self._process = Warm(
-                    module, arguments, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=errors
+                    module, arguments, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=errors, server=warm
                 )
             else:
                 self._process = subprocess.Popen(

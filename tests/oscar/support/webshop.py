@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,14 +16,16 @@ from typing import Any
 from tallystick.cli.profile import load_profile
 from tallystick.core.ids import AMOUNT_MINOR_MAX
 from tallystick.security.device_profile import write_profile
-from tests.e2e.support.processes import ROOT, Child, environment
+from tests.e2e.support.processes import ROOT, Child, environment, python
 from tests.e2e.support.server import CALLER, free_port
+from tests.support.warm import WarmServer, run_warm
 from tests.web.support.line import Line
 from tests.web.support.office import Office
 from tests.web.support.shop import Shop, wait_for
 
-DEMO = ROOT / "clients" / "webshop" / "demo"
-QUICK = Path(__file__).parent
+WEBSHOP = ROOT / "clients" / "webshop"
+PATH = (WEBSHOP / "demo", WEBSHOP / "oscar", WEBSHOP)
+MANAGE = "tests.oscar.support.warm_manage"
 START_S = 60.0
 COMMAND_S = 120.0
 SHOPPER = ("anna@shop.example", "anna-buys-beans")
@@ -65,6 +65,8 @@ class Webshop:
         }
         profile, key = load_profile(shop.installation.data_dir, CALLER)
         write_profile(self.data / "gateway", replace(profile, server=self.line.address), key)
+        # Some twenty processes of the shop load Django and oscar; the one of `make shop` does it as everybody's does.
+        self._warm = WarmServer("tests.oscar.support.warm_shop", env={**environment(), **self._environment()})
 
     @property
     def url(self) -> str:
@@ -77,15 +79,12 @@ class Webshop:
 
     def start(self, **settings: str) -> None:
         """Start the shop and wait until it answers."""
-        command = [
-            sys.executable,
-            str(DEMO / "manage.py"),
-            "runserver",
-            "--noreload",
-            f"127.0.0.1:{self.port}",
-        ]
         self._child = Child(
-            command, place=self._place, name="webshop", env={**self._environment(), **settings}
+            python(MANAGE, "runserver", "--noreload", f"127.0.0.1:{self.port}"),
+            place=self._place,
+            name="webshop",
+            env={**self._environment(), **settings},
+            warm=self._warm,
         )
         wait_for(self._answers, "the shop to answer", within_s=START_S)
 
@@ -109,14 +108,12 @@ class Webshop:
 
     def manage(self, *arguments: str) -> str:
         """Run a command of Django's and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, str(DEMO / "manage.py"), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_S,
-            check=False,
+        done = run_warm(
+            MANAGE,
+            arguments,
             env={**environment(), **self._environment()},
-            cwd=ROOT,
+            timeout_s=COMMAND_S,
+            server=self._warm,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -189,6 +186,7 @@ class Webshop:
 
     def close(self) -> None:
         self.kill()
+        self._warm.close()
         self.line.close()
 
     def _write(self, statement: str, *values: Any) -> None:
@@ -198,8 +196,8 @@ class Webshop:
     def _environment(self) -> dict[str, str]:
         return {
             "DEMO_SHOP_DIR": str(self.data),
-            "DJANGO_SETTINGS_MODULE": "quick_settings",
-            "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(QUICK)]),
+            "DJANGO_SETTINGS_MODULE": "tests.oscar.support.quick_settings",
+            "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), *map(str, PATH)]),
             "PYTHONUNBUFFERED": "1",
             **self.settings,
         }
