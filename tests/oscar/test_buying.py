@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tallystick.v1 import ledger_pb2
 from tests.oscar.support.books import entries_of, entry_of, net_by_rate, net_due
+from tests.oscar.support.errands import empty_the_basket, put, sign_in
 from tests.oscar.support.pages import Customer
 from tests.oscar.support.webshop import OTHER, SHOPPER, STAFF, Webshop
 from tests.web.support.browser import open_context
@@ -26,8 +27,8 @@ def anna(customer: Customer, webshop: Webshop) -> Card:
     """Anna, signed in, a member with 1,000 points: 10 euro."""
     card = webshop.gateway.member(1_000)
     webshop.link(SHOPPER[0], card.member_id)
-    customer.signs_in(SHOPPER)
-    customer.empties_the_basket()
+    sign_in(customer, SHOPPER)
+    empty_the_basket(customer)
     return card
 
 
@@ -108,7 +109,7 @@ def test_an_order_without_points_earns(customer: Customer, anna: Card, webshop: 
 def test_the_same_order_sent_twice_is_one_order_and_one_sale(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Mug, 300 ml", 2)
+    put(customer, webshop, "Mug, 300 ml", 2)
     customer.uses(500)
     customer.reviews()
     before = len(webshop.orders())
@@ -133,7 +134,7 @@ def test_the_same_order_sent_twice_is_one_order_and_one_sale(
 def test_going_back_and_ordering_again_leads_to_the_order(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Mug, 300 ml")
+    put(customer, webshop, "Mug, 300 ml")
     customer.uses(200)
     customer.reviews()
     customer.orders()
@@ -152,7 +153,7 @@ def test_going_back_and_ordering_again_leads_to_the_order(
 def test_of_two_browsers_with_the_same_points_one_has_the_discount_and_the_other_is_told_before_paying(
     customer: Customer, anna: Card, webshop: Webshop, browser: Browser
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(1_000)
     customer.reviews()
     with open_context(browser) as context:
@@ -183,7 +184,7 @@ def test_of_two_browsers_with_the_same_points_one_has_the_discount_and_the_other
 def test_a_card_that_is_refused_gives_the_points_back(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(1_000)
     customer.reviews("refused")
     before = len(webshop.orders())
@@ -201,7 +202,7 @@ def test_a_card_that_is_refused_gives_the_points_back(
 def test_whoever_pays_at_a_bank_gets_the_price_that_was_held(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(900)
     customer.reviews("bank")
     customer.orders()
@@ -219,7 +220,7 @@ def test_whoever_pays_at_a_bank_gets_the_price_that_was_held(
 def test_whoever_cancels_at_the_bank_has_basket_and_points_again(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(900)
     customer.reviews("bank")
     customer.orders()

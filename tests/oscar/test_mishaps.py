@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tallystick.v1 import ledger_pb2
 from tests.oscar.support.books import entries_of, entry_of
+from tests.oscar.support.errands import empty_the_basket, put, sign_in
 from tests.oscar.support.pages import Customer
 from tests.oscar.support.webshop import SHOPPER, Webshop
 from tests.web.support.shop import Card, wait_for
@@ -26,8 +27,8 @@ def anna(customer: Customer, webshop: Webshop) -> Card:
     """Anna, signed in, a member with 1,000 points: 10 euro."""
     card = webshop.gateway.member(1_000)
     webshop.link(SHOPPER[0], card.member_id)
-    customer.signs_in(SHOPPER)
-    customer.empties_the_basket()
+    sign_in(customer, SHOPPER)
+    empty_the_basket(customer)
     return card
 
 
@@ -39,7 +40,7 @@ def test_the_shop_dies_after_the_order_and_before_its_posting(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
     webshop.restart_after_kill(DEMO_SHOP_POST_AT_ONCE="0")
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(900)
     customer.reviews()
     customer.orders()
@@ -59,7 +60,7 @@ def test_the_shop_dies_after_the_order_and_before_its_posting(
 def test_the_answer_to_the_capture_is_lost_and_the_shop_dies(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(500)
     customer.reviews("bank")
     customer.orders()
@@ -83,7 +84,7 @@ def test_the_answer_to_the_capture_is_lost_and_the_shop_dies(
 def test_the_shop_dies_while_the_customer_is_at_the_bank(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(400)
     customer.reviews("bank")
     customer.orders()
@@ -100,7 +101,7 @@ def test_a_payment_that_never_comes_gives_the_points_back(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
     webshop.restart_after_kill(DEMO_SHOP_HOLD_S="1")
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(700)
     customer.reviews("bank")
     before = len(webshop.orders())
@@ -119,7 +120,7 @@ def test_a_payment_that_comes_too_late_is_an_order_while_the_points_are_there(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
     webshop.restart_after_kill(DEMO_SHOP_HOLD_S="1")
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(700)
     customer.reviews("bank")
     customer.orders()
@@ -144,7 +145,7 @@ def test_a_payment_that_comes_too_late_is_no_order_when_the_points_are_gone(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
     webshop.restart_after_kill(DEMO_SHOP_HOLD_S="1")
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(700)
     customer.reviews("bank")
     before = len(webshop.orders())
@@ -164,7 +165,7 @@ def test_a_payment_that_comes_too_late_is_no_order_when_the_points_are_gone(
 def test_without_the_gateway_the_shop_sells_says_so_and_posts_later(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(600)
     customer.reviews()
     webshop.line.cut()
@@ -196,7 +197,7 @@ def test_without_the_gateway_the_shop_sells_says_so_and_posts_later(
 def test_a_basket_without_a_gateway_has_no_discount_and_says_so(
     customer: Customer, anna: Card, webshop: Webshop
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(600)
     webshop.line.cut()
     customer.takes("Mug, 300 ml")
@@ -216,7 +217,7 @@ def test_a_basket_without_a_gateway_has_no_discount_and_says_so(
 def test_a_basket_that_changed_after_it_was_shown_is_shown_again(
     customer: Customer, anna: Card, webshop: Webshop, browser: Browser
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(600)
     customer.reviews()
     before = len(webshop.orders())
@@ -234,7 +235,7 @@ def test_a_basket_that_changed_after_it_was_shown_is_shown_again(
 def test_points_that_are_no_points_change_nothing(
     customer: Customer, anna: Card, webshop: Webshop, points: str
 ) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(100)
     with customer.page.expect_navigation():
         customer.page.evaluate(
@@ -250,7 +251,7 @@ def test_points_that_are_no_points_change_nothing(
 
 
 def test_more_points_than_there_are_change_nothing(customer: Customer, anna: Card, webshop: Webshop) -> None:
-    customer.takes("Kettle")
+    put(customer, webshop, "Kettle")
     customer.uses(100)
     customer.page.evaluate("document.querySelector('#tallystick-points').max = 1e9")
     customer.page.fill("#tallystick-points", "1001")
