@@ -119,10 +119,9 @@ def serve(premises: Premises, stack: ExitStack) -> None:
 
 
 def set_up(premises: Premises) -> None:
-    """Make the shop's tables, key, member and articles, each unless it is there."""
+    """Make the shop's key, member, tables and articles, each unless it is there."""
     if not (premises.shop / "shop.sqlite3").exists():
         print("Setting up the shop ...", flush=True)
-    premises.manage("migrate", "--run-syncdb", "--verbosity", "0")
     profile = premises.shop / "gateway" / "profile.json"
     if profile.exists():
         known = json.loads(profile.read_text(encoding="utf-8"))

@@ -74,7 +74,6 @@ class Webshop:
 
     def prepare(self) -> None:
         """Make the tables and load the articles."""
-        self.manage("migrate", "--run-syncdb", "-v0")
         self.manage("tallystick_demo", "--host", f"127.0.0.1:{self.port}")
 
     def start(self, **settings: str) -> None:

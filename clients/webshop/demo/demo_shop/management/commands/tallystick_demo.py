@@ -1,4 +1,4 @@
-"""`manage.py tallystick_demo`: articles, people and the kinds of events. Repeating it changes nothing."""
+"""`manage.py tallystick_demo`: the tables, articles, people and the kinds of events. Repeating it changes nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.sites.models import Site
 from django.core.files.base import ContentFile
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from oscar.apps.catalogue.categories import create_from_breadcrumbs
@@ -90,9 +91,9 @@ ARTICLES = (
 
 
 class Command(BaseCommand):
-    """Loads the demo."""
+    """Makes the tables and loads the demo."""
 
-    help = "Load the demo shop: articles, people, a country to ship to."
+    help = "Make the demo shop's tables and load articles, people, a country to ship to."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -102,8 +103,14 @@ class Command(BaseCommand):
             "--host", default="127.0.0.1:8000", help="Where the shop is reached, for links in mails."
         )
 
-    @transaction.atomic
     def handle(self, *_args: Any, **options: Any) -> None:
+        # Here, because another process would take longer to load Django than to make the tables.
+        call_command("migrate", run_syncdb=True, verbosity=0)
+        self._load(options)
+        self.stdout.write(f"{len(ARTICLES)} articles, {len(PEOPLE)} people.")
+
+    @transaction.atomic
+    def _load(self, options: dict[str, Any]) -> None:
         Site.objects.update_or_create(pk=1, defaults={"domain": options["host"], "name": "Bean & Kettle"})
         get_model("address", "Country").objects.get_or_create(
             iso_3166_1_a2="DE",
@@ -124,7 +131,6 @@ class Command(BaseCommand):
         if options["member"]:
             user = get_user_model().objects.get(email=SHOPPER.email)
             MemberLink.objects.get_or_create(user=user, defaults={"member_id": options["member"]})
-        self.stdout.write(f"{len(ARTICLES)} articles, {len(PEOPLE)} people.")
 
 
 def _article(article: Article) -> None:
