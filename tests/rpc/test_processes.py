@@ -153,10 +153,14 @@ def test_a_worker_that_no_start_can_help_ends_all_unless_another_one_serves(
     tmp_path: Path, served_s: float
 ) -> None:
     """A wrong setting ends the command at once; one that was broken while the others served leaves those alone."""
+    file = str(tmp_path / "started")
+    # The broken one waits for the other, which would be ended before it has said that it was started.
     script = (
         "import os, sys, time\n"
-        f"open({str(tmp_path / 'started')!r}, 'a').write(f'{{os.environ[\"TALLYSTICK_WORKER\"]}} {{os.getpid()}}\\n')\n"
-        "sys.exit(2) if os.environ['TALLYSTICK_WORKER'] == '1' else time.sleep(60)\n"
+        "number = os.environ['TALLYSTICK_WORKER']\n"
+        f"while number == '1' and not (os.path.exists({file!r}) and os.path.getsize({file!r})): time.sleep(0.01)\n"
+        f"open({file!r}, 'a').write(f'{{number}} {{os.getpid()}}\\n')\n"
+        "sys.exit(2) if number == '1' else time.sleep(60)\n"
     )
     passed_s = 0.0
 
